@@ -1,0 +1,120 @@
+"""What every differentiation mode is given and gives back."""
+
+from abc import ABC, abstractmethod
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Int
+
+from prdp.linalg import Operator, power_of_two_scale
+from prdp.solvers import Iterated, Solver, Status, iterate
+
+
+class Solution(NamedTuple):
+    """The result of a solve.
+
+    Attributes:
+        value: `u^[K]`, shape of the right-hand side; NaN where the status says that there is no value.
+        residual_norm: relative residual `||b - A u||_2 / ||b||_2` (paper, eq. 6) of each system.
+        iterations: iterations that each system used, int32.
+        matvecs: products with `A` that each system used, int32 (comparable across solvers).
+        status: a `prdp.Status` of each system; `prdp.Status(int(s)).advice` says what to try next.
+    """
+
+    value: Float[Array, "..."]
+    residual_norm: Float[Array, "..."]
+    iterations: Int[Array, "..."]
+    matvecs: Int[Array, "..."]
+    status: Int[Array, "..."]
+
+
+class AdjointCost(NamedTuple):
+    """What the backward pass cost, as floats (they come back as the gradient with respect to a zero).
+
+    Pass `AdjointCost.zero()` as `adjoint_cost` of `prdp.solve` and differentiate with respect to it too: its
+    "gradient" is the number of adjoint iterations and of products with `A^T`, summed over the solves of the
+    program.
+    """
+
+    iterations: Any
+    matvecs: Any
+
+    @classmethod
+    def zero(cls) -> "AdjointCost":
+        """Return the zeros to start from."""
+        return cls(jnp.zeros(()), jnp.zeros(()))
+
+
+class Problem(NamedTuple):
+    """The differentiable inputs of a solve: `A u = b` from `guess` (or zero, where it is `None`)."""
+
+    operator: Operator
+    rhs: Any
+    guess: Any
+
+
+class Controls(NamedTuple):
+    """The inputs that steer a solve and have no gradient."""
+
+    iterations: Any
+    tolerance: Any
+
+
+class Mode(ABC):
+    """A differentiation mode; a frozen dataclass of its own parameters."""
+
+    @abstractmethod
+    def run(
+        self, solver: Solver, problem: Problem, controls: Controls, cost: AdjointCost
+    ) -> Solution:
+        """Solve, with this mode's vector-Jacobian product attached to `value`."""
+
+    def buffer(self, iterations: Any) -> int | None:
+        """Return how many iterates the mode stores, given K where it is known; `None` if it stores none.
+
+        Raises:
+            ValueError: K is larger than the mode can store, or unknown and no room was declared.
+        """
+        return None
+
+
+CONTROLS = Controls
+
+
+def solve_scaled(
+    solver: Solver, problem: Problem, controls: Controls, record: int | None = None
+) -> tuple[Iterated, Array]:
+    """Run the loop on `s A u = s b`, `s` a power of two per system; return its result and `s`."""
+    operator, rhs, guess = problem
+    scale = power_of_two_scale(rhs, operator.rank)
+    guess = None if guess is None else guess * scale
+    result = iterate(
+        solver, operator, rhs * scale, guess, controls.iterations, controls.tolerance, record
+    )
+    return result, scale
+
+
+def package(
+    solver: Solver, result: Iterated, value: Array, guessed: bool, room: int | None = None
+) -> Solution:
+    """Return the `Solution` of a finished loop, its value NaN where the status says that there is none."""
+    status = result.status
+    if room is not None:
+        status = jnp.where(result.trips > room, jnp.int32(Status.BUFFER_TOO_SMALL), status)
+    has_value = (status <= Status.BREAKDOWN).reshape(
+        status.shape + (1,) * (value.ndim - status.ndim)
+    )
+    return Solution(
+        value=jnp.where(has_value, value, jnp.nan),
+        residual_norm=jax.lax.stop_gradient(result.residual),
+        iterations=result.iterations,
+        matvecs=result.iterations * solver.matvecs_per_iteration + int(guessed),
+        status=status,
+    )
+
+
+def adjoint_cost(solver: Solver, trips: Array) -> AdjointCost:
+    """Return the cost of `trips` adjoint iterations."""
+    trips = trips.astype(jnp.result_type(float))
+    return AdjointCost(trips, trips * solver.matvecs_per_iteration)

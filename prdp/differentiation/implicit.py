@@ -1,0 +1,97 @@
+"""Implicit differentiation: one more linear solve, with the transposed operator."""
+
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from prdp.differentiation.base import (
+    AdjointCost,
+    Controls,
+    Mode,
+    Problem,
+    Solution,
+    adjoint_cost,
+    package,
+    solve_scaled,
+)
+from prdp.solvers import Solver
+
+
+@dataclass(frozen=True)
+class Implicit(Mode):
+    """Solve `A^T lambda = ubar` by the same solver; then `bbar = lambda` and `Abar = -lambda u^T`.
+
+    The adjoint starts from zero and its tolerance is relative to its own right-hand side, the cotangent: the VJP
+    is linear in the cotangent however small the loss. The number of its iterations is that of the primal
+    solve, unless given. `Abar` is never formed: parameters of `A` receive the VJP of `p -> -<lambda, A(p) u>`.
+    The gradient with respect to the initial guess is zero.
+
+    Args:
+        adjoint_iterations: the adjoint's own K, or `None` for the primal's.
+        adjoint_tolerance: the adjoint's own relative tolerance, or `None` for the primal's.
+
+    Raises:
+        ValueError: `adjoint_iterations` is below 1, or `adjoint_tolerance` is negative or not below 1.
+
+    Source: paper, appendix C.1, eqs. 10-13; Christianson 1998.
+    """
+
+    adjoint_iterations: int | None = None
+    adjoint_tolerance: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.adjoint_iterations is not None and self.adjoint_iterations < 1:
+            raise ValueError(
+                f"adjoint_iterations={self.adjoint_iterations}: allowed is an integer >= 1, or null"
+            )
+        if self.adjoint_tolerance is not None and not 0 <= self.adjoint_tolerance < 1:
+            raise ValueError(
+                f"adjoint_tolerance={self.adjoint_tolerance}: allowed is 0 <= tolerance < 1, or null"
+            )
+
+    def run(
+        self, solver: Solver, problem: Problem, controls: Controls, cost: AdjointCost
+    ) -> Solution:
+        """Solve, with the implicit VJP attached to `value`."""
+        return _solve(solver, self, problem, controls, cost)
+
+    def adjoint_controls(self, controls: Controls) -> Controls:
+        """Return K and tolerance of the adjoint solve, given those of the primal."""
+        iterations, tolerance = self.adjoint_iterations, self.adjoint_tolerance
+        return Controls(
+            controls.iterations if iterations is None else iterations,
+            controls.tolerance if tolerance is None else tolerance,
+        )
+
+
+@partial(jax.custom_vjp, nondiff_argnums=(0, 1))
+def _solve(
+    solver: Solver, mode: Implicit, problem: Problem, controls: Controls, cost: AdjointCost
+) -> Solution:
+    result, scale = solve_scaled(solver, problem, controls)
+    value = solver.solution(result.state) / scale
+    return package(solver, result, value, problem.guess is not None)
+
+
+def _forward(
+    solver: Solver, mode: Implicit, problem: Problem, controls: Controls, cost: AdjointCost
+) -> tuple[Solution, Any]:
+    solution = _solve(solver, mode, problem, controls, cost)
+    guess_like = None if problem.guess is None else jnp.zeros_like(problem.guess)
+    return solution, (problem.operator, solution.value, guess_like, controls)
+
+
+def _backward(solver: Solver, mode: Implicit, saved: Any, cotangent: Solution) -> tuple:
+    operator, value, guess_like, controls = saved
+    adjoint = Problem(operator.transpose(), cotangent.value, None)
+    result, scale = solve_scaled(solver, adjoint, mode.adjoint_controls(controls))
+    multiplier = package(solver, result, solver.solution(result.state) / scale, False).value
+    _, pull_back = jax.vjp(lambda a: a.mv(value), operator)
+    (operator_bar,) = pull_back(-multiplier)
+    return Problem(operator_bar, multiplier, guess_like), None, adjoint_cost(solver, result.trips)
+
+
+_solve.defvjp(_forward, _backward)

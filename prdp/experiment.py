@@ -1,0 +1,225 @@
+"""From a configuration to one run: build the objects, train, leave a record."""
+
+import dataclasses
+import traceback
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+from omegaconf import DictConfig
+
+from prdp.config import Config, ConfigError, parse
+from prdp.data import TrajectoryData
+from prdp.models import MLP, Parameters
+from prdp.physics.base import materialise
+from prdp.records import RunFolder, provenance, run_name, summarise
+from prdp.tasks import Inverse, MixedChain, SolveSettings, Task
+from prdp.tracking import Console, RunInfo, Sink, WeightsAndBiases
+from prdp.training import (
+    Diverged,
+    Run,
+    RunResult,
+    TrainState,
+    compile_run,
+    converged_iterations,
+    load_checkpoint,
+)
+from prdp.training.checkpoint import Saver
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What `run` hands back.
+
+    Attributes:
+        folder: the run's folder.
+        summary: the content of its `summary.json`.
+        skipped: whether the run had been finished before.
+    """
+
+    folder: Path
+    summary: dict[str, Any]
+    skipped: bool
+
+
+def run(composed: DictConfig) -> Outcome:
+    """Run what a composed Hydra configuration describes, or return the record if that is finished.
+
+    An unfinished run of the same configuration is continued from its checkpoint.
+
+    Raises:
+        ConfigError: the configuration is wrong; nothing has been written.
+        RunIsHeld: another process is computing this run.
+    """
+    config = parse(composed)
+    jax.config.update("jax_enable_x64", config.general.precision == "float64")
+    check_system(config)
+    identity = config.identity()
+    name = run_name(identity, config.determinants())
+    folder = RunFolder(Path(config.general.runs_dir) / name)
+    summary = folder.finished_summary()
+    if summary is not None and not config.general.overwrite:
+        return Outcome(folder.path, summary, skipped=True)
+
+    task, converged = prepare(config)
+    folder.acquire()
+    try:
+        if config.general.overwrite:
+            folder.discard()
+        folder.begin(config.plain, provenance())
+        summary = _train(config, task, converged, folder, name)
+    except KeyboardInterrupt:
+        folder.set_status("interrupted")
+        raise
+    except Exception:
+        folder.set_status("failed", traceback=traceback.format_exc())
+        raise
+    finally:
+        folder.release()
+    return Outcome(folder.path, summary, skipped=False)
+
+
+def check_system(config: Config) -> None:
+    """Refuse a solver that does not suit the operator, before anything is computed."""
+    shape = (1, *config.physics.shape)
+    operator = jax.eval_shape(config.physics.operator, jax.ShapeDtypeStruct(shape, jnp.float32))
+    try:
+        config.solver.check(operator)
+    except ValueError as error:
+        physics, solver = config.names["physics"], config.names["solver"]
+        raise ConfigError(f"solver={solver} does not go with physics={physics}: {error}") from error
+
+
+def prepare(config: Config) -> tuple[Task, int]:
+    """Return the task, its reference data loaded, and K_epsilon."""
+    physics, common = config.physics, config.solver_common
+    operator = physics.operator() if physics.operator_is_constant else None
+    if operator is not None and common.operator == "dense":
+        operator = materialise(operator)
+    settings = SolveSettings(config.solver, config.diff, common.tolerance)
+    options = {f.name: getattr(config.task, f.name) for f in dataclasses.fields(config.task)}
+    task: Task
+    if config.names["task"] == "inverse":
+        task = Inverse(physics, operator, settings, **options)
+    else:
+        data = _trajectories(config)
+        task = MixedChain(physics, operator, settings, data, **options)
+    converged = config.general.converged_iterations
+    if converged is None:
+        try:
+            converged = converged_iterations(
+                config.solver, *task.probe_systems(), common.tolerance
+            )
+        except ValueError as error:
+            raise ConfigError(str(error)) from error
+    return task, converged
+
+
+def _trajectories(config: Config) -> Any:
+    options = {f.name: getattr(config.data, f.name) for f in dataclasses.fields(config.data)}
+    series = config.data.series()
+    for field in dataclasses.fields(series):
+        options.pop(field.name)
+    source = TrajectoryData(series, **options)
+    return source.load(config.physics, config.general.precision, Path(config.general.data_dir))
+
+
+def build_model(config: Config, key: Any) -> nnx.Module:
+    """Return the freshly initialised model."""
+    dtype = jnp.dtype(config.general.precision)
+    if config.names["model"] == "parameters":
+        return Parameters(config.model.initial, dtype)
+    shape = config.physics.shape
+    return MLP(shape, config.model.width, config.model.depth, rngs=nnx.Rngs(key), dtype=dtype)
+
+
+def _train(
+    config: Config, task: Task, converged: int, folder: RunFolder, name: str
+) -> dict[str, Any]:
+    schedule = config.schedule_for(converged)
+    if hasattr(config.diff, "iterations_cap") and config.diff.iterations_cap is None:
+        mode = dataclasses.replace(config.diff, iterations_cap=schedule.largest_iterations)
+        task.settings = dataclasses.replace(task.settings, differentiation=mode)
+    general = config.general
+    init_key, shuffle_key = jax.random.split(jax.random.key(general.seed))
+    transformation = config.optimizer.transformation()
+    graph, parameters = nnx.split(build_model(config, init_key))
+    state = TrainState(parameters, jax.jit(transformation.init)(parameters))
+    arrays = task.arrays()
+    compiled = compile_run(
+        task, graph, state, arrays, transformation, shuffle_key, general.batch_size
+    )
+    training = Run(task, compiled, arrays, schedule, general.epochs, general.batch_size)
+    result = training.start(state)
+    saver = Saver(folder.checkpoint, general.checkpoint_seconds)
+    _resume(folder, result, compiled.seconds)
+
+    info = RunInfo(
+        name,
+        folder.path,
+        config.identity(),
+        config.plain,
+        general.epochs,
+        max(0, len(result.rows) - 1),
+        converged,
+    )
+    sinks = build_sinks(config)
+    for sink in sinks:
+        sink.start(info)
+    summary = None
+    try:
+        status, details = _advance(training, result, sinks, saver)
+        summary = summarise(
+            result.rows, config.identity(), converged, compiled.compilations, status
+        )
+        folder.end(result.rows, summary, **details)
+    except KeyboardInterrupt:
+        saver.save(result)
+        raise
+    finally:
+        for sink in sinks:
+            sink.finish(summary)
+    return summary
+
+
+def _advance(
+    training: Run, result: RunResult, sinks: list[Sink], saver: Saver
+) -> tuple[str, dict[str, Any]]:
+    try:
+        for row in training.advance(result):
+            for sink in sinks:
+                sink.row(row)
+            if row["epoch"] < training.epochs:
+                saver.maybe_save(result)
+    except Diverged as reason:
+        return "diverged", {"reason": str(reason)}
+    return "finished", {}
+
+
+def _resume(folder: RunFolder, result: RunResult, seconds_compile: float) -> None:
+    """Continue `result` from the folder's checkpoint, if it has a whole one."""
+    checkpoint = load_checkpoint(folder.checkpoint, result.state)
+    if checkpoint is None:
+        return
+    result.state = checkpoint.tree
+    result.rows = checkpoint.meta["rows"]
+    # The rows so far stand as they were recorded; this process's compilation is added to theirs.
+    result.rows[0]["seconds_compile"] += seconds_compile
+    fields = {
+        k: tuple(v) if isinstance(v, list) else v
+        for k, v in checkpoint.meta["schedule_state"].items()
+    }
+    result.schedule_state = type(result.schedule_state)(**fields)
+
+
+def build_sinks(config: Config) -> list[Sink]:
+    """Return the sinks that the configuration asks for."""
+    sinks: list[Sink] = []
+    if config.general.progress:
+        sinks.append(Console())
+    if config.names["tracking"] == "wandb":
+        sinks.append(WeightsAndBiases(config.tracking))
+    return sinks

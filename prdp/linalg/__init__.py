@@ -1,0 +1,30 @@
+"""Linear operators, matrix-free stencils and per-system norms."""
+
+from prdp.linalg.functional import FunctionOperator, from_lineax
+from prdp.linalg.norms import inner, norm, power_of_two_scale, relative_norm
+from prdp.linalg.operators import Dense, Operator
+from prdp.linalg.stencils import (
+    BOUNDARIES,
+    Stencil,
+    backward_difference,
+    forward_difference,
+    identity,
+    laplacian,
+)
+
+__all__ = [
+    "BOUNDARIES",
+    "Dense",
+    "FunctionOperator",
+    "Operator",
+    "Stencil",
+    "backward_difference",
+    "forward_difference",
+    "from_lineax",
+    "identity",
+    "inner",
+    "laplacian",
+    "norm",
+    "power_of_two_scale",
+    "relative_norm",
+]

@@ -1,0 +1,191 @@
+"""Matrix-free finite-difference operators on uniform Cartesian grids, in any dimension.
+
+A stencil is the operator
+
+    (A u)(x) = sum_o c_o(x) u(x + o),
+
+with integer offsets `o`, coefficients `c_o` that are numbers or fields, and values beyond the wall either zero
+(`dirichlet`: homogeneous, the wall itself carries no unknown, spacing 1/(N+1) on the unit interval) or
+wrapped (`periodic`, spacing 1/N). Sums, multiples and transposes of stencils are stencils.
+"""
+
+import functools
+import operator
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from prdp.linalg.operators import Leaf, Operator, static
+
+BOUNDARIES = ("dirichlet", "periodic")
+
+Offset = tuple[int, ...]
+
+
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True)
+class Stencil(Operator):
+    """`(A u)(x) = sum_o c_o(x) u(x + o)` on the trailing axes of a field.
+
+    Args:
+        coefficients: one per offset; a scalar, or a field broadcastable to `(*batch, *shape)`.
+        offsets: integer offsets, one component per grid axis (the last axes of `shape`).
+        shape: the shape of one system, grid axes last; axes before them (channels) are not coupled.
+        boundary: `dirichlet` (zero outside) or `periodic`.
+        symmetric: whether `A = A^T`.
+    """
+
+    coefficients: tuple[Leaf, ...]
+    offsets: tuple[Offset, ...] = static()
+    shape: tuple[int, ...] = static()
+    boundary: str = static()
+    symmetric: bool = static(default=False)
+
+    @property
+    def grid(self) -> tuple[int, ...]:
+        """The number of points along each grid axis."""
+        return self.shape[len(self.shape) - len(self.offsets[0]) :]
+
+    def mv(self, u: Float[Array, "..."]) -> Float[Array, "..."]:
+        """Return `A u`: one padded copy of `u`, then a sum of slices of it."""
+        dimensions = len(self.offsets[0])
+        below = [max(0, max(-o[i] for o in self.offsets)) for i in range(dimensions)]
+        above = [max(0, max(o[i] for o in self.offsets)) for i in range(dimensions)]
+        widths = [(0, 0)] * (u.ndim - dimensions) + list(zip(below, above, strict=True))
+        padded = jnp.pad(u, widths, mode="wrap" if self.boundary == "periodic" else "constant")
+        terms = []
+        for coefficient, offset in zip(self.coefficients, self.offsets, strict=True):
+            window = tuple(
+                slice(b + o, b + o + n) for b, o, n in zip(below, offset, self.grid, strict=True)
+            )
+            terms.append(coefficient * padded[(..., *window)])
+        return functools.reduce(operator.add, terms)
+
+    def transpose(self) -> "Stencil":
+        """Return `A^T`: offsets turned round, and coefficient fields moved along with them."""
+        offsets = tuple(tuple(-i for i in o) for o in self.offsets)
+        coefficients = tuple(
+            self._shift(c, o) for c, o in zip(self.coefficients, offsets, strict=True)
+        )
+        return Stencil(coefficients, offsets, self.shape, self.boundary, self.symmetric)
+
+    def diagonal(self) -> Float[Array, "..."]:
+        """Return `diag(A)`: the coefficient at offset zero, and those that wrap round onto it."""
+        total = jnp.zeros((1,) * self.rank, jnp.result_type(*self.coefficients))
+        for coefficient, offset in zip(self.coefficients, self.offsets, strict=True):
+            if self._returns_home(offset):
+                total = total + coefficient
+        return total
+
+    def row_sum_bound(self) -> Float[Array, ""]:
+        """Return `max_x sum_o |c_o(x)|`."""
+        return jnp.max(sum(jnp.abs(c) for c in self.coefficients))
+
+    def is_constant(self) -> bool:
+        """Whether every coefficient is a number, so that sine or Fourier modes diagonalise `A`."""
+        return all(jnp.ndim(c) == 0 for c in self.coefficients)
+
+    def _returns_home(self, offset: Offset) -> bool:
+        if self.boundary == "periodic":
+            return all(o % n == 0 for o, n in zip(offset, self.grid, strict=True))
+        return all(o == 0 for o in offset)
+
+    def _shift(self, coefficient: Leaf, offset: Offset) -> Leaf:
+        """Return `x -> c(x + offset)`, with the boundary's rule beyond the wall."""
+        if jnp.ndim(coefficient) == 0:
+            return coefficient
+        grid = self.grid
+        axes = range(-len(grid), 0)
+        batch = jnp.shape(coefficient)[: max(0, jnp.ndim(coefficient) - len(grid))]
+        coefficient = jnp.broadcast_to(coefficient, (*batch, *grid))
+        if self.boundary == "periodic":
+            return jnp.roll(coefficient, tuple(-o for o in offset), tuple(axes))
+        for axis, o in zip(axes, offset, strict=True):
+            n = coefficient.shape[axis]
+            pad = [(0, 0)] * coefficient.ndim
+            pad[axis] = (max(0, -o), max(0, o))
+            start = max(0, o)
+            coefficient = jax.lax.slice_in_dim(
+                jnp.pad(coefficient, pad), start, start + n, axis=coefficient.ndim + axis
+            )
+        return coefficient
+
+    def __add__(self, other: "Stencil") -> "Stencil":
+        """Return `A + B`; both must act on the same grid."""
+        if (self.shape, self.boundary) != (other.shape, other.boundary):
+            raise ValueError(
+                f"cannot add stencils on {self.shape} ({self.boundary}) and {other.shape} ({other.boundary})"
+            )
+        terms: dict[Offset, Leaf] = dict(zip(self.offsets, self.coefficients, strict=True))
+        for offset, coefficient in zip(other.offsets, other.coefficients, strict=True):
+            terms[offset] = terms[offset] + coefficient if offset in terms else coefficient
+        symmetric = self.symmetric and other.symmetric
+        return Stencil(tuple(terms.values()), tuple(terms), self.shape, self.boundary, symmetric)
+
+    def __rmul__(self, factor: Leaf) -> "Stencil":
+        """Return `diag(factor) A`; a number keeps symmetry, a field does not."""
+        symmetric = self.symmetric and jnp.ndim(factor) == 0
+        coefficients = tuple(factor * c for c in self.coefficients)
+        return Stencil(coefficients, self.offsets, self.shape, self.boundary, symmetric)
+
+    def __sub__(self, other: "Stencil") -> "Stencil":
+        """Return `A - B`."""
+        return self + (-1.0) * other
+
+
+def _check(shape: Sequence[int], dimensions: int, boundary: str) -> tuple[int, ...]:
+    shape = tuple(int(n) for n in shape)
+    if boundary not in BOUNDARIES:
+        raise ValueError(f"boundary={boundary!r}: allowed are {', '.join(BOUNDARIES)}")
+    if not 1 <= dimensions <= len(shape) or min(shape) < 1:
+        raise ValueError(f"shape={shape} cannot hold a grid of {dimensions} dimension(s)")
+    return shape
+
+
+def _unit(dimensions: int, axis: int, step: int) -> Offset:
+    return tuple(step if i == axis else 0 for i in range(dimensions))
+
+
+def identity(shape: Sequence[int], dimensions: int, boundary: str) -> Stencil:
+    """Return the identity on fields of `shape` as a stencil."""
+    shape = _check(shape, dimensions, boundary)
+    return Stencil((jnp.asarray(1.0),), ((0,) * dimensions,), shape, boundary, True)
+
+
+def laplacian(shape: Sequence[int], dimensions: int, spacing: float, boundary: str) -> Stencil:
+    """Return the second-order Laplacian `sum_i (u(x-e_i) - 2 u(x) + u(x+e_i)) / spacing^2`.
+
+    Source: paper, eqs. 22 (Dirichlet) and 25, 31, 35 (periodic). `spacing` in units of length.
+    """
+    shape = _check(shape, dimensions, boundary)
+    scale = jnp.asarray(1.0 / spacing**2)
+    offsets: list[Offset] = [(0,) * dimensions]
+    coefficients = [-2.0 * dimensions * scale]
+    for axis in range(dimensions):
+        for step in (-1, 1):
+            offsets.append(_unit(dimensions, axis, step))
+            coefficients.append(scale)
+    return Stencil(tuple(coefficients), tuple(offsets), shape, boundary, True)
+
+
+def forward_difference(
+    shape: Sequence[int], dimensions: int, spacing: float, boundary: str, axis: int = 0
+) -> Stencil:
+    """Return `(u(x + e_axis) - u(x)) / spacing` (paper, eq. 38 left); minus the transpose of the backward one."""
+    shape = _check(shape, dimensions, boundary)
+    scale = jnp.asarray(1.0 / spacing)
+    offsets = ((0,) * dimensions, _unit(dimensions, axis, 1))
+    return Stencil((-scale, scale), offsets, shape, boundary, False)
+
+
+def backward_difference(
+    shape: Sequence[int], dimensions: int, spacing: float, boundary: str, axis: int = 0
+) -> Stencil:
+    """Return `(u(x) - u(x - e_axis)) / spacing` (paper, eq. 38 right, whose corner entry should read -1)."""
+    shape = _check(shape, dimensions, boundary)
+    scale = jnp.asarray(1.0 / spacing)
+    offsets = ((0,) * dimensions, _unit(dimensions, axis, -1))
+    return Stencil((scale, -scale), offsets, shape, boundary, False)

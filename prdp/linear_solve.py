@@ -1,0 +1,69 @@
+"""`solve`: the one function through which every linear system goes."""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Int
+
+from prdp.differentiation import CONTROLS, AdjointCost, Implicit, Mode, Problem, Solution
+from prdp.linalg import Operator
+from prdp.solvers import Jacobi, Solver
+
+
+def solve(
+    operator: Operator,
+    rhs: Float[Array, "..."],
+    *,
+    solver: Solver = Jacobi(),
+    differentiation: Mode = Implicit(),
+    iterations: Int[Array, ""] | int,
+    tolerance: Float[Array, ""] | float = 1e-5,
+    guess: Float[Array, "..."] | None = None,
+    adjoint_cost: AdjointCost | None = None,
+) -> Solution:
+    """Solve `A u = b` approximately, `u^[K] = P_K(A, b)`, differentiably.
+
+    Leading axes of `rhs` beyond `operator.shape` are a batch; each of its systems leaves the iteration at its own
+    tolerance.
+
+    Args:
+        operator: `A`, square, on fields of shape `operator.shape`.
+        rhs: `b`, shape `(*batch, *operator.shape)`.
+        solver: the iteration, e.g. `prdp.Jacobi()`.
+        differentiation: `prdp.Implicit()` or `prdp.Unrolled()`.
+        iterations: K, at most so many iterations. May be traced: changing it does not recompile.
+        tolerance: relative to `||b||_2` (paper, eq. 6); 0 runs all K iterations.
+        guess: initial guess, default zero as in the paper.
+        adjoint_cost: see `AdjointCost`.
+
+    Returns:
+        A `Solution`. Derivatives are those of `value`; the other fields have none.
+
+    Raises:
+        ValueError: shapes that do not fit, K below 1, a negative tolerance, a solver that this operator does not
+            suit. Raised while tracing, before anything is computed.
+
+    Source: paper, section 2, P_K.
+    """
+    rank = operator.rank
+    rhs = jnp.asarray(rhs)
+    if rhs.ndim < rank or rhs.shape[rhs.ndim - rank :] != operator.shape:
+        raise ValueError(f"rhs has shape {rhs.shape}; it must end in the operator's {operator.shape}")
+    if _is_known(iterations) and int(iterations) < 1:
+        raise ValueError(f"iterations={iterations}: allowed is an integer >= 1")
+    if _is_known(tolerance) and not float(tolerance) >= 0:
+        raise ValueError(f"tolerance={tolerance}: allowed is a number >= 0")
+    solver.check(operator)
+    # Parameters of the operator may carry more batch axes, or more precision, than the right-hand side.
+    product = jax.eval_shape(operator.mv, rhs)
+    rhs = jnp.broadcast_to(rhs, product.shape).astype(product.dtype)
+    if guess is not None:
+        guess = jnp.broadcast_to(guess, rhs.shape).astype(rhs.dtype)
+    controls = CONTROLS(iterations, tolerance)
+    cost = AdjointCost.zero() if adjoint_cost is None else adjoint_cost
+    return differentiation.run(solver, Problem(operator, rhs, guess), controls, cost)
+
+
+def _is_known(x: Any) -> bool:
+    return not isinstance(x, jax.core.Tracer)

@@ -1,0 +1,6 @@
+"""Flax NNX networks, channels first outside: `(*batch, channels, *space)` in and out."""
+
+from prdp.models.mlp import MLP
+from prdp.models.parameters import Parameters
+
+__all__ = ["MLP", "Parameters"]

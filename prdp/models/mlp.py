@@ -1,0 +1,54 @@
+"""Multilayer perceptron on flattened fields."""
+
+import math
+from collections.abc import Sequence
+
+import jax
+from flax import nnx
+from jaxtyping import Array, Float
+
+
+class MLP(nnx.Module):
+    """`depth` hidden layers of `width` with ReLU, from a flattened field to a field of the same shape.
+
+    Weights and biases start uniform in `(-1/sqrt(n), 1/sqrt(n))`, `n` the inputs of the layer, as in the
+    released code.
+
+    Args:
+        shape: shape of one field, `(channels, *space)`.
+        width: units of a hidden layer.
+        depth: hidden layers.
+        rngs: key of the initialisation.
+        dtype: of the parameters.
+
+    Source: paper, appendix F.2.
+    """
+
+    def __init__(
+        self, shape: Sequence[int], width: int, depth: int, *, rngs: nnx.Rngs, dtype: type | None = None
+    ):
+        self.shape = tuple(shape)
+        size = math.prod(shape)
+        sizes = [size, *[width] * depth, size]
+        self.layers = nnx.List(
+            _linear(n_in, n_out, rngs, dtype)
+            for n_in, n_out in zip(sizes[:-1], sizes[1:], strict=True)
+        )
+
+    def __call__(self, u: Float[Array, "*batch_and_shape"]) -> Float[Array, "*batch_and_shape"]:
+        """Return the network's prediction, a field of the shape of `u`."""
+        batch = u.shape[: u.ndim - len(self.shape)]
+        x = u.reshape(*batch, -1)
+        for layer in self.layers[:-1]:
+            x = jax.nn.relu(layer(x))
+        return self.layers[-1](x).reshape(u.shape)
+
+
+def _linear(n_in: int, n_out: int, rngs: nnx.Rngs, dtype: type | None) -> nnx.Linear:
+    bound = 1 / math.sqrt(n_in)
+
+    def uniform(key: Array, shape: Sequence[int], dtype: type, **_: object) -> Array:
+        return jax.random.uniform(key, shape, dtype, -bound, bound)
+
+    kwargs = {} if dtype is None else {"param_dtype": dtype}
+    return nnx.Linear(n_in, n_out, kernel_init=uniform, bias_init=uniform, rngs=rngs, **kwargs)

@@ -1,0 +1,8 @@
+"""Discretised PDEs: each assembles `A(g)` and `b(g)` from a prior variable `g`."""
+
+from prdp.physics.base import Physics, TimeStepper
+from prdp.physics.heat import Heat
+from prdp.physics.initial_conditions import FourierSeries
+from prdp.physics.poisson import Poisson
+
+__all__ = ["FourierSeries", "Heat", "Physics", "Poisson", "TimeStepper"]

@@ -1,0 +1,45 @@
+"""The physics contract."""
+
+from abc import ABC, abstractmethod
+from typing import Any, ClassVar
+
+from jaxtyping import Array, Float
+
+from prdp.linalg import Dense, Operator
+
+
+class Physics(ABC):
+    """A discretised PDE as a linear system `A(g) u = b(g)`; a frozen dataclass of its parameters.
+
+    Attributes:
+        shape: shape of one unknown field, `(channels, *space)`.
+        operator_is_constant: whether `A` does not depend on `g`, so that it is assembled once a run.
+    """
+
+    operator_is_constant: ClassVar[bool] = True
+
+    @property
+    @abstractmethod
+    def shape(self) -> tuple[int, ...]:
+        """Shape of one unknown field, `(channels, *space)`."""
+
+    @abstractmethod
+    def operator(self, prior: Any = None) -> Operator:
+        """Return `A(g)` (`Lambda` in the paper); `prior` is not needed where it is constant."""
+
+    @abstractmethod
+    def rhs(self, prior: Float[Array, "..."]) -> Float[Array, "..."]:
+        """Return `b(g)` (`beta` in the paper), shape `(*batch, *shape)`."""
+
+
+class TimeStepper(Physics):
+    """Physics whose solution is the next state in time: `u[t+1] = A(u[t])^-1 b(u[t])`."""
+
+    @abstractmethod
+    def grid(self) -> tuple[Any, ...]:
+        """Return the coordinates of the points along each axis, NumPy float64 arrays."""
+
+
+def materialise(operator: Operator) -> Dense:
+    """Return the operator as a dense matrix (the cost profile of the paper's Jacobi)."""
+    return Dense(operator.as_dense(), operator.shape, operator.symmetric)

@@ -1,0 +1,58 @@
+"""The Poisson equation in 1D with a parameterised load."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+from prdp.linalg import Operator, laplacian
+from prdp.physics.base import Physics
+
+
+@dataclass(frozen=True)
+class Poisson(Physics):
+    """`u'' = -p(x, theta)` on the unit interval, `u(0) = 0 = u(1)`, `p = sum_i theta_i sin(2 i pi x)`.
+
+    The system is `L u = -p` with the three-point Laplacian `L` (symmetric negative definite), h = 1/(points+1).
+    The modes are eigenvectors of `L`, so that `theta` acts on each alone.
+
+    Args:
+        parameters: P, the number of modes, `i = 1..P`.
+        points: unknowns.
+
+    Raises:
+        ValueError: an argument is outside its range.
+
+    Source: paper, eqs. 20-23 and appendix F.1 ("the first P sine modes" are those with 2 i pi).
+    """
+
+    parameters: int = 1
+    points: int = 30
+
+    def __post_init__(self) -> None:
+        if self.points < 3:
+            raise ValueError(f"points={self.points}: allowed is an integer >= 3")
+        if not 1 <= 2 * self.parameters <= self.points:
+            raise ValueError(
+                f"parameters={self.parameters}: allowed is 1 to {self.points // 2} "
+                f"(modes that {self.points} points resolve)"
+            )
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """`(1, points)`."""
+        return (1, self.points)
+
+    def operator(self, prior: Any = None) -> Operator:
+        """Return the Laplacian `L`."""
+        return laplacian(self.shape, 1, 1.0 / (self.points + 1), "dirichlet")
+
+    def rhs(self, prior: Float[Array, "... P"]) -> Float[Array, "..."]:
+        """Return `-p(x, theta)` for `theta` of shape `(*batch, P)`."""
+        x = np.arange(1, self.points + 1) / (self.points + 1)
+        modes = np.arange(1, self.parameters + 1)
+        basis = jnp.asarray(np.sin(2 * np.pi * modes[:, None] * x[None]), prior.dtype)
+        load = jnp.sum(prior[..., :, None] * basis, axis=-2)
+        return -load[..., None, :]

@@ -1,0 +1,97 @@
+"""The columns of `history.parquet` and the numbers of `summary.json`."""
+
+from typing import Any
+
+import pandas as pd
+
+# Column -> dtype. Columns `val_error_*` of a task follow `val_error`, as float64.
+COLUMNS = {
+    "epoch": "int64",
+    "updates": "int64",
+    "iterations": "int64",
+    "iterations_total": "int64",
+    "iterations_executed_total": "int64",
+    "matvecs_total": "int64",
+    "adjoint_matvecs_total": "int64",
+    "train_loss": "float64",
+    "val_error": "float64",
+    "smoothed": "float64",
+    "ratio_step": "float64",
+    "ratio_stop": "float64",
+    "refined": "bool",
+    "residual_mean": "float64",
+    "residual_max": "float64",
+    "solver_status": "int64",
+    "seconds_train": "float64",
+    "seconds_validate": "float64",
+    "seconds_compile": "float64",
+}
+
+# Columns that differ between two runs of the same thing.
+TIMINGS = ("seconds_train", "seconds_validate", "seconds_compile")
+
+
+def history_frame(rows: list[dict[str, Any]]) -> pd.DataFrame:
+    """Return the rows as a data frame: a row an epoch, epoch 0 before the first update."""
+    frame = pd.DataFrame(rows)
+    extra = [c for c in frame.columns if c not in COLUMNS]
+    order = list(COLUMNS)
+    at = order.index("val_error") + 1
+    frame = frame[[*order[:at], *extra, *order[at:]]]
+    return frame.astype({**COLUMNS, **dict.fromkeys(extra, "float64")})
+
+
+def savings(iterations: list[int], converged: int) -> dict[str, float]:
+    """Return the savings against `converged` iterations in every interval, as the paper counts them.
+
+    total = 1 - sum_e K_e / (K_eps * epochs); of it, incomplete convergence = 1 - K_max / K_eps with K_max the last
+    level, and progressive refinement the rest. `iterations` are the K of the intervals trained.
+    """
+    if not iterations:
+        return dict.fromkeys(_SAVINGS, 0.0)
+    total = 1 - sum(iterations) / (converged * len(iterations))
+    incomplete = 1 - iterations[-1] / converged
+    return dict(zip(_SAVINGS, (total, incomplete, total - incomplete), strict=True))
+
+
+_SAVINGS = ("savings", "savings_incomplete_convergence", "savings_progressive_refinement")
+
+
+def summarise(
+    rows: list[dict[str, Any]], identity: dict[str, Any], converged: int, compilations: int, status: str
+) -> dict[str, Any]:
+    """Return the summary of a run from its rows.
+
+    Args:
+        rows: of the history.
+        identity: physics, solver, diff, schedule, seed.
+        converged: K_epsilon.
+        compilations: of the update.
+        status: how the run ended.
+    """
+    trained, last = rows[1:], rows[-1]
+    levels = [row["iterations"] for row in trained]
+    return {
+        **identity,
+        "epochs": last["epoch"],
+        "updates": last["updates"],
+        "iterations_final": levels[-1] if levels else last["iterations"],
+        "converged_iterations": converged,
+        "iterations_total": last["iterations_total"],
+        "iterations_converged_total": sum(
+            round(converged * (b["iterations_total"] - a["iterations_total"]) / b["iterations"])
+            for a, b in zip(rows[:-1], trained, strict=True)
+        ),
+        "iterations_executed_total": last["iterations_executed_total"],
+        "matvecs_total": last["matvecs_total"],
+        "adjoint_matvecs_total": last["adjoint_matvecs_total"],
+        **savings(levels, converged),
+        "val_error_final": last["val_error"],
+        "val_error_best": min(row["val_error"] for row in rows),
+        **{f"{k}_final": v for k, v in last.items() if k.startswith("val_error_")},
+        "seconds_train": sum(row["seconds_train"] for row in rows),
+        "seconds_validate": sum(row["seconds_validate"] for row in rows),
+        "seconds_compile": sum(row["seconds_compile"] for row in rows),
+        "compilations": compilations,
+        "status": status,
+    }

@@ -1,0 +1,131 @@
+"""The run folder: named by what determines its numbers, written atomically, held by one process."""
+
+import fcntl
+import hashlib
+import io
+import json
+import os
+import shutil
+import socket
+import time
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from prdp.atomic import write_bytes, write_json, write_text
+from prdp.records.schema import history_frame
+
+CHECKPOINT = "checkpoint.safetensors"
+
+
+class RunIsHeld(RuntimeError):
+    """Another process is working on the same run."""
+
+
+def digest(determinants: dict[str, Any]) -> str:
+    """Return eight hexadecimal digits of the SHA-256 of everything that can change a run's numbers."""
+    text = json.dumps(determinants, sort_keys=True, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()[:8]
+
+
+def run_name(identity: dict[str, Any], determinants: dict[str, Any]) -> str:
+    """Return the folder's name, readable in front and unique behind."""
+    parts = [str(identity[k]) for k in ("physics", "solver", "diff", "schedule")]
+    return "-".join([*parts, f"seed{identity['seed']}", digest(determinants)])
+
+
+class RunFolder:
+    """One run's files: `config.yaml`, `history.parquet`, `summary.json`, `status.json`, `provenance.json`.
+
+    `status.json` says `running` (with process and host), `finished`, `diverged`, `interrupted` or `failed` (with the
+    traceback). A killed run stays `running`, but nobody holds its lock, which the kernel drops with the
+    process: it is neither finished nor in anyone's way.
+    """
+
+    def __init__(self, path: Path):
+        self.path = path
+        self._lock: Any = None
+        self._started = time.time()
+
+    @property
+    def checkpoint(self) -> Path:
+        """Where the checkpoint of an unfinished run is."""
+        return self.path / CHECKPOINT
+
+    def acquire(self) -> None:
+        """Create the folder and hold it.
+
+        Raises:
+            RunIsHeld: another living process holds it; the message says which.
+        """
+        self.path.mkdir(parents=True, exist_ok=True)
+        self._lock = open(self.path / ".lock", "a+")
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            self._lock.seek(0)
+            holder = self._lock.read().strip() or "another process"
+            self._lock.close()
+            raise RunIsHeld(f"{self.path} is being computed by {holder}") from error
+        self._lock.truncate(0)
+        self._lock.write(f"process {os.getpid()} on {socket.gethostname()}")
+        self._lock.flush()
+
+    def release(self) -> None:
+        """Let go of the folder."""
+        if self._lock is not None:
+            (self.path / ".lock").unlink(missing_ok=True)
+            self._lock.close()
+            self._lock = None
+
+    def finished_summary(self) -> dict[str, Any] | None:
+        """Return the summary if the run has ended (`finished` or `diverged`) with all of its files whole."""
+        try:
+            status = json.loads((self.path / "status.json").read_text())
+            summary = json.loads((self.path / "summary.json").read_text())
+        except (OSError, json.JSONDecodeError):
+            return None
+        ended = status.get("status") in ("finished", "diverged")
+        return summary if ended and (self.path / "history.parquet").exists() else None
+
+    def discard(self) -> None:
+        """Remove what an earlier run left, except the lock."""
+        for item in self.path.iterdir():
+            if item.name == ".lock":
+                continue
+            if item.is_dir():
+                shutil.rmtree(item)
+            else:
+                item.unlink()
+
+    def begin(self, config: dict[str, Any], provenance: dict[str, Any]) -> None:
+        """Write what is known before training."""
+        write_text(self.path / "config.yaml", yaml.safe_dump(config, sort_keys=False))
+        write_json(self.path / "provenance.json", provenance)
+        self.set_status("running")
+
+    def end(self, rows: list[dict[str, Any]], summary: dict[str, Any], **details: Any) -> None:
+        """Write the results, then the status that declares them whole, then drop the checkpoint."""
+        buffer = io.BytesIO()
+        history_frame(rows).to_parquet(buffer, index=False)
+        write_bytes(self.path / "history.parquet", buffer.getvalue())
+        write_json(self.path / "summary.json", summary)
+        self.set_status(summary["status"], **details)
+        self.checkpoint.unlink(missing_ok=True)
+
+    def set_status(self, status: str, **details: Any) -> None:
+        """Write `status.json`."""
+        content = {
+            "status": status,
+            "process": os.getpid(),
+            "host": socket.gethostname(),
+            "started": _utc(self._started),
+            "updated": _utc(time.time()),
+            **details,
+        }
+        write_json(self.path / "status.json", content)
+
+
+def _utc(seconds: float) -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(seconds))

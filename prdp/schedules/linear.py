@@ -1,0 +1,69 @@
+"""A linear ramp of the number of iterations."""
+
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from prdp.schedules.base import Schedule, choose, is_whole, require
+
+
+class LinearState(NamedTuple):
+    """The K in force, the intervals since its last rise, and whether the last update raised it."""
+
+    iterations: Any
+    elapsed: Any
+    refined: Any
+
+
+@dataclass(frozen=True)
+class Linear(Schedule):
+    """`K_t = min(K_0 + increment * floor(t / interval), cap)`, `t` the intervals trained so far.
+
+    The hand-made schedule of the paper's figure 3: it ignores the metric.
+
+    Args:
+        iterations: K_0, at least 1.
+        increment: added at each rise, at least 1.
+        cap: the largest K.
+        interval: training intervals between two rises, at least 1.
+
+    Raises:
+        ValueError: an argument is not a whole number in its range.
+
+    Source: paper, section 2.2.
+    """
+
+    iterations: int
+    increment: int
+    cap: int
+    interval: int = 1
+
+    def __post_init__(self) -> None:
+        for key in ("iterations", "increment", "interval"):
+            value = getattr(self, key)
+            require(is_whole(value) and value >= 1, key, value, "an integer >= 1")
+        require(
+            is_whole(self.cap) and self.cap >= self.iterations,
+            "cap",
+            self.cap,
+            f"an integer >= iterations ({self.iterations})",
+        )
+
+    def init(self) -> LinearState:
+        """Return the state before the first metric, which is that of the untrained model."""
+        return LinearState(self.iterations, -1, False)
+
+    def update(self, state: LinearState, metric: Any) -> tuple[LinearState, Any]:
+        """Return the state one interval on, and K. The first call (untrained model) only starts the count."""
+        elapsed = state.elapsed + 1
+        due = elapsed >= self.interval
+        raised = state.iterations + self.increment
+        raised = choose(raised > self.cap, self.cap, raised)
+        iterations = choose(due, raised, state.iterations)
+        refined = iterations > state.iterations
+        state = LinearState(iterations, choose(due, 0, elapsed), refined)
+        return state, iterations
+
+    @property
+    def largest_iterations(self) -> int:
+        """The cap."""
+        return self.cap

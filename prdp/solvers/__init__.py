@@ -1,0 +1,24 @@
+"""Iterative and direct linear solvers, one iteration a file, and the loop that runs them."""
+
+from prdp.solvers.base import Solver
+from prdp.solvers.conjugate_gradient import ConjugateGradient
+from prdp.solvers.direct import Direct
+from prdp.solvers.gmres import GMRES
+from prdp.solvers.iterate import Iterated, iterate
+from prdp.solvers.jacobi import Jacobi
+from prdp.solvers.richardson import Richardson
+from prdp.solvers.status import Status
+from prdp.solvers.steepest_descent import SteepestDescent
+
+__all__ = [
+    "GMRES",
+    "ConjugateGradient",
+    "Direct",
+    "Iterated",
+    "Jacobi",
+    "Richardson",
+    "Solver",
+    "Status",
+    "SteepestDescent",
+    "iterate",
+]

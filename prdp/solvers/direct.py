@@ -1,0 +1,126 @@
+"""Direct solution: fast transforms where modes diagonalise the operator, dense LU elsewhere."""
+
+from dataclasses import dataclass
+from typing import ClassVar, NamedTuple
+
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from prdp.linalg import Operator, Stencil
+from prdp.solvers.base import Solver, flag, start
+from prdp.solvers.status import Status
+
+FACTORISATIONS = ("auto", "dense", "spectral")
+
+
+class DirectState(NamedTuple):
+    """The current value, its residual `b - A u`, and the failure code of each system."""
+
+    value: Array
+    residual: Array
+    failure: Array
+
+
+@dataclass(frozen=True)
+class Direct(Solver):
+    """Solve exactly in one iteration.
+
+    A constant-coefficient stencil of the type `c_0 + sum_i c_i (S_i + S_i^-1)` is diagonal in sine modes
+    (Dirichlet: type-I sine transform) or Fourier modes (periodic), with the eigenvalues
+    `c_0 + sum_i 2 c_i cos(theta_i)`, `theta_i = pi k/(N+1)` or `2 pi k/N`. Anything else is solved by dense LU.
+
+    Args:
+        factorisation: `dense`, `spectral` (refused where modes do not diagonalise the operator), or `auto`:
+            spectral where possible.
+
+    Raises:
+        ValueError: `factorisation` is not one of these, or `spectral` is impossible.
+    """
+
+    factorisation: str = "auto"
+    is_iterative: ClassVar[bool] = False
+
+    def __post_init__(self) -> None:
+        if self.factorisation not in FACTORISATIONS:
+            raise ValueError(
+                f"factorisation={self.factorisation!r}: allowed are {', '.join(FACTORISATIONS)}"
+            )
+
+    def check(self, operator: Operator) -> None:
+        """Refuse `spectral` for an operator that modes do not diagonalise."""
+        if self.factorisation == "spectral" and not is_diagonal_in_modes(operator):
+            raise ValueError(
+                "factorisation='spectral' needs a symmetric constant-coefficient stencil of nearest "
+                "neighbours: use 'dense' or 'auto'"
+            )
+
+    def init(
+        self, operator: Operator, rhs: Float[Array, "..."], guess: Float[Array, "..."] | None
+    ) -> DirectState:
+        """Return the state at `guess`."""
+        return DirectState(*start(operator, rhs, guess))
+
+    def step(self, operator: Operator, rhs: Float[Array, "..."], state: DirectState) -> DirectState:
+        """Return the exact solution; a singular operator is reported as `SINGULAR`."""
+        if self.factorisation != "dense" and is_diagonal_in_modes(operator):
+            value = _solve_in_modes(operator, rhs)
+        else:
+            value = _solve_dense(operator, rhs)
+        axes = tuple(range(-operator.rank, 0))
+        singular = ~jnp.all(jnp.isfinite(value), axis=axes) & jnp.all(jnp.isfinite(rhs), axis=axes)
+        return DirectState(
+            value, rhs - operator.mv(value), flag(state.failure, singular, Status.SINGULAR)
+        )
+
+
+def _solve_dense(operator: Operator, rhs: Array) -> Array:
+    matrix = operator.as_dense()
+    flat = rhs.reshape(*rhs.shape[: rhs.ndim - operator.rank], operator.size)
+    if matrix.ndim == 2:
+        # One factorisation for all systems of the batch.
+        columns = flat.reshape(-1, operator.size).T
+        return jnp.linalg.solve(matrix, columns).T.reshape(rhs.shape)
+    return jnp.linalg.solve(matrix, flat[..., None])[..., 0].reshape(rhs.shape)
+
+
+def is_diagonal_in_modes(operator: Operator) -> bool:
+    """Whether sine or Fourier modes diagonalise the operator, judged by its structure alone."""
+    if not (isinstance(operator, Stencil) and operator.symmetric and operator.is_constant()):
+        return False
+    return all(sum(abs(i) for i in o) <= 1 for o in operator.offsets)
+
+
+def _solve_in_modes(operator: Stencil, rhs: Array) -> Array:
+    grid = operator.grid
+    axes = tuple(range(-len(grid), 0))
+    dirichlet = operator.boundary == "dirichlet"
+    eigenvalues = jnp.zeros(grid, rhs.dtype)
+    for coefficient, offset in zip(operator.coefficients, operator.offsets, strict=True):
+        factor = jnp.ones((1,) * len(grid), rhs.dtype)
+        for axis, o, n in zip(axes, offset, grid, strict=True):
+            if o == 0:
+                continue
+            # theta/2 of the modes; cos(theta) is written by it below so that 1 - cos does not cancel.
+            k = jnp.arange(1, n + 1) if dirichlet else jnp.arange(n)
+            theta = jnp.pi * k / (n + 1) if dirichlet else 2 * jnp.pi * k / n
+            cosine = 1 - 2 * jnp.sin(theta / 2) ** 2
+            factor = jnp.expand_dims(
+                cosine.astype(rhs.dtype), tuple(i for i in range(len(grid)) if i != axis + len(grid))
+            )
+        eigenvalues = eigenvalues + coefficient * factor
+    if dirichlet:
+        return _sine_transform(_sine_transform(rhs, axes) / eigenvalues, axes)
+    spectrum = jnp.fft.fftn(rhs, axes=axes) / eigenvalues
+    return jnp.real(jnp.fft.ifftn(spectrum, axes=axes)).astype(rhs.dtype)
+
+
+def _sine_transform(u: Array, axes: tuple[int, ...]) -> Array:
+    """Return the orthonormal type-I sine transform along `axes`; it is its own inverse."""
+    for axis in axes:
+        n = u.shape[axis]
+        zero = jnp.zeros_like(jnp.take(u, jnp.array([0]), axis=axis))
+        odd = jnp.concatenate([zero, u, zero, -jnp.flip(u, axis)], axis=axis)
+        spectrum = jnp.imag(jnp.fft.fft(odd, axis=axis))
+        modes = jnp.take(spectrum, jnp.arange(1, n + 1), axis=axis)
+        u = (-modes / jnp.sqrt(2.0 * (n + 1)).astype(u.dtype)).astype(u.dtype)
+    return u

@@ -1,0 +1,107 @@
+"""The loop: at most K iterations, K traced, each system leaving at its own tolerance."""
+
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Int
+
+from prdp.linalg import Operator, norm, relative_norm
+from prdp.linalg.norms import expand
+from prdp.solvers.base import Solver, State
+from prdp.solvers.status import Status
+
+
+class Iterated(NamedTuple):
+    """What the loop hands back.
+
+    Attributes:
+        state: the solver's last state.
+        residual: relative residual `||b - A u||/||b||` of each system, `(*batch,)`.
+        iterations: iterations of each system until it left, `(*batch,)`, int32.
+        trips: passes of the loop, the largest of `iterations`.
+        status: a `Status` of each system, `(*batch,)`, int32.
+        history: with `record`, the states *before* iterations `0..record-1`, stacked; otherwise `None`.
+    """
+
+    state: State
+    residual: Float[Array, "..."]
+    iterations: Int[Array, "..."]
+    trips: Int[Array, ""]
+    status: Int[Array, "..."]
+    history: Any
+
+
+def iterate(
+    solver: Solver,
+    operator: Operator,
+    rhs: Float[Array, "..."],
+    guess: Float[Array, "..."] | None,
+    iterations: Int[Array, ""] | int,
+    tolerance: Float[Array, ""] | float,
+    record: int | None = None,
+) -> Iterated:
+    """Run at most `iterations` steps, each system until `||b - A u|| / ||b|| < tolerance` (paper, eq. 6).
+
+    A system that has converged or failed is frozen, so that its result does not depend on which others share
+    its batch. A zero right-hand side is converged at once, with the zero solution.
+
+    Args:
+        solver: the iteration.
+        operator: `A`.
+        rhs: `b`, shape `(*batch, *operator.shape)`.
+        guess: where to start, or `None` for zero.
+        iterations: K, the largest number of steps; may be traced, a change never recompiles.
+        tolerance: relative; 0 uses all K steps.
+        record: the number of states to keep for a backward pass (a static K_cap), or `None`.
+    """
+    rank = operator.rank
+    rhs_norm = norm(rhs, rank)
+    is_zero = rhs_norm == 0
+    if guess is not None:
+        guess = jnp.where(expand(is_zero, rank), 0, guess)
+    state = solver.init(operator, rhs, guess)
+    residual = jnp.where(is_zero, 0, relative_norm(state.residual, rhs_norm, rank))
+    counts = jnp.zeros(residual.shape, jnp.int32)
+    history = None
+    if record is not None:
+        history = jax.tree.map(lambda x: jnp.zeros((record, *x.shape), x.dtype), state)
+
+    def is_active(state: State, residual: Array) -> Array:
+        # Comparisons with NaN are false: a non-finite residual ends the system.
+        return (residual >= tolerance) & (residual < jnp.inf) & (state.failure == 0) & (residual > 0)
+
+    def go_on(carry: tuple) -> Array:
+        k, state, residual, *_ = carry
+        return (k < iterations) & jnp.any(is_active(state, residual))
+
+    def body(carry: tuple) -> tuple:
+        k, state, residual, counts, history = carry
+        active = is_active(state, residual)
+        if history is not None:
+            history = jax.tree.map(lambda h, x: h.at[k].set(x), history, state)
+        proposal = solver.step(operator, rhs, state)
+        state = select(active, proposal, state)
+        residual = jnp.where(active, relative_norm(state.residual, rhs_norm, rank), residual)
+        return k + 1, state, residual, counts + active, history
+
+    trips, state, residual, counts, history = jax.lax.while_loop(
+        go_on, body, (jnp.int32(0), state, residual, counts, history)
+    )
+    converged = (residual < tolerance) | (residual == 0)
+    status = jnp.where(converged, Status.CONVERGED, Status.BUDGET_SPENT)
+    status = jnp.where(~converged & (state.failure != 0), state.failure, status)
+    singular = state.failure == Status.SINGULAR
+    status = jnp.where(
+        jnp.isfinite(residual), status, jnp.where(singular, Status.SINGULAR, Status.NON_FINITE)
+    )
+    return Iterated(state, residual, counts, trips, status.astype(jnp.int32), history)
+
+
+def select(condition: Array, new: State, old: State) -> State:
+    """Return `new` for the systems where `condition` (`(*batch,)`) holds and `old` for the others."""
+
+    def pick(a: Array, b: Array) -> Array:
+        return jnp.where(expand(condition, a.ndim - condition.ndim), a, b)
+
+    return jax.tree.map(pick, new, old)

@@ -1,0 +1,57 @@
+"""Jacobi relaxation."""
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from prdp.linalg import Operator
+from prdp.solvers.base import Solver, flag, safe_divide, start
+from prdp.solvers.status import Status
+
+
+class JacobiState(NamedTuple):
+    """The current iterate, its residual `b - A u`, and the failure code of each system."""
+
+    value: Array
+    residual: Array
+    failure: Array
+
+
+@dataclass(frozen=True)
+class Jacobi(Solver):
+    """Jacobi in residual form, `u <- u + omega D^{-1} (b - A u)`.
+
+    With `omega = 1` these are the iterates of `u <- D^{-1} (b - (L + U) u)`, and the residual that the stopping
+    test needs comes for free. Converges where `rho(I - omega D^{-1} A) < 1`, linearly with that rate.
+
+    Args:
+        relaxation: omega, in `(0, 2)`.
+
+    Raises:
+        ValueError: `relaxation` is outside `(0, 2)`.
+
+    Source: paper, Algorithm 1 and eq. 7.
+    """
+
+    relaxation: float = 1.0
+
+    def __post_init__(self) -> None:
+        if not 0 < self.relaxation < 2:
+            raise ValueError(f"relaxation={self.relaxation}: allowed is 0 < relaxation < 2")
+
+    def init(
+        self, operator: Operator, rhs: Float[Array, "..."], guess: Float[Array, "..."] | None
+    ) -> JacobiState:
+        """Return the state at `guess`; a zero on the diagonal is `SINGULAR`."""
+        value, residual, failure = start(operator, rhs, guess)
+        singular = jnp.any(operator.diagonal() == 0, axis=tuple(range(-operator.rank, 0)))
+        return JacobiState(value, residual, flag(failure, singular, Status.SINGULAR))
+
+    def step(
+        self, operator: Operator, rhs: Float[Array, "..."], state: JacobiState
+    ) -> JacobiState:
+        """Return the state one relaxation on: one product with `A`."""
+        value = state.value + self.relaxation * safe_divide(state.residual, operator.diagonal())
+        return JacobiState(value, rhs - operator.mv(value), state.failure)

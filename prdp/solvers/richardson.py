@@ -1,0 +1,65 @@
+"""Richardson iteration."""
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from prdp.linalg import Operator
+from prdp.solvers.base import Solver, flag, start
+from prdp.solvers.status import Status
+
+
+class RichardsonState(NamedTuple):
+    """The current iterate, its residual `b - A u`, and the failure code of each system."""
+
+    value: Array
+    residual: Array
+    failure: Array
+
+
+@dataclass(frozen=True)
+class Richardson(Solver):
+    """Richardson iteration `u <- u + omega (b - A u)`, which is gradient descent where `A` is SPD.
+
+    Converges for definite `A` where `0 < omega lambda < 2` for every eigenvalue.
+
+    Args:
+        step_size: omega, in units of `1/A`; negative for a negative definite operator. By default one over the
+            largest absolute row sum, with the sign of the diagonal: safe for every definite operator.
+
+    Raises:
+        ValueError: `step_size` is 0.
+
+    Source: Saad, *Iterative Methods for Sparse Linear Systems*, section 4.2.1.
+    """
+
+    step_size: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.step_size == 0:
+            raise ValueError("step_size=0: allowed is any other number, or null")
+
+    def init(
+        self, operator: Operator, rhs: Float[Array, "..."], guess: Float[Array, "..."] | None
+    ) -> RichardsonState:
+        """Return the state at `guess`; an operator without a usable step size is `SINGULAR`."""
+        value, residual, failure = start(operator, rhs, guess)
+        if self.step_size is None:
+            failure = flag(failure, operator.row_sum_bound() == 0, Status.SINGULAR)
+        return RichardsonState(value, residual, failure)
+
+    def step(
+        self, operator: Operator, rhs: Float[Array, "..."], state: RichardsonState
+    ) -> RichardsonState:
+        """Return the state one iteration on: one product with `A`."""
+        value = state.value + self._omega(operator) * state.residual
+        return RichardsonState(value, rhs - operator.mv(value), state.failure)
+
+    def _omega(self, operator: Operator) -> Array | float:
+        if self.step_size is not None:
+            return self.step_size
+        bound = operator.row_sum_bound()
+        sign = jnp.where(jnp.sum(operator.diagonal()) < 0, -1, 1)
+        return sign / jnp.where(bound == 0, 1, bound)

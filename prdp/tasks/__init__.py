@@ -1,0 +1,7 @@
+"""Learning scenarios: a loss with physics in it, and the validation metric that drives refinement."""
+
+from prdp.tasks.base import SolveSettings, SolveTotals, Task
+from prdp.tasks.inverse import Inverse
+from prdp.tasks.mixed_chain import MixedChain
+
+__all__ = ["Inverse", "MixedChain", "SolveSettings", "SolveTotals", "Task"]

@@ -1,0 +1,98 @@
+"""The task contract."""
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import jax.numpy as jnp
+from flax import nnx
+from jaxtyping import Array, Float
+
+from prdp.differentiation import AdjointCost, Mode, Solution
+from prdp.linalg import Operator
+from prdp.linear_solve import solve
+from prdp.solvers import Solver
+
+
+@dataclass(frozen=True)
+class SolveSettings:
+    """How the physics is solved: what a task passes to `prdp.solve` besides the system and K."""
+
+    solver: Solver
+    differentiation: Mode
+    tolerance: float
+
+    def __call__(
+        self, operator: Operator, rhs: Float[Array, "..."], iterations: Any, cost: AdjointCost
+    ) -> Solution:
+        """Solve `operator` for `rhs` with at most `iterations` iterations."""
+        return solve(
+            operator,
+            rhs,
+            solver=self.solver,
+            differentiation=self.differentiation,
+            iterations=iterations,
+            tolerance=self.tolerance,
+            adjoint_cost=cost,
+        )
+
+
+class SolveTotals(NamedTuple):
+    """What the solves of one update did.
+
+    Attributes:
+        executed: passes of the solver's loop (the largest K of the batch), summed over the solves.
+        matvecs: products with `A` that the loop made for each sample, summed over the solves.
+        residual_mean: relative residual, mean over the batch (and the solves).
+        residual_max: relative residual, largest of the batch.
+        status: the worst `Status` of the batch.
+    """
+
+    executed: Any
+    matvecs: Any
+    residual_mean: Any
+    residual_max: Any
+    status: Any
+
+    @classmethod
+    def of(cls, solution: Solution) -> "SolveTotals":
+        """Return the totals of one solve."""
+        return cls(
+            jnp.max(solution.iterations),
+            jnp.max(solution.matvecs),
+            jnp.mean(solution.residual_norm),
+            jnp.max(solution.residual_norm),
+            jnp.max(solution.status),
+        )
+
+
+class Task(ABC):
+    """A loss that the training loop can minimise without knowing what it is about.
+
+    Attributes:
+        samples: training samples, which `batch_size` must divide.
+        solves_per_update: linear solves in one loss, each of which costs K.
+        metric: the key of `validate` that drives refinement.
+    """
+
+    samples: int
+    solves_per_update: int = 1
+    metric: str = "val_error"
+
+    @abstractmethod
+    def arrays(self) -> Any:
+        """Return the pytree of data and constant operators that `loss` and `validate` are given."""
+
+    @abstractmethod
+    def loss(
+        self, model: nnx.Module, arrays: Any, indices: Any, iterations: Any, cost: AdjointCost
+    ) -> tuple[Any, SolveTotals]:
+        """Return the loss of the samples at `indices` (float scalar), physics solved with K iterations."""
+
+    @abstractmethod
+    def validate(self, model: nnx.Module, arrays: Any) -> dict[str, Any]:
+        """Return float scalars by column name, `val_error` among them."""
+
+    @abstractmethod
+    def probe_systems(self) -> tuple[Operator, Any]:
+        """Return the systems on which the number K_epsilon of converged iterations is measured."""

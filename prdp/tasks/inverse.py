@@ -1,0 +1,84 @@
+"""Inverse problem: find the parameters of the load from the solution."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import nnx
+
+from prdp.differentiation import AdjointCost
+from prdp.linalg import Operator
+from prdp.linear_solve import solve
+from prdp.physics.base import Physics
+from prdp.solvers import Direct
+from prdp.tasks.base import SolveSettings, SolveTotals, Task
+
+LOSSES = ("half_mean_square", "half_sum_square", "mse")
+
+
+class Inverse(Task):
+    """Minimise the distance of `u^[K](theta)` to the reference `u_r = A^-1 b(theta_r)`.
+
+    Validation metric: relative parameter error `||theta - theta_r||_2 / ||theta_r||_2`.
+
+    Args:
+        physics: with `A` constant and `b(theta)`.
+        operator: `A`.
+        settings: how it is solved.
+        reference: theta_r.
+        loss: `half_mean_square`, `||u - u_r||^2 / (2 N)`: with it the paper's learning rates converge.
+            `half_sum_square` is its eq. 1, `mse` its appendix F.1.
+
+    Raises:
+        ValueError: the reference has the wrong length, or `loss` is unknown.
+
+    Source: paper, section 2.2 and appendix F.1.
+    """
+
+    samples = 1
+
+    def __init__(
+        self,
+        physics: Physics,
+        operator: Operator,
+        settings: SolveSettings,
+        reference: Sequence[float],
+        loss: str = "half_mean_square",
+    ):
+        if loss not in LOSSES:
+            raise ValueError(f"loss={loss!r}: allowed are {', '.join(LOSSES)}")
+        self.physics, self.operator, self.settings = physics, operator, settings
+        self.reference = np.asarray(reference, dtype=float)
+        size = operator.size
+        self.weight = {"half_mean_square": 0.5 / size, "half_sum_square": 0.5, "mse": 1 / size}[loss]
+
+    def arrays(self) -> Any:
+        """Return the operator, theta_r and u_r."""
+        theta = jnp.asarray(self.reference, jnp.result_type(float))
+        target = self._reference_solution()
+        return {"operator": self.operator, "theta": theta, "target": jnp.asarray(target, theta.dtype)}
+
+    def _reference_solution(self) -> np.ndarray:
+        with jax.enable_x64(True):
+            operator, theta = self.physics.operator(), jnp.asarray(self.reference)
+            solution = solve(operator, self.physics.rhs(theta), solver=Direct(), iterations=1)
+            return np.asarray(solution.value)
+
+    def loss(
+        self, model: nnx.Module, arrays: Any, indices: Any, iterations: Any, cost: AdjointCost
+    ) -> tuple[Any, SolveTotals]:
+        """Return the loss; there is only one sample."""
+        solution = self.settings(arrays["operator"], self.physics.rhs(model()), iterations, cost)
+        error = solution.value - arrays["target"]
+        return self.weight * jnp.sum(error**2), SolveTotals.of(solution)
+
+    def validate(self, model: nnx.Module, arrays: Any) -> dict[str, Any]:
+        """Return the relative parameter error."""
+        error = jnp.linalg.norm(model() - arrays["theta"]) / jnp.linalg.norm(arrays["theta"])
+        return {"val_error": error}
+
+    def probe_systems(self) -> tuple[Operator, Any]:
+        """Return the system at theta_r."""
+        return self.operator, self.physics.rhs(jnp.asarray(self.reference, jnp.result_type(float)))

@@ -1,0 +1,41 @@
+"""The sink contract."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+
+@dataclass(frozen=True)
+class RunInfo:
+    """What a sink is told before training.
+
+    Attributes:
+        name: the run folder's name.
+        folder: the run folder.
+        identity: physics, solver, diff, schedule, seed.
+        config: resolved configuration.
+        epochs: how many there will be.
+        done: how many a resumed run already has.
+        converged_iterations: K_epsilon.
+    """
+
+    name: str
+    folder: Path
+    identity: dict[str, Any]
+    config: dict[str, Any]
+    epochs: int
+    done: int
+    converged_iterations: int
+
+
+class Sink:
+    """Receives a run's progress; every method may be left out."""
+
+    def start(self, info: RunInfo) -> None:
+        """Called once, before the first row."""
+
+    def row(self, row: dict[str, Any]) -> None:
+        """Called after every epoch."""
+
+    def finish(self, summary: dict[str, Any] | None) -> None:
+        """Called once, with the summary, or `None` where the run did not come to its end."""

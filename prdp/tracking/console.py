@@ -1,0 +1,62 @@
+"""Progress in the terminal, or a line now and then in a log."""
+
+import math
+import sys
+import time
+from typing import Any
+
+from rich.console import Console as Terminal
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from prdp.tracking.base import RunInfo, Sink
+
+_LINES = 10
+
+
+class Console(Sink):
+    """A progress bar with K, error and savings; where output is not a terminal, ten lines a run."""
+
+    def __init__(self) -> None:
+        self._terminal = Terminal(stderr=True)
+        self._progress: Progress | None = None
+        self._spent = self._intervals = 0
+
+    def start(self, info: RunInfo) -> None:
+        """Begin the display."""
+        self._info, self._began = info, time.monotonic()
+        self._every = max(1, info.epochs // _LINES)
+        if self._terminal.is_terminal:
+            self._progress = Progress(
+                TextColumn("[bold]{task.description}"),
+                BarColumn(),
+                MofNCompleteColumn(),
+                TextColumn("{task.fields[state]}"),
+                TimeRemainingColumn(),
+                console=self._terminal,
+                refresh_per_second=4,
+            )
+            self._task = self._progress.add_task(
+                "epoch", total=info.epochs, completed=info.done, state=""
+            )
+            self._progress.start()
+
+    def row(self, row: dict[str, Any]) -> None:
+        """Show one epoch."""
+        if row["epoch"] == 0:
+            return
+        self._spent += row["iterations"]
+        self._intervals += 1
+        saved = 1 - self._spent / (self._info.converged_iterations * self._intervals)
+        state = f"K {row['iterations']}  error {row['val_error']:.3e}  saved {saved:.1%}"
+        if self._progress is not None:
+            self._progress.update(self._task, completed=row["epoch"], state=state)
+        elif row["epoch"] % self._every == 0:
+            elapsed = time.monotonic() - self._began
+            left = elapsed / self._intervals * (self._info.epochs - row["epoch"])
+            left_text = f"{left:.0f} s left" if math.isfinite(left) else ""
+            print(f"epoch {row['epoch']}/{self._info.epochs}  {state}  {left_text}", file=sys.stderr)
+
+    def finish(self, summary: dict[str, Any] | None) -> None:
+        """End the display."""
+        if self._progress is not None:
+            self._progress.stop()

@@ -1,0 +1,18 @@
+"""The training loop, its one compiled update, and checkpoints."""
+
+from prdp.training.checkpoint import load_checkpoint, save_checkpoint
+from prdp.training.converged import converged_iterations
+from prdp.training.loop import Diverged, Run, RunResult
+from prdp.training.step import Compiled, TrainState, compile_run
+
+__all__ = [
+    "Compiled",
+    "Diverged",
+    "Run",
+    "RunResult",
+    "TrainState",
+    "compile_run",
+    "converged_iterations",
+    "load_checkpoint",
+    "save_checkpoint",
+]

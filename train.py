@@ -1,0 +1,67 @@
+"""Train with differentiable physics in the loop: `python train.py physics=heat2d schedule=prdp`.
+
+Groups: physics, solver, diff, schedule, model, optimizer, task, data, tracking (see `conf/`, or `--help`).
+"""
+
+import os
+import signal
+import sys
+from typing import Any
+
+import hydra
+from hydra.errors import HydraException
+from omegaconf import DictConfig
+from omegaconf.errors import OmegaConfBaseException
+
+# Let exceptions through, so that this file decides how they are shown.
+os.environ.setdefault("HYDRA_FULL_ERROR", "1")
+
+
+@hydra.main(version_base="1.3", config_path="conf", config_name="config")
+def experiment(config: DictConfig) -> None:
+    """Run one experiment and print where it is and what came out."""
+    from prdp.experiment import run
+
+    outcome = run(config)
+    print(f"run folder: {outcome.folder}{' (finished before)' if outcome.skipped else ''}")
+    width = max(map(len, outcome.summary))
+    for key, value in outcome.summary.items():
+        print(f"  {key:<{width}}  {_show(value)}")
+
+
+def _show(value: Any) -> str:
+    return f"{value:.6g}" if isinstance(value, float) else str(value)
+
+
+def main() -> None:
+    """Run from the command line; a wrong configuration ends in one line and exit code 1."""
+    # A scheduler's SIGTERM ends like Ctrl-C: with a checkpoint.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        experiment()
+    except KeyboardInterrupt:
+        print("interrupted: the same command continues from the checkpoint", file=sys.stderr)
+        sys.exit(130)
+    except Exception as error:
+        line = one_line(error)
+        if line is None:
+            raise
+        print(f"error: {line}", file=sys.stderr)
+        sys.exit(1)
+
+
+def one_line(error: Exception) -> str | None:
+    """Return the message for a mistake of the user, `None` for one of ours."""
+    from prdp.config import ConfigError
+    from prdp.records import RunIsHeld
+
+    if isinstance(error, HydraException | OmegaConfBaseException):
+        lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+        return "; ".join(line for line in lines if "full_key" not in line and "object_type" not in line)
+    if isinstance(error, ConfigError | RunIsHeld):
+        return str(error)
+    return None
+
+
+if __name__ == "__main__":
+    main()
