@@ -3,6 +3,7 @@
 Groups: physics, solver, diff, schedule, model, optimizer, task, data, tracking (see `conf/`, or `--help`).
 """
 
+import difflib
 import os
 import signal
 import sys
@@ -12,6 +13,8 @@ import hydra
 from hydra.errors import HydraException
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
+
+_NOISE = ("full_key:", "object_type=", "reference_type=")
 
 # Let exceptions through, so that this file decides how they are shown.
 os.environ.setdefault("HYDRA_FULL_ERROR", "1")
@@ -55,9 +58,17 @@ def one_line(error: Exception) -> str | None:
     from prdp.config import ConfigError
     from prdp.records import RunIsHeld
 
+    parent = getattr(error.__cause__, "parent_node", None)
+    if isinstance(error, HydraException) and isinstance(parent, DictConfig):
+        key = str(error.__cause__.full_key)
+        close = difflib.get_close_matches(str(error.__cause__.key), map(str, parent), 1)
+        hint = f" (did you mean {close[0]}?)" if close else ""
+        return f"{key}: no such key; allowed are {', '.join(map(str, parent))}{hint}"
     if isinstance(error, HydraException | OmegaConfBaseException):
-        lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-        return "; ".join(line for line in lines if "full_key" not in line and "object_type" not in line)
+        # Hydra spreads a message over lines, and sometimes keeps it in the cause.
+        lines = f"{error}\n{error.__cause__ or ''}".splitlines()
+        told = [x.strip() for x in lines if x.strip() and not x.lstrip().startswith(_NOISE)]
+        return "; ".join(dict.fromkeys(told)) or type(error).__name__
     if isinstance(error, ConfigError | RunIsHeld):
         return str(error)
     return None

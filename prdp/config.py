@@ -376,19 +376,3 @@ def _check_combination(config: Config) -> None:
         raise ConfigError(
             f"task.validation_step={config.task.validation_step}: allowed is 1 to data.steps={config.data.steps}"
         )
-    cap = getattr(config.diff, "iterations_cap", None)
-    if cap is not None:
-        largest = _largest(config.schedule)
-        if largest is not None and largest > cap and largest != _UNKNOWN:
-            raise ConfigError(
-                f"diff.iterations_cap={cap}: allowed is an integer >= the schedule's largest K ({largest})"
-            )
-
-
-def _largest(schedule: Any) -> int | None:
-    try:
-        return schedule.largest_iterations
-    except ValueError:
-        return None
-
-

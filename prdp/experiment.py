@@ -13,9 +13,11 @@ from omegaconf import DictConfig
 
 from prdp.config import Config, ConfigError, parse
 from prdp.data import TrajectoryData
+from prdp.differentiation import Unrolled
 from prdp.models import MLP, Parameters
 from prdp.physics.base import materialise
 from prdp.records import RunFolder, provenance, run_name, summarise
+from prdp.schedules import Schedule
 from prdp.tasks import Inverse, MixedChain, SolveSettings, Task
 from prdp.tracking import Console, RunInfo, Sink, WeightsAndBiases
 from prdp.training import (
@@ -64,13 +66,13 @@ def run(composed: DictConfig) -> Outcome:
     if summary is not None and not config.general.overwrite:
         return Outcome(folder.path, summary, skipped=True)
 
-    task, converged = prepare(config)
+    task, schedule, converged = prepare(config)
     folder.acquire()
     try:
         if config.general.overwrite:
             folder.discard()
         folder.begin(config.plain, provenance())
-        summary = _train(config, task, converged, folder, name)
+        summary = _train(config, task, schedule, converged, folder, name)
     except KeyboardInterrupt:
         folder.set_status("interrupted")
         raise
@@ -93,8 +95,12 @@ def check_system(config: Config) -> None:
         raise ConfigError(f"solver={solver} does not go with physics={physics}: {error}") from error
 
 
-def prepare(config: Config) -> tuple[Task, int]:
-    """Return the task, its reference data loaded, and K_epsilon."""
+def prepare(config: Config) -> tuple[Task, Schedule, int]:
+    """Return the task with its reference data loaded, the schedule, and K_epsilon.
+
+    Raises:
+        ConfigError: the solver does not converge, or the schedule does not suit K_epsilon.
+    """
     physics, common = config.physics, config.solver_common
     operator = physics.operator() if physics.operator_is_constant else None
     if operator is not None and common.operator == "dense":
@@ -115,7 +121,25 @@ def prepare(config: Config) -> tuple[Task, int]:
             )
         except ValueError as error:
             raise ConfigError(str(error)) from error
-    return task, converged
+    schedule = config.schedule_for(converged)
+    if isinstance(config.diff, Unrolled):
+        task.settings = dataclasses.replace(
+            task.settings, differentiation=_with_room(config.diff, schedule)
+        )
+    return task, schedule, converged
+
+
+def _with_room(mode: Unrolled, schedule: Schedule) -> Unrolled:
+    """Return the mode with a buffer for the largest K of the schedule."""
+    largest = schedule.largest_iterations
+    if mode.iterations_cap is None:
+        return dataclasses.replace(mode, iterations_cap=largest)
+    if mode.iterations_cap < largest:
+        raise ConfigError(
+            f"diff.iterations_cap={mode.iterations_cap}: allowed is an integer >= the schedule's largest K "
+            f"({largest})"
+        )
+    return mode
 
 
 def _trajectories(config: Config) -> Any:
@@ -136,23 +160,27 @@ def build_model(config: Config, key: Any) -> nnx.Module:
     return MLP(shape, config.model.width, config.model.depth, rngs=nnx.Rngs(key), dtype=dtype)
 
 
+def initialise(config: Config, transformation: Any) -> tuple[Any, TrainState]:
+    """Return the model's structure and the state before training, computed in one compiled call."""
+
+    def build(key: Any) -> tuple[Any, TrainState]:
+        graph, parameters = nnx.split(build_model(config, key))
+        return graph, TrainState(parameters, transformation.init(parameters))
+
+    key = jax.random.key(config.general.seed)
+    graph, _ = nnx.split(nnx.eval_shape(lambda: build_model(config, key)))
+    return graph, jax.jit(lambda key: build(key)[1])(key)
+
+
 def _train(
-    config: Config, task: Task, converged: int, folder: RunFolder, name: str
+    config: Config, task: Task, schedule: Schedule, converged: int, folder: RunFolder, name: str
 ) -> dict[str, Any]:
-    schedule = config.schedule_for(converged)
-    if hasattr(config.diff, "iterations_cap") and config.diff.iterations_cap is None:
-        mode = dataclasses.replace(config.diff, iterations_cap=schedule.largest_iterations)
-        task.settings = dataclasses.replace(task.settings, differentiation=mode)
     general = config.general
-    init_key, shuffle_key = jax.random.split(jax.random.key(general.seed))
     transformation = config.optimizer.transformation()
-    graph, parameters = nnx.split(build_model(config, init_key))
-    state = TrainState(parameters, jax.jit(transformation.init)(parameters))
+    graph, state = initialise(config, transformation)
     arrays = task.arrays()
-    compiled = compile_run(
-        task, graph, state, arrays, transformation, shuffle_key, general.batch_size
-    )
-    training = Run(task, compiled, arrays, schedule, general.epochs, general.batch_size)
+    compiled = compile_run(task, graph, state, arrays, transformation, general.batch_size)
+    training = Run(task, compiled, arrays, schedule, general)
     result = training.start(state)
     saver = Saver(folder.checkpoint, general.checkpoint_seconds)
     _resume(folder, result, compiled.seconds)

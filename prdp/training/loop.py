@@ -4,7 +4,7 @@ import math
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 import jax
 import numpy as np
@@ -29,6 +29,23 @@ class RunResult:
     rows: list[Row] = field(default_factory=list)
 
 
+class Plan(Protocol):
+    """How long a run trains, in what batches, and the seed that shuffles them."""
+
+    epochs: int
+    batch_size: int
+    seed: int
+
+
+def shuffled(plan: Plan, samples: int, epoch: int) -> np.ndarray:
+    """Return the minibatches of an epoch, `(batches, batch_size)` int32.
+
+    Drawn on the host from (seed, epoch) alone: a resumed run sees the same batches, and so do all devices.
+    """
+    order = np.random.default_rng((plan.seed, epoch)).permutation(samples)
+    return order.reshape(-1, plan.batch_size).astype(np.int32)
+
+
 class Run:
     """Train for `epochs`, one row an epoch, resumable between any two rows.
 
@@ -37,22 +54,15 @@ class Run:
         compiled: its executables.
         arrays: what they take.
         schedule: which K comes next.
-        epochs: training intervals.
-        batch_size: samples of one update.
+        plan: how long, in what batches, and the seed of their shuffling.
     """
 
     def __init__(
-        self,
-        task: Task,
-        compiled: Compiled,
-        arrays: Any,
-        schedule: Schedule,
-        epochs: int,
-        batch_size: int,
+        self, task: Task, compiled: Compiled, arrays: Any, schedule: Schedule, plan: Plan
     ):
         self.task, self.compiled, self.arrays = task, compiled, arrays
-        self.schedule, self.epochs = schedule, epochs
-        self.updates_per_epoch = task.samples // batch_size
+        self.schedule, self.plan, self.epochs = schedule, plan, plan.epochs
+        self.updates_per_epoch = task.samples // plan.batch_size
 
     def start(self, state: TrainState) -> RunResult:
         """Return the result before anything has been computed."""
@@ -99,8 +109,9 @@ class Run:
 
     def _train(self, result: RunResult, epoch: int, iterations: int) -> Row:
         began = time.perf_counter()
+        order = shuffled(self.plan, self.task.samples, epoch)
         result.state, totals = self.compiled.train(
-            result.state, self.arrays, np.int32(epoch), np.int32(iterations)
+            result.state, self.arrays, order, np.int32(iterations)
         )
         totals = jax.device_get(jax.block_until_ready(totals))
         seconds = time.perf_counter() - began

@@ -38,7 +38,8 @@ class Compiled:
     """The executables of a run, and what compiling them took.
 
     Attributes:
-        train: `(state, arrays, epoch, iterations) -> (state, EpochTotals)`; donates `state`.
+        train: `(state, arrays, order, iterations) -> (state, EpochTotals)`; donates `state`. `order` holds the sample
+            indices of each minibatch, `(batches, batch_size)` int32.
         validate: `(parameters, arrays) -> {column: value}`.
         seconds: wall time of compilation.
         compilations: how many times the update was traced and compiled: 1, whatever K does.
@@ -61,14 +62,12 @@ def compile_run(
     state: TrainState,
     arrays: Any,
     transformation: optax.GradientTransformation,
-    shuffle_key: Any,
     batch_size: int,
 ) -> Compiled:
     """Compile training and validation ahead of time, for one epoch each.
 
     Being compiled ahead of time, they cannot recompile silently: a call that does not fit raises instead.
     """
-    batches = task.samples // batch_size
     traces: list[int] = []
 
     def update(state: TrainState, arrays: Any, indices: Any, iterations: Any) -> Any:
@@ -84,10 +83,8 @@ def compile_run(
         )
         return TrainState(parameters, optimizer), totals
 
-    def train(state: TrainState, arrays: Any, epoch: Any, iterations: Any) -> Any:
+    def train(state: TrainState, arrays: Any, order: Any, iterations: Any) -> Any:
         traces.append(1)
-        order = jax.random.permutation(jax.random.fold_in(shuffle_key, epoch), task.samples)
-        order = order.reshape(batches, batch_size)
         state, totals = jax.lax.scan(
             lambda carry, indices: update(carry, arrays, indices, iterations), state, order
         )
@@ -105,9 +102,9 @@ def compile_run(
         return task.validate(nnx.merge(graph, parameters), arrays)
 
     began = time.perf_counter()
-    epoch, iterations = jnp.int32(0), jnp.int32(1)
+    order = jnp.zeros((task.samples // batch_size, batch_size), jnp.int32)
     compiled_train = (
-        jax.jit(train, donate_argnums=0).lower(state, arrays, epoch, iterations).compile()
+        jax.jit(train, donate_argnums=0).lower(state, arrays, order, jnp.int32(1)).compile()
     )
     compiled_validate = jax.jit(validate).lower(state.parameters, arrays).compile()
     return Compiled(compiled_train, compiled_validate, time.perf_counter() - began, traces)
