@@ -10,7 +10,9 @@ import sys
 from typing import Any
 
 import hydra
+from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException
+from hydra.types import RunMode
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
@@ -25,7 +27,14 @@ def experiment(config: DictConfig) -> None:
     """Run one experiment and print where it is and what came out."""
     from prdp.experiment import run
 
-    outcome = run(config)
+    try:
+        outcome = run(config)
+    except Exception as error:
+        # Hydra would print a line of its own before ours; in a sweep it has to count the failure.
+        line = one_line(error)
+        if line is None or HydraConfig.get().mode == RunMode.MULTIRUN:
+            raise
+        sys.exit(f"error: {line}")
     print(f"run folder: {outcome.folder}{' (finished before)' if outcome.skipped else ''}")
     width = max(map(len, outcome.summary))
     for key, value in outcome.summary.items():
@@ -49,8 +58,7 @@ def main() -> None:
         line = one_line(error)
         if line is None:
             raise
-        print(f"error: {line}", file=sys.stderr)
-        sys.exit(1)
+        sys.exit(f"error: {line}")
 
 
 def one_line(error: Exception) -> str | None:

@@ -13,9 +13,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import InterpolationKeyError, OmegaConfBaseException
+from omegaconf.errors import OmegaConfBaseException
 from pydantic import BaseModel, ConfigDict, ValidationError, create_model
 
+from prdp.data import TrajectoryData
 from prdp.differentiation import Implicit, Unrolled
 from prdp.physics import FourierSeries, Heat, Poisson
 from prdp.schedules import PRDP, Fixed, Linear
@@ -113,16 +114,14 @@ class FourierOptions:
     steps: int
 
     def __post_init__(self) -> None:
-        self.series()
-        for key in ("train_samples", "validation_samples"):
-            _at_least(key, getattr(self, key), 1)
-        for key in ("train_key", "validation_key"):
-            _at_least(key, getattr(self, key), 0)
-        _at_least("steps", self.steps, 2)
+        self.source()
 
-    def series(self) -> FourierSeries:
-        """Return the distribution of initial conditions."""
-        return FourierSeries(self.modes, self.amplitude, self.form, self.random_stream)
+    def source(self) -> TrajectoryData:
+        """Return the description of the data; it checks the ranges."""
+        options = dataclasses.asdict(self)
+        keys = [f.name for f in dataclasses.fields(FourierSeries)]
+        series = FourierSeries(**{k: options.pop(k) for k in keys})
+        return TrajectoryData(series, **options)
 
 
 @dataclass(frozen=True)
@@ -262,18 +261,13 @@ def parse(config: DictConfig) -> Config:
 def _resolve(config: DictConfig) -> dict[str, Any]:
     try:
         container = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
-    except InterpolationKeyError as error:
-        raise ConfigError(
-            f"{error.full_key}: the paper has no setting for this case ({_first_line(error)}); give a value"
-        ) from error
     except OmegaConfBaseException as error:
-        raise ConfigError(_first_line(error)) from error
+        text = str(error).strip().splitlines()[0]
+        if "paper." in text:
+            text = f"the paper has no setting for this case ({text}); give a value"
+        raise ConfigError(f"{error.full_key}: {text}" if error.full_key else text) from error
     assert isinstance(container, dict)
     return {str(k): v for k, v in container.items()}
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).strip().splitlines()[0]
 
 
 def _named(group: str, node: Any) -> tuple[str, dict[str, Any]]:

@@ -12,7 +12,6 @@ from flax import nnx
 from omegaconf import DictConfig
 
 from prdp.config import Config, ConfigError, parse
-from prdp.data import TrajectoryData
 from prdp.differentiation import Unrolled
 from prdp.models import MLP, Parameters
 from prdp.physics.base import materialise
@@ -111,7 +110,8 @@ def prepare(config: Config) -> tuple[Task, Schedule, int]:
     if config.names["task"] == "inverse":
         task = Inverse(physics, operator, settings, **options)
     else:
-        data = _trajectories(config)
+        general = config.general
+        data = config.data.source().load(physics, general.precision, Path(general.data_dir))
         task = MixedChain(physics, operator, settings, data, **options)
     converged = config.general.converged_iterations
     if converged is None:
@@ -140,15 +140,6 @@ def _with_room(mode: Unrolled, schedule: Schedule) -> Unrolled:
             f"({largest})"
         )
     return mode
-
-
-def _trajectories(config: Config) -> Any:
-    options = {f.name: getattr(config.data, f.name) for f in dataclasses.fields(config.data)}
-    series = config.data.series()
-    for field in dataclasses.fields(series):
-        options.pop(field.name)
-    source = TrajectoryData(series, **options)
-    return source.load(config.physics, config.general.precision, Path(config.general.data_dir))
 
 
 def build_model(config: Config, key: Any) -> nnx.Module:

@@ -1,5 +1,6 @@
 """Reference data from converged physics: generated once, cached, checked."""
 
+from prdp.data.reference import reference_solution
 from prdp.data.trajectories import Trajectories, TrajectoryData
 
-__all__ = ["Trajectories", "TrajectoryData"]
+__all__ = ["Trajectories", "TrajectoryData", "reference_solution"]

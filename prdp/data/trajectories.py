@@ -8,17 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
 from prdp.atomic import write_bytes
-from prdp.differentiation import Implicit
-from prdp.linear_solve import solve
+from prdp.data.reference import reference_solution
 from prdp.physics import FourierSeries, TimeStepper
-from prdp.solvers import Direct
 
 log = logging.getLogger(__name__)
 
@@ -71,6 +67,11 @@ class TrajectoryData:
             value = getattr(self, key)
             if value < least:
                 raise ValueError(f"{key}={value}: allowed is an integer >= {least}")
+        if self.train_key == self.validation_key:
+            raise ValueError(
+                f"validation_key={self.validation_key}: allowed is any key but train_key, "
+                "whose samples it would repeat"
+            )
 
     def load(self, physics: TimeStepper, dtype: Any, cache: Path) -> Trajectories:
         """Return the trajectories, from the cache if it holds them whole, generated and cached otherwise."""
@@ -94,39 +95,24 @@ class TrajectoryData:
 
     def generate(self, physics: TimeStepper, dtype: Any) -> Trajectories:
         """Return freshly computed trajectories."""
-        grid = physics.grid()
-        states = [
-            self.initial_condition.sample(seed, count, grid)
-            for seed, count in (
-                (self.train_key, self.train_samples),
-                (self.validation_key, self.validation_samples),
-            )
-        ]
-        return Trajectories(*(reference_rollout(physics, u, self.steps, dtype) for u in states))
+        sets = {
+            self.train_key: self.train_samples,
+            self.validation_key: self.validation_samples,
+        }
+        initial = self.initial_condition.sample(sets, physics.grid())
+        # One rollout for both sets: the solver is compiled once.
+        both = reference_rollout(physics, np.concatenate(initial), self.steps, dtype)
+        return Trajectories(*np.split(both, [self.train_samples]))
 
 
 def reference_rollout(
     physics: TimeStepper, initial: np.ndarray, steps: int, dtype: Any
 ) -> np.ndarray:
     """Return `steps` converged time steps from `initial`, shape `(samples, steps + 1, channels, *space)`."""
-    with jax.enable_x64(True):
-
-        @jax.jit
-        def advance(state: Any) -> Any:
-            solution = solve(
-                physics.operator(state),
-                physics.rhs(state),
-                solver=Direct(),
-                differentiation=Implicit(),
-                iterations=1,
-                tolerance=0.0,
-            )
-            return solution.value
-
-        states = [jnp.asarray(initial, jnp.float64)]
-        for _ in range(steps):
-            states.append(advance(states[-1]))
-        out = np.stack([np.asarray(s) for s in states], axis=1)
+    states = [initial]
+    for _ in range(steps):
+        states.append(reference_solution(physics, states[-1]))
+    out = np.stack(states, axis=1)
     if not np.isfinite(out).all():
         raise FloatingPointError("the reference trajectories are not finite")
     return out.astype(dtype)

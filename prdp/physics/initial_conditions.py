@@ -50,43 +50,52 @@ class FourierSeries:
             if getattr(self, key) not in allowed:
                 raise ValueError(f"{key}={getattr(self, key)!r}: allowed are {', '.join(allowed)}")
 
-    def sample(self, seed: int, count: int, grid: tuple[Any, ...]) -> np.ndarray:
-        """Return `count` fields on the tensor grid of `grid`, float64, shape `(count, 1, *space)`.
+    def sample(self, sets: dict[int, int], grid: tuple[Any, ...]) -> list[np.ndarray]:
+        """Return a set of fields for each `seed: count`, on the tensor grid of `grid`.
 
-        The amplitudes are drawn in float32 whatever the precision of the run, so that all see the same data.
+        Each is float64 of shape `(count, 1, *space)`. The amplitudes are drawn in float32 whatever the precision of
+        the run, so that all see the same data.
         """
         dimensions = len(grid)
-        families = _DRAWING_ORDER.get(dimensions) or tuple(map("".join, product("sc", repeat=dimensions)))
-        amplitudes = self._amplitudes(seed, count, len(families))
+        families = _DRAWING_ORDER.get(dimensions) or tuple(
+            map("".join, product("sc", repeat=dimensions))
+        )
         coordinates = np.meshgrid(*grid, indexing="ij")
-        total = np.zeros((count, *coordinates[0].shape))
+        amplitudes = self._amplitudes(sets, len(families))
+        fields = np.zeros((len(amplitudes), *coordinates[0].shape))
         for f, family in enumerate(families):
             if self.form == "matched" and len(set(family)) > 1:
                 continue
             for n in range(1, self.modes + 1):
-                wave = np.ones_like(coordinates[0])
-                for i, letter in enumerate(family):
-                    x = coordinates[i]
-                    if self.form == "released" and family == "sc" and letter == "c":
-                        x = coordinates[0]
-                    function = np.sin if letter == "s" else np.cos
-                    wave = wave * function(2 * np.pi * n * x)
-                a = amplitudes[:, f, n - 1]
-                total += a.reshape(count, *(1,) * dimensions) * wave
-        return total[:, None]
+                wave = self._wave(family, n, coordinates)
+                fields += amplitudes[:, f, n - 1].reshape(-1, *(1,) * dimensions) * wave
+        ends = np.cumsum(list(sets.values()))[:-1]
+        return np.split(fields[:, None], ends)
 
-    def _amplitudes(self, seed: int, count: int, families: int) -> np.ndarray:
+    def _wave(self, family: str, n: int, coordinates: list[np.ndarray]) -> np.ndarray:
+        wave = np.ones_like(coordinates[0])
+        for i, letter in enumerate(family):
+            x = coordinates[i]
+            if self.form == "released" and family == "sc" and letter == "c":
+                x = coordinates[0]
+            wave = wave * (np.sin if letter == "s" else np.cos)(2 * np.pi * n * x)
+        return wave
+
+    def _amplitudes(self, sets: dict[int, int], families: int) -> np.ndarray:
+        """Return the amplitudes of all samples of all sets, `(samples, families, modes)`."""
+
+        def draw(key: Any) -> Any:
+            # One more key than families: the released code also draws an offset of zero width.
+            keys = jax.random.split(key, families + 1)[:families]
+            limits = {"minval": -self.amplitude, "maxval": self.amplitude}
+            return jax.vmap(lambda k: jax.random.uniform(k, (self.modes,), **limits))(keys)
+
+        # One compiled program: JAX's generator is slow to compile, not to run.
+        @jax.jit
+        def draw_all() -> Any:
+            split = [jax.random.split(jax.random.PRNGKey(s), n) for s, n in sets.items()]
+            return jax.vmap(draw)(jax.numpy.concatenate(split))
+
         partitionable = self.random_stream == "partitionable"
         with jax.threefry_partitionable(partitionable), jax.enable_x64(False):
-            # One more key than families: the released code also draws an offset of zero width.
-            def draw(key: Any) -> Any:
-                keys = jax.random.split(key, families + 1)[:families]
-                uniform = jax.vmap(
-                    lambda k: jax.random.uniform(
-                        k, (self.modes,), minval=-self.amplitude, maxval=self.amplitude
-                    )
-                )
-                return uniform(keys)
-
-            keys = jax.random.split(jax.random.PRNGKey(seed), count)
-            return np.asarray(jax.vmap(draw)(keys), np.float64)
+            return np.asarray(draw_all(), np.float64)

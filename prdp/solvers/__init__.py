@@ -2,7 +2,7 @@
 
 from prdp.solvers.base import Solver
 from prdp.solvers.conjugate_gradient import ConjugateGradient
-from prdp.solvers.direct import Direct
+from prdp.solvers.direct import Direct, solve_directly
 from prdp.solvers.gmres import GMRES
 from prdp.solvers.iterate import Iterated, iterate
 from prdp.solvers.jacobi import Jacobi
@@ -21,4 +21,5 @@ __all__ = [
     "Status",
     "SteepestDescent",
     "iterate",
+    "solve_directly",
 ]

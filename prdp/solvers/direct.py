@@ -62,15 +62,19 @@ class Direct(Solver):
 
     def step(self, operator: Operator, rhs: Float[Array, "..."], state: DirectState) -> DirectState:
         """Return the exact solution; a singular operator is reported as `SINGULAR`."""
-        if self.factorisation != "dense" and is_diagonal_in_modes(operator):
-            value = _solve_in_modes(operator, rhs)
-        else:
-            value = _solve_dense(operator, rhs)
+        value = solve_directly(operator, rhs, self.factorisation)
         axes = tuple(range(-operator.rank, 0))
         singular = ~jnp.all(jnp.isfinite(value), axis=axes) & jnp.all(jnp.isfinite(rhs), axis=axes)
         return DirectState(
             value, rhs - operator.mv(value), flag(state.failure, singular, Status.SINGULAR)
         )
+
+
+def solve_directly(operator: Operator, rhs: Array, factorisation: str = "auto") -> Array:
+    """Return `A^-1 b`, non-finite where `A` is singular; for references, without loop or status."""
+    if factorisation != "dense" and is_diagonal_in_modes(operator):
+        return _solve_in_modes(operator, rhs)
+    return _solve_dense(operator, rhs)
 
 
 def _solve_dense(operator: Operator, rhs: Array) -> Array:
@@ -100,12 +104,10 @@ def _solve_in_modes(operator: Stencil, rhs: Array) -> Array:
         for axis, o, n in zip(axes, offset, grid, strict=True):
             if o == 0:
                 continue
-            # theta/2 of the modes; cos(theta) is written by it below so that 1 - cos does not cancel.
             k = jnp.arange(1, n + 1) if dirichlet else jnp.arange(n)
             theta = jnp.pi * k / (n + 1) if dirichlet else 2 * jnp.pi * k / n
-            cosine = 1 - 2 * jnp.sin(theta / 2) ** 2
             factor = jnp.expand_dims(
-                cosine.astype(rhs.dtype), tuple(i for i in range(len(grid)) if i != axis + len(grid))
+                jnp.cos(theta).astype(rhs.dtype), tuple(i for i in range(len(grid)) if i != axis + len(grid))
             )
         eigenvalues = eigenvalues + coefficient * factor
     if dirichlet:

@@ -3,16 +3,14 @@
 from collections.abc import Sequence
 from typing import Any
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
+from prdp.data import reference_solution
 from prdp.differentiation import AdjointCost
 from prdp.linalg import Operator
-from prdp.linear_solve import solve
 from prdp.physics.base import Physics
-from prdp.solvers import Direct
 from prdp.tasks.base import SolveSettings, SolveTotals, Task
 
 LOSSES = ("half_mean_square", "half_sum_square", "mse")
@@ -57,14 +55,8 @@ class Inverse(Task):
     def arrays(self) -> Any:
         """Return the operator, theta_r and u_r."""
         theta = jnp.asarray(self.reference, jnp.result_type(float))
-        target = self._reference_solution()
-        return {"operator": self.operator, "theta": theta, "target": jnp.asarray(target, theta.dtype)}
-
-    def _reference_solution(self) -> np.ndarray:
-        with jax.enable_x64(True):
-            operator, theta = self.physics.operator(), jnp.asarray(self.reference)
-            solution = solve(operator, self.physics.rhs(theta), solver=Direct(), iterations=1)
-            return np.asarray(solution.value)
+        target = jnp.asarray(reference_solution(self.physics, self.reference), theta.dtype)
+        return {"operator": self.operator, "theta": theta, "target": target}
 
     def loss(
         self, model: nnx.Module, arrays: Any, indices: Any, iterations: Any, cost: AdjointCost
