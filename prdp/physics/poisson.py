@@ -1,10 +1,10 @@
 """The Poisson equation in 1D with a parameterised load."""
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
 import jax.numpy as jnp
-import numpy as np
 from jaxtyping import Array, Float
 
 from prdp.linalg import Operator, laplacian
@@ -50,9 +50,14 @@ class Poisson(Physics):
         return laplacian(self.shape, 1, 1.0 / (self.points + 1), "dirichlet")
 
     def rhs(self, prior: Float[Array, "... P"]) -> Float[Array, "..."]:
-        """Return `-p(x, theta)` for `theta` of shape `(*batch, P)`."""
-        x = np.arange(1, self.points + 1) / (self.points + 1)
-        modes = np.arange(1, self.parameters + 1)
-        basis = jnp.asarray(np.sin(2 * np.pi * modes[:, None] * x[None]), prior.dtype)
+        """Return `-p(x, theta)` for `theta` of shape `(*batch, P)`.
+
+        The modes are evaluated in the precision of `theta`, as plain JAX code does. It matters: steepest descent
+        amplifies whatever is not one of the P eigenvectors, so the rounding of these sines decides how many
+        iterations it takes (paper's 3-parameter row: 44 % saved in float32, 31 to 35 % in float32 with correctly
+        rounded sines, 50 % in float64).
+        """
+        x = jnp.linspace(0, 1, self.points + 2, dtype=prior.dtype)[1:-1]
+        basis = jnp.stack([jnp.sin((2 * i * math.pi) * x) for i in range(1, self.parameters + 1)])
         load = jnp.sum(prior[..., :, None] * basis, axis=-2)
         return -load[..., None, :]

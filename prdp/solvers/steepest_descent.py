@@ -10,9 +10,11 @@ from prdp.linalg.norms import expand
 from prdp.solvers.base import Solver, flag, safe_divide, start
 from prdp.solvers.status import Status
 
+RESIDUALS = ("recursive", "recomputed")
+
 
 class SteepestDescentState(NamedTuple):
-    """The current iterate, its recursively updated residual, and the failure code of each system."""
+    """The current iterate, its residual, and the failure code of each system."""
 
     value: Array
     residual: Array
@@ -21,15 +23,32 @@ class SteepestDescentState(NamedTuple):
 
 @dataclass(frozen=True)
 class SteepestDescent(Solver):
-    """Steepest descent with the exact step `alpha = (r.r) / (r.A r)`, `u <- u + alpha r`, `r <- r - alpha A r`.
+    """Steepest descent with the exact step `alpha = (r.r) / (r.A r)`, `u <- u + alpha r`.
 
     For symmetric definite `A` (of either sign). The error falls per iteration by `(kappa-1)/(kappa+1)` in the
     energy norm. A direction without curvature, `r.A r = 0`, is a `BREAKDOWN`.
 
+    Args:
+        residual: `recursive`, `r <- r - alpha A r` as in the paper's Algorithm 2, or `recomputed`, `r = b - A u` as
+            in its released code: a second product an iteration, but the residual cannot drift.
+
+    Raises:
+        ValueError: `residual` is neither.
+
     Source: paper, Algorithm 2 and eq. 8.
     """
 
+    residual: str = "recursive"
     requires_symmetric: ClassVar[bool] = True
+
+    def __post_init__(self) -> None:
+        if self.residual not in RESIDUALS:
+            raise ValueError(f"residual={self.residual!r}: allowed are {', '.join(RESIDUALS)}")
+
+    @property
+    def matvecs_per_iteration(self) -> int:
+        """One product, or two where the residual is recomputed."""
+        return 1 if self.residual == "recursive" else 2
 
     def init(
         self, operator: Operator, rhs: Float[Array, "..."], guess: Float[Array, "..."] | None
@@ -40,12 +59,15 @@ class SteepestDescent(Solver):
     def step(
         self, operator: Operator, rhs: Float[Array, "..."], state: SteepestDescentState
     ) -> SteepestDescentState:
-        """Return the state one descent step on: one product with `A`."""
+        """Return the state one descent step on."""
         rank, residual = operator.rank, state.residual
         image = operator.mv(residual)
         squared, curvature = inner(residual, residual, rank), inner(residual, image, rank)
         alpha = expand(safe_divide(squared, curvature), rank)
         failure = flag(state.failure, (curvature == 0) & (squared > 0), Status.BREAKDOWN)
-        return SteepestDescentState(
-            state.value + alpha * residual, residual - alpha * image, failure
-        )
+        value = state.value + alpha * residual
+        if self.residual == "recursive":
+            residual = residual - alpha * image
+        else:
+            residual = rhs - operator.mv(value)
+        return SteepestDescentState(value, residual, failure)
