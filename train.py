@@ -66,12 +66,13 @@ def one_line(error: Exception) -> str | None:
     from prdp.config import ConfigError
     from prdp.records import RunIsHeld
 
-    parent = getattr(error.__cause__, "parent_node", None)
+    cause: Any = error.__cause__
+    parent = getattr(cause, "parent_node", None)
     if isinstance(error, HydraException) and isinstance(parent, DictConfig):
-        key = str(error.__cause__.full_key)
-        close = difflib.get_close_matches(str(error.__cause__.key), map(str, parent), 1)
+        known = [str(key) for key in parent]
+        close = difflib.get_close_matches(str(cause.key), known, 1)
         hint = f" (did you mean {close[0]}?)" if close else ""
-        return f"{key}: no such key; allowed are {', '.join(map(str, parent))}{hint}"
+        return f"{cause.full_key}: no such key; allowed are {', '.join(known)}{hint}"
     if isinstance(error, HydraException | OmegaConfBaseException):
         # Hydra spreads a message over lines, and sometimes keeps it in the cause.
         lines = f"{error}\n{error.__cause__ or ''}".splitlines()

@@ -181,7 +181,7 @@ _CONVERGED_KEYS = {"fixed": ("iterations",), "linear": ("cap",), "prdp": ("cap",
 _UNKNOWN = 2**31 - 1
 
 # What a task needs of the other groups.
-_COMPATIBLE = {
+_COMPATIBLE: dict[str, dict[str, tuple[str, ...]]] = {
     "inverse": {"physics": ("poisson",), "model": ("parameters",), "data": ("none",)},
     "mixed_chain": {"physics": ("heat1d", "heat2d"), "model": ("mlp",), "data": ("fourier",)},
 }
@@ -295,9 +295,7 @@ def _build(cls: type, options: dict[str, Any], path: str, also: list[str] | None
             known = allowed + (also or [])
             close = difflib.get_close_matches(key, known, 1)
             hint = f" (did you mean {prefix}{close[0]}?)" if close else ""
-            raise ConfigError(
-                f"{prefix}{key}: no such key; allowed are {', '.join(known) or 'none'}{hint}"
-            )
+            raise ConfigError(f"{prefix}{key}: no such key; allowed are {', '.join(known) or 'none'}{hint}")
     # Lists of YAML are tuples in frozen dataclasses.
     options = {k: tuple(v) if isinstance(v, list) else v for k, v in options.items()}
     try:
@@ -351,9 +349,7 @@ def _check_combination(config: Config) -> None:
     samples = config.data.train_samples if config.names["data"] == "fourier" else 1
     batch = config.general.batch_size
     if samples % batch:
-        raise ConfigError(
-            f"batch_size={batch}: allowed are the divisors of data.train_samples ({samples})"
-        )
+        raise ConfigError(f"batch_size={batch}: allowed are the divisors of data.train_samples ({samples})")
     if task == "inverse":
         parameters = config.physics.parameters
         for key, vector in (

@@ -108,6 +108,7 @@ def prepare(config: Config) -> tuple[Task, Schedule, int]:
     options = {f.name: getattr(config.task, f.name) for f in dataclasses.fields(config.task)}
     task: Task
     if config.names["task"] == "inverse":
+        assert operator is not None
         task = Inverse(physics, operator, settings, **options)
     else:
         general = config.general
@@ -116,16 +117,12 @@ def prepare(config: Config) -> tuple[Task, Schedule, int]:
     converged = config.general.converged_iterations
     if converged is None:
         try:
-            converged = converged_iterations(
-                config.solver, *task.probe_systems(), common.tolerance
-            )
+            converged = converged_iterations(config.solver, *task.probe_systems(), common.tolerance)
         except ValueError as error:
             raise ConfigError(str(error)) from error
     schedule = config.schedule_for(converged)
     if isinstance(config.diff, Unrolled):
-        task.settings = dataclasses.replace(
-            task.settings, differentiation=_with_room(config.diff, schedule)
-        )
+        task.settings = dataclasses.replace(task.settings, differentiation=_with_room(config.diff, schedule))
     return task, schedule, converged
 
 
@@ -191,9 +188,7 @@ def _train(
     summary = None
     try:
         status, details = _advance(training, result, sinks, saver)
-        summary = summarise(
-            result.rows, config.identity(), converged, compiled.compilations, status
-        )
+        summary = summarise(result.rows, config.identity(), converged, compiled.compilations, status)
         folder.end(result.rows, summary, **details)
     except KeyboardInterrupt:
         saver.save(result)
@@ -204,9 +199,7 @@ def _train(
     return summary
 
 
-def _advance(
-    training: Run, result: RunResult, sinks: list[Sink], saver: Saver
-) -> tuple[str, dict[str, Any]]:
+def _advance(training: Run, result: RunResult, sinks: list[Sink], saver: Saver) -> tuple[str, dict[str, Any]]:
     try:
         for row in training.advance(result):
             for sink in sinks:
@@ -227,10 +220,7 @@ def _resume(folder: RunFolder, result: RunResult, seconds_compile: float) -> Non
     result.rows = checkpoint.meta["rows"]
     # The rows so far stand as they were recorded; this process's compilation is added to theirs.
     result.rows[0]["seconds_compile"] += seconds_compile
-    fields = {
-        k: tuple(v) if isinstance(v, list) else v
-        for k, v in checkpoint.meta["schedule_state"].items()
-    }
+    fields = {k: tuple(v) if isinstance(v, list) else v for k, v in checkpoint.meta["schedule_state"].items()}
     result.schedule_state = type(result.schedule_state)(**fields)
 
 

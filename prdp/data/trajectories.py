@@ -78,7 +78,7 @@ class TrajectoryData:
         recipe = {
             "version": _VERSION,
             "physics": type(physics).__name__,
-            "parameters": dataclasses.asdict(physics),
+            "parameters": dataclasses.asdict(physics),  # type: ignore[call-overload]
             "data": dataclasses.asdict(self),
             "dtype": np.dtype(dtype).name,
         }
@@ -105,9 +105,7 @@ class TrajectoryData:
         return Trajectories(*np.split(both, [self.train_samples]))
 
 
-def reference_rollout(
-    physics: TimeStepper, initial: np.ndarray, steps: int, dtype: Any
-) -> np.ndarray:
+def reference_rollout(physics: TimeStepper, initial: np.ndarray, steps: int, dtype: Any) -> np.ndarray:
     """Return `steps` converged time steps from `initial`, shape `(samples, steps + 1, channels, *space)`."""
     states = [initial]
     for _ in range(steps):

@@ -65,9 +65,7 @@ class Mode(ABC):
     """A differentiation mode; a frozen dataclass of its own parameters."""
 
     @abstractmethod
-    def run(
-        self, solver: Solver, problem: Problem, controls: Controls, cost: AdjointCost
-    ) -> Solution:
+    def run(self, solver: Solver, problem: Problem, controls: Controls, cost: AdjointCost) -> Solution:
         """Solve, with this mode's vector-Jacobian product attached to `value`."""
 
     def buffer(self, iterations: Any) -> int | None:
@@ -89,9 +87,7 @@ def solve_scaled(
     operator, rhs, guess = problem
     scale = power_of_two_scale(rhs, operator.rank)
     guess = None if guess is None else guess * scale
-    result = iterate(
-        solver, operator, rhs * scale, guess, controls.iterations, controls.tolerance, record
-    )
+    result = iterate(solver, operator, rhs * scale, guess, controls.iterations, controls.tolerance, record)
     return result, scale
 
 
@@ -102,9 +98,7 @@ def package(
     status = result.status
     if room is not None:
         status = jnp.where(result.trips > room, jnp.int32(Status.BUFFER_TOO_SMALL), status)
-    has_value = (status <= Status.BREAKDOWN).reshape(
-        status.shape + (1,) * (value.ndim - status.ndim)
-    )
+    has_value = (status <= Status.BREAKDOWN).reshape(status.shape + (1,) * (value.ndim - status.ndim))
     return Solution(
         value=jnp.where(has_value, value, jnp.nan),
         residual_norm=jax.lax.stop_gradient(result.residual),

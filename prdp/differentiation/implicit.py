@@ -52,9 +52,7 @@ class Implicit(Mode):
                 f"adjoint_tolerance={self.adjoint_tolerance}: allowed is 0 <= tolerance < 1, or null"
             )
 
-    def run(
-        self, solver: Solver, problem: Problem, controls: Controls, cost: AdjointCost
-    ) -> Solution:
+    def run(self, solver: Solver, problem: Problem, controls: Controls, cost: AdjointCost) -> Solution:
         """Solve, with the implicit VJP attached to `value`."""
         return _solve(solver, self, problem, controls, cost)
 

@@ -45,13 +45,9 @@ class Unrolled(Mode):
 
     def __post_init__(self) -> None:
         if self.iterations_cap is not None and self.iterations_cap < 1:
-            raise ValueError(
-                f"iterations_cap={self.iterations_cap}: allowed is an integer >= 1, or null"
-            )
+            raise ValueError(f"iterations_cap={self.iterations_cap}: allowed is an integer >= 1, or null")
 
-    def run(
-        self, solver: Solver, problem: Problem, controls: Controls, cost: AdjointCost
-    ) -> Solution:
+    def run(self, solver: Solver, problem: Problem, controls: Controls, cost: AdjointCost) -> Solution:
         """Solve, with the unrolled VJP attached to `value`."""
         room = self.buffer(controls.iterations)
         return _solve(solver, room, problem, controls, cost)
@@ -69,9 +65,7 @@ class Unrolled(Mode):
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(0, 1))
-def _solve(
-    solver: Solver, room: int, problem: Problem, controls: Controls, cost: AdjointCost
-) -> Solution:
+def _solve(solver: Solver, room: int, problem: Problem, controls: Controls, cost: AdjointCost) -> Solution:
     result, scale = solve_scaled(solver, problem, controls)
     value = solver.solution(result.state) / scale
     return package(solver, result, value, problem.guess is not None, room)

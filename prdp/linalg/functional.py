@@ -78,10 +78,10 @@ class _Transposed:
 class _LineaxProduct:
     """The product with a lineax operator whose arrays are given apart from its structure."""
 
-    structure: Hashable
+    structure: tuple[tuple[Hashable, ...], Any]
 
     def rebuild(self, arrays: Any) -> Any:
-        leaves, treedef = self.structure  # type: ignore[misc]
+        leaves, treedef = self.structure
         filled = iter(arrays)
         return jax.tree.unflatten(treedef, [next(filled) if x is _ARRAY else x for x in leaves])
 

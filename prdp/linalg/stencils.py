@@ -58,18 +58,14 @@ class Stencil(Operator):
         padded = jnp.pad(u, widths, mode="wrap" if self.boundary == "periodic" else "constant")
         terms = []
         for coefficient, offset in zip(self.coefficients, self.offsets, strict=True):
-            window = tuple(
-                slice(b + o, b + o + n) for b, o, n in zip(below, offset, self.grid, strict=True)
-            )
+            window = tuple(slice(b + o, b + o + n) for b, o, n in zip(below, offset, self.grid, strict=True))
             terms.append(coefficient * padded[(..., *window)])
         return functools.reduce(operator.add, terms)
 
     def transpose(self) -> "Stencil":
         """Return `A^T`: offsets turned round, and coefficient fields moved along with them."""
         offsets = tuple(tuple(-i for i in o) for o in self.offsets)
-        coefficients = tuple(
-            self._shift(c, o) for c, o in zip(self.coefficients, offsets, strict=True)
-        )
+        coefficients = tuple(self._shift(c, o) for c, o in zip(self.coefficients, offsets, strict=True))
         return Stencil(coefficients, offsets, self.shape, self.boundary, self.symmetric)
 
     def diagonal(self) -> Float[Array, "..."]:

@@ -2,8 +2,11 @@
 
 import math
 from collections.abc import Sequence
+from itertools import pairwise
+from typing import Any
 
 import jax
+import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Float
 
@@ -24,16 +27,11 @@ class MLP(nnx.Module):
     Source: paper, appendix F.2.
     """
 
-    def __init__(
-        self, shape: Sequence[int], width: int, depth: int, *, rngs: nnx.Rngs, dtype: type | None = None
-    ):
+    def __init__(self, shape: Sequence[int], width: int, depth: int, *, rngs: nnx.Rngs, dtype: Any = None):
         self.shape = tuple(shape)
         size = math.prod(shape)
         sizes = [size, *[width] * depth, size]
-        self.layers = nnx.List(
-            _linear(n_in, n_out, rngs, dtype)
-            for n_in, n_out in zip(sizes[:-1], sizes[1:], strict=True)
-        )
+        self.layers = nnx.List(_linear(n_in, n_out, rngs, dtype) for n_in, n_out in pairwise(sizes))
 
     def __call__(self, u: Float[Array, "*batch_and_shape"]) -> Float[Array, "*batch_and_shape"]:
         """Return the network's prediction, a field of the shape of `u`."""
@@ -44,11 +42,12 @@ class MLP(nnx.Module):
         return self.layers[-1](x).reshape(u.shape)
 
 
-def _linear(n_in: int, n_out: int, rngs: nnx.Rngs, dtype: type | None) -> nnx.Linear:
+def _linear(n_in: int, n_out: int, rngs: nnx.Rngs, dtype: Any) -> nnx.Linear:
     bound = 1 / math.sqrt(n_in)
 
-    def uniform(key: Array, shape: Sequence[int], dtype: type, **_: object) -> Array:
+    def uniform(key: Array, shape: Sequence[int], dtype: Any, **_: object) -> Array:
         return jax.random.uniform(key, shape, dtype, -bound, bound)
 
-    kwargs = {} if dtype is None else {"param_dtype": dtype}
-    return nnx.Linear(n_in, n_out, kernel_init=uniform, bias_init=uniform, rngs=rngs, **kwargs)
+    return nnx.Linear(
+        n_in, n_out, kernel_init=uniform, bias_init=uniform, rngs=rngs, param_dtype=dtype or jnp.float32
+    )

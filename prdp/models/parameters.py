@@ -1,6 +1,7 @@
 """A bare parameter vector in a module's clothes, for inverse problems without a network."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import jax.numpy as jnp
 from flax import nnx
@@ -15,7 +16,7 @@ class Parameters(nnx.Module):
         dtype: of the vector.
     """
 
-    def __init__(self, initial: Sequence[float], dtype: type | None = None):
+    def __init__(self, initial: Sequence[float], dtype: Any = None):
         self.theta = nnx.Param(jnp.asarray(initial, dtype or jnp.result_type(float)))
 
     def __call__(self) -> Float[Array, "P"]:

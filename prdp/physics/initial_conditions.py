@@ -57,10 +57,8 @@ class FourierSeries:
         the run, so that all see the same data.
         """
         dimensions = len(grid)
-        families = _DRAWING_ORDER.get(dimensions) or tuple(
-            map("".join, product("sc", repeat=dimensions))
-        )
-        coordinates = np.meshgrid(*grid, indexing="ij")
+        families = _DRAWING_ORDER.get(dimensions) or tuple(map("".join, product("sc", repeat=dimensions)))
+        coordinates = list(np.meshgrid(*grid, indexing="ij"))
         amplitudes = self._amplitudes(sets, len(families))
         fields = np.zeros((len(amplitudes), *coordinates[0].shape))
         for f, family in enumerate(families):
@@ -87,8 +85,8 @@ class FourierSeries:
         def draw(key: Any) -> Any:
             # One more key than families: the released code also draws an offset of zero width.
             keys = jax.random.split(key, families + 1)[:families]
-            limits = {"minval": -self.amplitude, "maxval": self.amplitude}
-            return jax.vmap(lambda k: jax.random.uniform(k, (self.modes,), **limits))(keys)
+            shape, limit = (self.modes,), self.amplitude
+            return jax.vmap(lambda k: jax.random.uniform(k, shape, minval=-limit, maxval=limit))(keys)
 
         # One compiled program: JAX's generator is slow to compile, not to run.
         @jax.jit

@@ -60,7 +60,7 @@ class RunFolder:
             RunIsHeld: another living process holds it; the message says which.
         """
         self.path.mkdir(parents=True, exist_ok=True)
-        self._lock = open(self.path / ".lock", "a+")
+        self._lock = (self.path / ".lock").open("a+")
         try:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:

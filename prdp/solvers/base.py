@@ -34,9 +34,7 @@ class Solver(ABC):
         return 1
 
     @abstractmethod
-    def init(
-        self, operator: Operator, rhs: Float[Array, "..."], guess: Float[Array, "..."] | None
-    ) -> State:
+    def init(self, operator: Operator, rhs: Float[Array, "..."], guess: Float[Array, "..."] | None) -> State:
         """Return the state at `guess`; `None` is zero and costs no product."""
 
     @abstractmethod

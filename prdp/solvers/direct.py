@@ -42,9 +42,7 @@ class Direct(Solver):
 
     def __post_init__(self) -> None:
         if self.factorisation not in FACTORISATIONS:
-            raise ValueError(
-                f"factorisation={self.factorisation!r}: allowed are {', '.join(FACTORISATIONS)}"
-            )
+            raise ValueError(f"factorisation={self.factorisation!r}: allowed are {', '.join(FACTORISATIONS)}")
 
     def check(self, operator: Operator) -> None:
         """Refuse `spectral` for an operator that modes do not diagonalise."""
@@ -65,14 +63,12 @@ class Direct(Solver):
         value = solve_directly(operator, rhs, self.factorisation)
         axes = tuple(range(-operator.rank, 0))
         singular = ~jnp.all(jnp.isfinite(value), axis=axes) & jnp.all(jnp.isfinite(rhs), axis=axes)
-        return DirectState(
-            value, rhs - operator.mv(value), flag(state.failure, singular, Status.SINGULAR)
-        )
+        return DirectState(value, rhs - operator.mv(value), flag(state.failure, singular, Status.SINGULAR))
 
 
 def solve_directly(operator: Operator, rhs: Array, factorisation: str = "auto") -> Array:
     """Return `A^-1 b`, non-finite where `A` is singular; for references, without loop or status."""
-    if factorisation != "dense" and is_diagonal_in_modes(operator):
+    if factorisation != "dense" and isinstance(operator, Stencil) and is_diagonal_in_modes(operator):
         return _solve_in_modes(operator, rhs)
     return _solve_dense(operator, rhs)
 

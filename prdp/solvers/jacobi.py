@@ -49,9 +49,7 @@ class Jacobi(Solver):
         singular = jnp.any(operator.diagonal() == 0, axis=tuple(range(-operator.rank, 0)))
         return JacobiState(value, residual, flag(failure, singular, Status.SINGULAR))
 
-    def step(
-        self, operator: Operator, rhs: Float[Array, "..."], state: JacobiState
-    ) -> JacobiState:
+    def step(self, operator: Operator, rhs: Float[Array, "..."], state: JacobiState) -> JacobiState:
         """Return the state one relaxation on: one product with `A`."""
         value = state.value + self.relaxation * safe_divide(state.residual, operator.diagonal())
         return JacobiState(value, rhs - operator.mv(value), state.failure)

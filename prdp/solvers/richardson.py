@@ -50,9 +50,7 @@ class Richardson(Solver):
             failure = flag(failure, operator.row_sum_bound() == 0, Status.SINGULAR)
         return RichardsonState(value, residual, failure)
 
-    def step(
-        self, operator: Operator, rhs: Float[Array, "..."], state: RichardsonState
-    ) -> RichardsonState:
+    def step(self, operator: Operator, rhs: Float[Array, "..."], state: RichardsonState) -> RichardsonState:
         """Return the state one iteration on: one product with `A`."""
         value = state.value + self._omega(operator) * state.residual
         return RichardsonState(value, rhs - operator.mv(value), state.failure)

@@ -66,8 +66,6 @@ class SteepestDescent(Solver):
         alpha = expand(safe_divide(squared, curvature), rank)
         failure = flag(state.failure, (curvature == 0) & (squared > 0), Status.BREAKDOWN)
         value = state.value + alpha * residual
-        if self.residual == "recursive":
-            residual = residual - alpha * image
-        else:
-            residual = rhs - operator.mv(value)
+        recursive = self.residual == "recursive"
+        residual = residual - alpha * image if recursive else rhs - operator.mv(value)
         return SteepestDescentState(value, residual, failure)

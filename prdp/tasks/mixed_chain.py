@@ -59,9 +59,7 @@ class MixedChain(Task):
                 raise ValueError(f"{key}={value!r}: allowed are {', '.join(allowed)}")
         longest = data.validation.shape[1] - 1
         if not 1 <= validation_step <= longest:
-            raise ValueError(
-                f"validation_step={validation_step}: allowed is 1 to data.steps ({longest})"
-            )
+            raise ValueError(f"validation_step={validation_step}: allowed is 1 to data.steps ({longest})")
         self.physics, self.operator, self.settings, self.data = physics, operator, settings, data
         self.normalised_loss = loss == "nmse"
         self.validation_step, self.normalisation = validation_step, normalisation

@@ -35,9 +35,7 @@ class Console(Sink):
                 console=self._terminal,
                 refresh_per_second=4,
             )
-            self._task = self._progress.add_task(
-                "epoch", total=info.epochs, completed=info.done, state=""
-            )
+            self._task = self._progress.add_task("epoch", total=info.epochs, completed=info.done, state="")
             self._progress.start()
 
     def row(self, row: dict[str, Any]) -> None:

@@ -4,7 +4,7 @@ import logging
 import math
 import socket
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 from urllib.parse import urlsplit
 
 from prdp.tracking.base import RunInfo, Sink
@@ -96,7 +96,7 @@ class WeightsAndBiases(Sink):
         except Exception as error:
             self._give_up(error)
 
-    def _mode(self, wandb: Any) -> str:
+    def _mode(self, wandb: Any) -> Literal["offline", "online"]:
         if self._settings.mode == "offline":
             return "offline"
         if not _has_key(wandb):

@@ -32,9 +32,12 @@ class RunResult:
 class Plan(Protocol):
     """How long a run trains, in what batches, and the seed that shuffles them."""
 
-    epochs: int
-    batch_size: int
-    seed: int
+    @property
+    def epochs(self) -> int: ...  # noqa: D102
+    @property
+    def batch_size(self) -> int: ...  # noqa: D102
+    @property
+    def seed(self) -> int: ...  # noqa: D102
 
 
 def shuffled(plan: Plan, samples: int, epoch: int) -> np.ndarray:
@@ -57,9 +60,7 @@ class Run:
         plan: how long, in what batches, and the seed of their shuffling.
     """
 
-    def __init__(
-        self, task: Task, compiled: Compiled, arrays: Any, schedule: Schedule, plan: Plan
-    ):
+    def __init__(self, task: Task, compiled: Compiled, arrays: Any, schedule: Schedule, plan: Plan):
         self.task, self.compiled, self.arrays = task, compiled, arrays
         self.schedule, self.plan, self.epochs = schedule, plan, plan.epochs
         self.updates_per_epoch = task.samples // plan.batch_size
@@ -80,9 +81,7 @@ class Run:
             began = time.perf_counter()
             row.update(self._validate(result.state))
             row["seconds_validate"] = time.perf_counter() - began
-            result.schedule_state, _ = self.schedule.update(
-                result.schedule_state, row[self.task.metric]
-            )
+            result.schedule_state, _ = self.schedule.update(result.schedule_state, row[self.task.metric])
             row.update(decision(result.schedule_state))
             result.rows.append(row)
             yield row
@@ -110,9 +109,7 @@ class Run:
     def _train(self, result: RunResult, epoch: int, iterations: int) -> Row:
         began = time.perf_counter()
         order = shuffled(self.plan, self.task.samples, epoch)
-        result.state, totals = self.compiled.train(
-            result.state, self.arrays, order, np.int32(iterations)
-        )
+        result.state, totals = self.compiled.train(result.state, self.arrays, order, np.int32(iterations))
         totals = jax.device_get(jax.block_until_ready(totals))
         seconds = time.perf_counter() - began
         last, updates = result.rows[-1], self.updates_per_epoch
@@ -146,5 +143,3 @@ def decision(schedule_state: Any) -> Row:
         "ratio_stop": float(getattr(schedule_state, "ratio_stop", math.nan)),
         "refined": bool(getattr(schedule_state, "refined", False)),
     }
-
-

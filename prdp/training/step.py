@@ -78,9 +78,7 @@ def compile_run(
         (value, solves), (gradient, cost) = differentiate(state.parameters, AdjointCost.zero())
         changes, optimizer = transformation.update(gradient, state.optimizer, state.parameters)
         parameters = optax.apply_updates(state.parameters, changes)
-        totals = EpochTotals(
-            value, solves.executed, solves.matvecs, cost.matvecs, *solves[2:]
-        )
+        totals = EpochTotals(value, solves.executed, solves.matvecs, cost.matvecs, *solves[2:])
         return TrainState(parameters, optimizer), totals
 
     def train(state: TrainState, arrays: Any, order: Any, iterations: Any) -> Any:
@@ -103,8 +101,6 @@ def compile_run(
 
     began = time.perf_counter()
     order = jnp.zeros((task.samples // batch_size, batch_size), jnp.int32)
-    compiled_train = (
-        jax.jit(train, donate_argnums=0).lower(state, arrays, order, jnp.int32(1)).compile()
-    )
+    compiled_train = jax.jit(train, donate_argnums=0).lower(state, arrays, order, jnp.int32(1)).compile()
     compiled_validate = jax.jit(validate).lower(state.parameters, arrays).compile()
     return Compiled(compiled_train, compiled_validate, time.perf_counter() - began, traces)

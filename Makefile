@@ -1,0 +1,55 @@
+# Everything runs in .venv, which the first target that needs it creates: Python 3.11 or later, make and git suffice.
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+ARGS ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help setup run test test-full lint format results benchmark pins clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: $(READY) ## create the environment in .venv (the other targets do it too)
+
+$(READY): requirements.txt pyproject.toml
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "prdp needs Python 3.11 or later: make PYTHON=...")'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --require-hashes --no-deps -r requirements.txt
+	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
+	# Compiled bytecode: without it the first start takes 13 s.
+	$(BIN)/python -m compileall -q -j 0 $(VENV)/lib prdp || true
+	@touch $@
+
+run: $(READY) ## the main job: Heat 2D with PRDP (ARGS="physics=heat1d seed=3" for another)
+	$(BIN)/python train.py physics=heat2d schedule=prdp $(ARGS)
+
+test: $(READY) ## the test suite (ARGS="-k schedules" to narrow it)
+	$(BIN)/python -m pytest $(ARGS)
+
+test-full: $(READY) ## the test suite with the slow tests
+	$(BIN)/python -m pytest -m "slow or not slow" $(ARGS)
+
+lint: $(READY) ## style, imports and types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: $(READY) ## rewrite files in the project's style
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+results: $(READY) ## the numbers of results/core.md: train what is missing, then write them (about 40 minutes)
+	$(BIN)/python scripts/core_results.py $(ARGS)
+
+benchmark: $(READY) ## updates per second by K, and what an update is made of (ARGS="heat1d")
+	$(BIN)/python scripts/benchmark_training.py $(ARGS)
+
+pins: $(READY) ## rewrite requirements.txt from pyproject.toml
+	$(BIN)/pip-compile --quiet --strip-extras --extra dev --generate-hashes --allow-unsafe \
+	  --no-emit-index-url --no-emit-find-links --no-emit-trusted-host --no-annotate --no-header \
+	  --build-deps-for editable --output-file requirements.txt pyproject.toml
+
+clean: ## remove the environment and caches, not results
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache
