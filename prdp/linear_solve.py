@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
-from prdp.differentiation import CONTROLS, AdjointCost, Implicit, Mode, Problem, Solution
+from prdp.differentiation import AdjointCost, Controls, Implicit, Mode, Problem, Solution
 from prdp.linalg import Operator
 from prdp.solvers import Jacobi, Solver
 
@@ -60,9 +60,16 @@ def solve(
     rhs = jnp.broadcast_to(rhs, product.shape).astype(product.dtype)
     if guess is not None:
         guess = jnp.broadcast_to(guess, rhs.shape).astype(rhs.dtype)
-    controls = CONTROLS(iterations, tolerance)
+    controls = Controls(iterations, tolerance)
     cost = AdjointCost.zero() if adjoint_cost is None else adjoint_cost
-    return differentiation.run(solver, Problem(operator, rhs, guess), controls, cost)
+    return _run(solver, differentiation.prepare(iterations), Problem(operator, rhs, guess), controls, cost)
+
+
+# Compiled here, so that a plain Python loop may call `solve` with another K each time. Inside a jitted
+# function it is part of that.
+@jax.jit(static_argnums=(0, 1))
+def _run(solver: Solver, mode: Mode, problem: Problem, controls: Controls, cost: AdjointCost) -> Solution:
+    return mode.run(solver, problem, controls, cost)
 
 
 def _is_known(x: Any) -> bool:

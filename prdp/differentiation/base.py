@@ -68,16 +68,13 @@ class Mode(ABC):
     def run(self, solver: Solver, problem: Problem, controls: Controls, cost: AdjointCost) -> Solution:
         """Solve, with this mode's vector-Jacobian product attached to `value`."""
 
-    def buffer(self, iterations: Any) -> int | None:
-        """Return how many iterates the mode stores, given K where it is known; `None` if it stores none.
+    def prepare(self, iterations: Any) -> "Mode":
+        """Return the mode with whatever it derives from K, if K is a number; called before tracing.
 
         Raises:
-            ValueError: K is larger than the mode can store, or unknown and no room was declared.
+            ValueError: the mode cannot serve this K.
         """
-        return None
-
-
-CONTROLS = Controls
+        return self
 
 
 def solve_scaled(

@@ -47,21 +47,25 @@ class Unrolled(Mode):
         if self.iterations_cap is not None and self.iterations_cap < 1:
             raise ValueError(f"iterations_cap={self.iterations_cap}: allowed is an integer >= 1, or null")
 
-    def run(self, solver: Solver, problem: Problem, controls: Controls, cost: AdjointCost) -> Solution:
-        """Solve, with the unrolled VJP attached to `value`."""
-        room = self.buffer(controls.iterations)
-        return _solve(solver, room, problem, controls, cost)
+    def prepare(self, iterations: Any) -> "Unrolled":
+        """Return the mode with room for K iterations.
 
-    def buffer(self, iterations: Any) -> int:
-        """Return the number of states to store."""
+        Raises:
+            ValueError: K is above the cap, or traced and no cap was given.
+        """
         known = None if isinstance(iterations, jax.core.Tracer) else int(iterations)
         if self.iterations_cap is None:
             if known is None:
                 raise ValueError("unrolled differentiation with a traced K needs iterations_cap")
-            return known
+            return Unrolled(known)
         if known is not None and known > self.iterations_cap:
             raise ValueError(f"iterations={known} is above iterations_cap={self.iterations_cap}")
-        return self.iterations_cap
+        return self
+
+    def run(self, solver: Solver, problem: Problem, controls: Controls, cost: AdjointCost) -> Solution:
+        """Solve, with the unrolled VJP attached to `value`."""
+        assert self.iterations_cap is not None
+        return _solve(solver, self.iterations_cap, problem, controls, cost)
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(0, 1))

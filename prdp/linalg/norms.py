@@ -37,7 +37,7 @@ def power_of_two_scale(u: Float[Array, "..."], rank: int) -> Float[Array, "..."]
     A multiplication by a power of two is exact, so solving for `s b` and dividing by `s` gives the bits of the
     unscaled solve wherever that one does not underflow. This is what keeps an adjoint solve linear in its
     cotangent, and float32 inner products away from zero, however small the loss. Zero or non-finite
-    systems get `s = 1`.
+    systems get `s = 1`; above 2^126, `s` is its inverse.
     """
     largest = jnp.max(jnp.abs(u), axis=_axes(rank), keepdims=True)
     usable = jnp.isfinite(largest) & (largest > 0)

@@ -1,0 +1,80 @@
+"""Fixtures that every test file shares."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import hydra
+import jax
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+
+os.environ.setdefault("JAX_PLATFORMS", "cpu")
+jax.config.update("jax_platforms", os.environ["JAX_PLATFORMS"])
+
+# `prdp` is imported in the fixtures only: earlier, jaxtyping's import hook would miss it.
+
+
+@pytest.fixture
+def x64():
+    """Compute in float64, for this test only."""
+    with jax.enable_x64(True):
+        yield
+
+
+@pytest.fixture(scope="session")
+def data_dir(tmp_path_factory):
+    """Reference data that all runs of the session share."""
+    return tmp_path_factory.mktemp("data")
+
+
+@pytest.fixture(scope="session")
+def compose():
+    """`compose(*overrides)`: the configuration that the command line would give."""
+
+    def compose(*overrides):
+        with hydra.initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
+            return hydra.compose("config", list(overrides))
+
+    return compose
+
+
+@pytest.fixture(scope="session")
+def run_in(compose, data_dir):
+    """`run_in(runs_dir, *overrides)`: the outcome of an experiment in this process."""
+    from prdp import experiment
+
+    def run_in(runs_dir, *overrides):
+        composed = compose(f"runs_dir={runs_dir}", f"data_dir={data_dir}", "progress=false", *overrides)
+        before = jax.config.jax_enable_x64
+        try:
+            return experiment.run(composed)
+        finally:
+            # A run chooses its precision for the whole process.
+            jax.config.update("jax_enable_x64", before)
+
+    return run_in
+
+
+@pytest.fixture
+def train(tmp_path, data_dir):
+    """`train(*overrides)`: the finished process of `python train.py ...`, started in an empty folder."""
+
+    def train(*overrides, **environment):
+        folder = tmp_path / "cwd"
+        folder.mkdir(exist_ok=True)
+        flags = [x for x in overrides if x.startswith("-")]
+        options = [f"runs_dir={tmp_path / 'runs'}", f"data_dir={data_dir}", "progress=false"]
+        options += [x for x in overrides if x not in flags]
+        return subprocess.run(
+            [sys.executable, str(ROOT / "train.py"), *flags, *options],
+            cwd=folder,
+            env={**os.environ, **environment},
+            capture_output=True,
+            text=True,
+            timeout=300,
+        )
+
+    return train
