@@ -21,6 +21,7 @@ from prdp.tasks import Inverse, MixedChain, SolveSettings, Task
 from prdp.tracking import Console, RunInfo, Sink, WeightsAndBiases
 from prdp.training import (
     Diverged,
+    Plan,
     Run,
     RunResult,
     TrainState,
@@ -168,7 +169,8 @@ def _train(
     graph, state = initialise(config, transformation)
     arrays = task.arrays()
     compiled = compile_run(task, graph, state, arrays, transformation, general.batch_size)
-    training = Run(task, compiled, arrays, schedule, general)
+    plan = Plan(general.epochs, general.batch_size, general.seed)
+    training = Run(task, compiled, arrays, schedule, plan)
     result = training.start(state)
     saver = Saver(folder.checkpoint, general.checkpoint_seconds)
     _resume(folder, result, compiled.seconds)

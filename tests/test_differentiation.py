@@ -63,14 +63,14 @@ def test_unrolled_gradient_equals_finite_differences_at_any_k(solver, iterations
     gradient = jax.grad(value, (0, 1))(parameters, rhs)
     direction = jax.tree.map(lambda x: random(9, *x.shape), (parameters, rhs))
     exact = sum(jnp.sum(g * d) for g, d in zip(gradient, direction, strict=True))
-    step = 1e-3
+    step = 2e-4
 
     def along(t):
         return value(*(x + t * d for x, d in zip((parameters, rhs), direction, strict=True)))
 
-    # Fourth-order central difference: its error is of the order of 1e-12.
+    # Fourth-order central difference: its error is below 1e-10 here.
     difference = (8 * (along(step) - along(-step)) - along(2 * step) + along(-2 * step)) / (12 * step)
-    np.testing.assert_allclose(exact, difference, rtol=2e-8)
+    np.testing.assert_allclose(exact, difference, rtol=1e-9)
 
 
 def python_loop(solver, operator, rhs, iterations):
@@ -285,7 +285,7 @@ def test_gradients_of_a_failed_system_do_not_reach_the_others(mode, x64):
     assert np.isfinite(jax.grad(total)(rhs)[0]).all()
 
 
-@pytest.mark.parametrize(("solver", "mode"), itertools.product(["jacobi", "gmres_2"], MODES))
+@pytest.mark.parametrize(("solver", "mode"), [*itertools.product(["jacobi", "gmres_2"], MODES)])
 def test_gradients_with_respect_to_every_coefficient_of_a_stencil(solver, mode, x64):
     # One coefficient field per offset, one operator per sample.
     base = identity((5,), 1, "periodic") - 0.2 * laplacian((5,), 1, 1.0, "periodic")

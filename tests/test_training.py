@@ -20,7 +20,7 @@ from safetensors import safe_open
 import train as program
 from prdp import experiment
 from prdp.config import parse
-from prdp.data import TrajectoryData
+from prdp.data import Trajectories, TrajectoryData
 from prdp.physics import FourierSeries, Heat
 from prdp.records import COLUMNS, RunFolder, RunIsHeld
 from prdp.records.schema import TIMINGS
@@ -351,9 +351,7 @@ def waiting(tmp_path, data_dir):
         process.communicate()
 
 
-def test_a_killed_run_continues_to_the_same_history(
-    waiting, reference, warm, run_in, tmp_path, monkeypatch
-):
+def test_a_killed_run_continues_to_the_same_history(waiting, reference, warm, run_in, tmp_path, monkeypatch):
     process = waiting(*HEAT)
     process.kill()
     assert process.wait() == -signal.SIGKILL
@@ -449,25 +447,33 @@ def test_a_failing_run_leaves_its_traceback_and_can_be_repeated(run_in, tmp_path
     assert_complete(run_in(tmp_path, *POISSON), 4)
 
 
-@pytest.mark.parametrize("damage", ["truncated", "flipped", "empty"])
-def test_damaged_data_is_generated_again(tmp_path, caplog, damage):
-    source = TrajectoryData(FourierSeries(), train_samples=3, validation_samples=2)
-    physics = Heat(dimensions=1, points=8)
+@pytest.mark.parametrize("damage", ["none", "truncated", "flipped", "empty"])
+def test_damaged_data_is_generated_again(tmp_path, monkeypatch, caplog, damage):
+    made = []
+
+    def generate(self, physics, dtype):
+        made.append(1)
+        fields = np.random.default_rng(0).random((5, 3, 1, 8)).astype(dtype)
+        return Trajectories(fields[:3], fields[3:])
+
+    monkeypatch.setattr(TrajectoryData, "generate", generate)
+    source, physics = TrajectoryData(FourierSeries(), 3, 2), Heat(dimensions=1, points=8)
     good = source.load(physics, "float32", tmp_path)
     (path,) = tmp_path.iterdir()
     content = path.read_bytes()
-    path.write_bytes(
-        {
-            "truncated": content[: len(content) // 2],
-            "flipped": content[:-1] + bytes([content[-1] ^ 1]),
-            "empty": b"",
-        }[damage]
-    )
+    left = {
+        "none": content,
+        "truncated": content[: len(content) // 2],
+        "flipped": content[:-1] + bytes([content[-1] ^ 1]),
+        "empty": b"",
+    }
+    path.write_bytes(left[damage])
     again = source.load(physics, "float32", tmp_path)
-    assert "generating it again" in caplog.text
-    caplog.clear()
+    expected = 1 if damage == "none" else 2
+    assert len(made) == expected
+    assert ("generating it again" in caplog.text) == (damage != "none")
     cached = source.load(physics, "float32", tmp_path)
-    assert caplog.text == ""
+    assert len(made) == expected
     for arrays in zip(good, again, cached, strict=True):
         assert len({a.tobytes() for a in arrays}) == 1
 

@@ -2,12 +2,13 @@
 
 from prdp.training.checkpoint import load_checkpoint, save_checkpoint
 from prdp.training.converged import converged_iterations
-from prdp.training.loop import Diverged, Run, RunResult
+from prdp.training.loop import Diverged, Plan, Run, RunResult
 from prdp.training.step import Compiled, TrainState, compile_run
 
 __all__ = [
     "Compiled",
     "Diverged",
+    "Plan",
     "Run",
     "RunResult",
     "TrainState",

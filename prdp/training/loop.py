@@ -4,7 +4,7 @@ import math
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any
 
 import jax
 import numpy as np
@@ -29,15 +29,13 @@ class RunResult:
     rows: list[Row] = field(default_factory=list)
 
 
-class Plan(Protocol):
+@dataclass(frozen=True)
+class Plan:
     """How long a run trains, in what batches, and the seed that shuffles them."""
 
-    @property
-    def epochs(self) -> int: ...  # noqa: D102
-    @property
-    def batch_size(self) -> int: ...  # noqa: D102
-    @property
-    def seed(self) -> int: ...  # noqa: D102
+    epochs: int
+    batch_size: int
+    seed: int
 
 
 def shuffled(plan: Plan, samples: int, epoch: int) -> np.ndarray:
