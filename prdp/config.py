@@ -143,6 +143,7 @@ class General:
     overwrite: bool
     progress: bool
     checkpoint_seconds: float
+    compilation_cache: bool
 
     def __post_init__(self) -> None:
         if not 0 <= self.seed < 2**32:
@@ -216,7 +217,7 @@ class Config:
     def determinants(self) -> dict[str, Any]:
         """Return everything that can change the numbers of the run."""
         ignored = {
-            "runs_dir", "data_dir", "overwrite", "progress", "checkpoint_seconds", "tracking",
+            "runs_dir", "data_dir", "overwrite", "progress", "checkpoint_seconds", "tracking", "compilation_cache",
         }  # fmt: skip
         return {k: v for k, v in self.plain.items() if k not in ignored}
 

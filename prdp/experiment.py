@@ -11,6 +11,7 @@ import jax.numpy as jnp
 from flax import nnx
 from omegaconf import DictConfig
 
+from prdp import compilation_cache
 from prdp.config import Config, ConfigError, parse
 from prdp.differentiation import Unrolled
 from prdp.models import MLP, Parameters
@@ -66,6 +67,8 @@ def run(composed: DictConfig) -> Outcome:
     if summary is not None and not config.general.overwrite:
         return Outcome(folder.path, summary, skipped=True)
 
+    if config.general.compilation_cache:
+        compilation_cache.enable(Path(config.general.data_dir) / "compiled")
     task, schedule, converged = prepare(config)
     folder.acquire()
     try:

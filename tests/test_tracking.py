@@ -1,0 +1,232 @@
+"""Sinks show a run and never stop it."""
+
+import logging
+import math
+import time
+
+import pytest
+import wandb
+
+from prdp import experiment
+from prdp.tracking import Console, RunInfo, Sink, WeightsAndBiases
+from prdp.tracking.weights_and_biases import WeightsAndBiasesSettings
+
+POISSON = ("physics=poisson", "epochs=3")
+# Nothing listens on the discard port.
+NOWHERE = "http://127.0.0.1:9"
+
+
+def info(folder, epochs=50, done=0):
+    identity = {"physics": "heat1d", "solver": "jacobi", "diff": "implicit", "schedule": "prdp", "seed": 0}
+    return RunInfo("a-run", folder, identity, {"seed": 0}, epochs, done, 25)
+
+
+def row(epoch, **changes):
+    return {"epoch": epoch, "iterations": 5, "val_error": 0.25, "train_loss": 0.5, **changes}
+
+
+def warnings(caplog):
+    return [r.getMessage() for r in caplog.records if r.levelno >= logging.WARNING]
+
+
+@pytest.fixture(autouse=True)
+def no_account(monkeypatch, tmp_path):
+    """W&B as on a machine that has never seen it."""
+    for key in ("WANDB_API_KEY", "WANDB_BASE_URL", "WANDB_MODE", "FORCE_COLOR", "TTY_COMPATIBLE"):
+        monkeypatch.delenv(key, raising=False)
+    for key in ("WANDB_CONFIG_DIR", "WANDB_CACHE_DIR", "WANDB_DATA_DIR"):
+        monkeypatch.setenv(key, str(tmp_path / "account"))
+    monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
+    # Its settings are read once a process.
+    wandb.teardown()
+    yield
+    wandb.teardown()
+
+
+class Fake:
+    """Stands in for `wandb.init` and for the run that it returns."""
+
+    def __init__(self):
+        self.options, self.logged, self.summary, self.exit_code = {}, [], {}, None
+
+    def __call__(self, **options):
+        self.options = options
+        return self
+
+    def define_metric(self, *arguments, **options):
+        pass
+
+    def log(self, row):
+        self.logged.append(row)
+
+    def finish(self, exit_code):
+        self.exit_code = exit_code
+
+
+@pytest.fixture
+def fake(monkeypatch):
+    fake = Fake()
+    monkeypatch.setattr(wandb, "init", fake)
+    return fake
+
+
+def test_an_offline_run_needs_no_account_and_stays_in_its_folder(run_in, tmp_path, monkeypatch, caplog):
+    cwd = tmp_path / "cwd"
+    cwd.mkdir()
+    monkeypatch.chdir(cwd)
+    outcome = run_in(tmp_path / "runs", *POISSON, "tracking=wandb")
+    assert outcome.summary["status"] == "finished"
+    assert warnings(caplog) == []
+    (log,) = outcome.folder.glob("wandb/offline-run-*/*.wandb")
+    content = log.read_bytes()
+    for expected in (b"val_error", b"poisson-prdp", outcome.folder.name.encode()):
+        assert expected in content
+    assert list(cwd.iterdir()) == []
+    assert run_in(tmp_path / "runs", *POISSON, "tracking=wandb").skipped
+
+
+def test_every_epoch_is_logged_without_what_is_not_a_number(fake, tmp_path):
+    sink = WeightsAndBiases(WeightsAndBiasesSettings(project="p", entity="e", tags=("t",)))
+    sink.start(info(tmp_path))
+    sink.row(row(0, train_loss=math.nan))
+    sink.row(row(1))
+    sink.finish({"savings": 0.8})
+    assert fake.logged == [{"epoch": 0, "iterations": 5, "val_error": 0.25}, row(1)]
+    assert fake.summary == {"savings": 0.8}
+    assert fake.exit_code == 0
+    chosen = {k: fake.options[k] for k in ("mode", "project", "entity", "name", "group", "dir")}
+    assert chosen == {
+        "mode": "offline",
+        "project": "p",
+        "entity": "e",
+        "name": "a-run",
+        "group": "heat1d-prdp",
+        "dir": str(tmp_path),
+    }
+    assert fake.options["tags"] == ["heat1d", "jacobi", "implicit", "prdp", "t"]
+
+
+def test_a_run_that_did_not_end_is_marked(fake, tmp_path):
+    sink = WeightsAndBiases(WeightsAndBiasesSettings())
+    sink.start(info(tmp_path))
+    sink.finish(None)
+    assert fake.exit_code == 1
+
+
+def start_online(folder):
+    began = time.monotonic()
+    sink = WeightsAndBiases(WeightsAndBiasesSettings(mode="online"))
+    sink.start(info(folder))
+    assert time.monotonic() - began < 8
+    return sink
+
+
+def test_online_without_a_key_goes_on_offline(fake, tmp_path, caplog):
+    start_online(tmp_path)
+    assert fake.options["mode"] == "offline"
+    assert warnings(caplog) == ["W&B: no API key is set, so the run is logged offline"]
+
+
+@pytest.mark.parametrize("place", ["environment", "netrc"])
+def test_online_without_a_network_goes_on_offline(fake, tmp_path, monkeypatch, caplog, place):
+    monkeypatch.setenv("WANDB_BASE_URL", NOWHERE)
+    if place == "environment":
+        monkeypatch.setenv("WANDB_API_KEY", "0" * 40)
+    else:
+        # Where `wandb login` puts it.
+        (tmp_path / "netrc").write_text(f"machine 127.0.0.1\n  login user\n  password {'0' * 40}\n")
+        (tmp_path / "netrc").chmod(0o600)
+    start_online(tmp_path)
+    assert fake.options["mode"] == "offline"
+    assert warnings(caplog) == ["W&B: its server cannot be reached, so the run is logged offline"]
+
+
+def fail(*arguments, **options):
+    raise RuntimeError("no luck")
+
+
+def test_a_failing_start_is_reported_once_and_the_run_goes_on(run_in, tmp_path, monkeypatch, caplog):
+    monkeypatch.setattr(wandb, "init", fail)
+    outcome = run_in(tmp_path / "runs", *POISSON, "tracking=wandb")
+    assert outcome.summary["status"] == "finished"
+    assert warnings(caplog) == ["W&B: no luck: the run goes on without it"]
+
+
+@pytest.mark.parametrize("method", ["define_metric", "log", "finish"])
+def test_a_later_failure_is_reported_once(fake, tmp_path, monkeypatch, caplog, method):
+    monkeypatch.setattr(fake, method, fail)
+    sink = WeightsAndBiases(WeightsAndBiasesSettings())
+    sink.start(info(tmp_path))
+    for epoch in range(3):
+        sink.row(row(epoch))
+    sink.finish({})
+    assert warnings(caplog) == ["W&B: no luck: the run goes on without it"]
+
+
+class Recorder(Sink):
+    def __init__(self, fails=False):
+        self.calls, self._fails = [], fails
+
+    def start(self, info):
+        self.calls.append(("start", info.epochs, info.done))
+
+    def row(self, row):
+        self.calls.append(("row", row["epoch"]))
+        if self._fails:
+            raise RuntimeError("no luck")
+
+    def finish(self, summary):
+        self.calls.append(("finish", summary and summary["status"]))
+
+
+def test_sinks_are_told_of_start_rows_and_end(run_in, tmp_path, monkeypatch):
+    sinks = Recorder(), Recorder(fails=True)
+    monkeypatch.setattr(experiment, "build_sinks", lambda config: [sinks[1]])
+    with pytest.raises(RuntimeError, match="no luck"):
+        run_in(tmp_path, *POISSON)
+    assert sinks[1].calls == [("start", 3, 0), ("row", 0), ("finish", None)]
+    monkeypatch.setattr(experiment, "build_sinks", lambda config: [sinks[0]])
+    run_in(tmp_path, *POISSON)
+    rows = [("row", epoch) for epoch in range(4)]
+    assert sinks[0].calls == [("start", 3, 0), *rows, ("finish", "finished")]
+
+
+def show(sink, folder, epochs):
+    sink.start(info(folder, epochs=epochs))
+    for epoch in range(epochs + 1):
+        sink.row(row(epoch))
+    sink.finish(None)
+
+
+def test_a_log_gets_ten_lines(tmp_path, capsys):
+    show(Console(), tmp_path, 50)
+    out, err = capsys.readouterr()
+    lines = err.splitlines()
+    assert out == ""
+    assert [line.split("  ")[0] for line in lines] == [f"epoch {e}/50" for e in range(5, 51, 5)]
+    assert all("K 5  error 2.500e-01  saved 80.0%" in line for line in lines)
+    assert lines[-1].endswith("0 s left")
+
+
+def test_a_short_run_gets_a_line_an_epoch(tmp_path, capsys):
+    show(Console(), tmp_path, 3)
+    assert len(capsys.readouterr().err.splitlines()) == 3
+
+
+def test_a_terminal_gets_a_bar(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setenv("COLUMNS", "200")
+    show(Console(), tmp_path, 3)
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert "3/3" in err
+    assert "K 5  error 2.500e-01  saved 80.0%" in err
+
+
+def test_progress_goes_to_stderr_and_results_to_stdout(train):
+    done = train("physics=poisson", "epochs=20", "progress=true")
+    assert done.returncode == 0
+    lines = done.stderr.splitlines()
+    assert [line.split()[1] for line in lines] == [f"{e}/20" for e in range(2, 21, 2)]
+    assert done.stdout.splitlines()[0].startswith("run folder: ")
+    assert dict(x.split() for x in done.stdout.splitlines()[1:])["status"] == "finished"
