@@ -291,11 +291,15 @@ def test_the_ends_of_the_range_are_seeds(compose, seed):
         ),
         ("solver=foo", "conjugate_gradient; direct; gmres; jacobi; richardson; steepest_descent"),
         ("+solver.foo=1", "solver.foo: no such key; allowed are relaxation, tolerance, operator"),
+        (
+            "physics=poisson diff.iterations_cap=5",
+            "diff.iterations_cap=5: allowed is an integer >= the schedule's largest K (600)",
+        ),
     ],
 )
 def test_the_process_ends_with_one_line_and_code_1(train, tmp_path, mistake, told):
     before = sorted(tmp_path.rglob("*"))
-    done = train(f"data_dir={tmp_path / 'data'}", mistake)
+    done = train(f"data_dir={tmp_path / 'data'}", *mistake.split())
     assert (done.returncode, done.stdout) == (1, "")
     assert len(done.stderr.splitlines()) == 1
     assert done.stderr.startswith("error: ")
@@ -318,7 +322,8 @@ def test_the_name_of_a_run_depends_on_what_can_change_its_numbers(compose):
 
 def test_the_name_of_a_run_depends_on_nothing_else(compose):
     changes = ("runs_dir=a", "data_dir=b", "tracking=wandb", "progress=false", "checkpoint_seconds=1",
-               "overwrite=true", "seed=0", "schedule.tau_step=0.98", "paper.depth=3")  # fmt: skip
+               "overwrite=true", "compilation_cache=false", "seed=0", "schedule.tau_step=0.98",
+               "paper.depth=3")  # fmt: skip
     names = {name(parse(compose("physics=heat1d", *c))) for c in [(), *((c,) for c in changes), changes]}
     assert len(names) == 1
     assert names.pop().startswith("heat1d-jacobi-implicit-prdp-seed0-")

@@ -32,6 +32,7 @@ BESIDE = {
     "schedules": set(),
     "tracking": set(),
     "atomic": set(),
+    "compilation_cache": set(),
     "records": {"", "atomic"},
     "analysis": {"records"},
 }
@@ -41,6 +42,7 @@ USERS = {
     "tracking": {"experiment", "config"},
     "records": {"experiment"},
     "atomic": {"experiment", "training", "data"},
+    "compilation_cache": {"experiment"},
     "analysis": set(),
 }
 

@@ -134,7 +134,7 @@ def test_online_without_a_network_goes_on_offline(fake, tmp_path, monkeypatch, c
         monkeypatch.setenv("WANDB_API_KEY", "0" * 40)
     else:
         # Where `wandb login` puts it.
-        (tmp_path / "netrc").write_text(f"machine 127.0.0.1\n  login user\n  password {'0' * 40}\n")
+        (tmp_path / "netrc").write_text(f"machine 127.0.0.1:9\n  login user\n  password {'0' * 40}\n")
         (tmp_path / "netrc").chmod(0o600)
     start_online(tmp_path)
     assert fake.options["mode"] == "offline"

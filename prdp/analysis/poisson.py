@@ -1,0 +1,64 @@
+"""What refinement saves on the Poisson inverse problems, under the paper's account and under a fair one."""
+
+from typing import NamedTuple
+
+import pandas as pd
+
+
+class PoissonAccount(NamedTuple):
+    """Inner iterations of a schedule against those of a converged baseline.
+
+    Attributes:
+        baseline_updates: updates charged to the baseline.
+        baseline_cost: its inner iterations.
+        updates: updates charged to the schedule.
+        cost: its inner iterations.
+        savings: `1 - cost / baseline_cost`.
+    """
+
+    baseline_updates: int
+    baseline_cost: int
+    updates: int
+    cost: int
+    savings: float
+
+
+def account(
+    baseline: pd.DataFrame,
+    schedule: pd.DataFrame,
+    *,
+    baseline_updates: int | None = None,
+    updates: int | None = None,
+    error: float | None = None,
+) -> PoissonAccount:
+    """Return the inner iterations (K in force, summed over updates) of both histories, and the savings.
+
+    Either up to given numbers of updates (default: all), as the paper counts, or, with `error`, up to the first
+    update at which each has a parameter error of at most `error`.
+
+    Raises:
+        ValueError: a history never reaches `error`.
+    """
+    if error is not None:
+        baseline_updates, updates = first_reach(baseline, error), first_reach(schedule, error)
+    baseline_updates = int(baseline["updates"].max()) if baseline_updates is None else baseline_updates
+    updates = int(schedule["updates"].max()) if updates is None else updates
+    baseline_cost = _cost(baseline, baseline_updates)
+    cost = _cost(schedule, updates)
+    return PoissonAccount(baseline_updates, baseline_cost, updates, cost, 1 - cost / baseline_cost)
+
+
+def first_reach(history: pd.DataFrame, error: float) -> int:
+    """Return the first update after which `val_error` is at most `error`.
+
+    Raises:
+        ValueError: there is none.
+    """
+    reached = history.loc[history["val_error"] <= error, "updates"]
+    if reached.empty:
+        raise ValueError(f"no update reaches an error of {error} (best {history['val_error'].min():.3g})")
+    return int(reached.iloc[0])
+
+
+def _cost(history: pd.DataFrame, updates: int) -> int:
+    return int(history.loc[history["updates"] == updates, "iterations_total"].iloc[0])

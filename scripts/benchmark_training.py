@@ -1,0 +1,191 @@
+"""Updates per second at several K, and what one update is made of.
+
+    python scripts/benchmark_training.py                 every physics
+    python scripts/benchmark_training.py heat2d --epochs 5
+
+All figures of a physics come from one process, on an otherwise idle machine if they are to mean anything; compile
+time is apart. Shares come from timing compiled parts of the update alone: physics (solve and its VJP), network
+(forward and backward with the physics replaced by the identity), optimiser. What is left is everything else.
+For the optimiser, the bytes that it must move are put against the memory bandwidth measured here.
+"""
+
+import argparse
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from flax import nnx
+from hydra import compose, initialize_config_dir
+
+from prdp.config import parse
+from prdp.differentiation import AdjointCost
+from prdp.experiment import initialise, prepare
+from prdp.training import compile_run
+
+ROOT = Path(__file__).resolve().parents[1]
+LEVELS = {"poisson": (25, 100, 300, 600), "heat1d": (1, 5, 10, 25), "heat2d": (1, 12, 43)}
+
+
+def seconds(function: Callable[[], Any], repeats: int) -> float:
+    """Return the median wall time of a call, its result awaited."""
+    jax.block_until_ready(function())
+    times = []
+    for _ in range(repeats):
+        began = time.perf_counter()
+        jax.block_until_ready(function())
+        times.append(time.perf_counter() - began)
+    return float(np.median(times))
+
+
+def bandwidth() -> float:
+    """Return the bytes a second of a stream triad a + s b -> a on arrays far larger than any cache, donated."""
+    n = 2**27
+    triad = jax.jit(lambda a, b: a + 0.5 * b, donate_argnums=0)
+    a, b = jnp.ones(n, jnp.float32), jnp.ones(n, jnp.float32)
+    a = jax.block_until_ready(triad(a, b))
+    times = []
+    for _ in range(7):
+        began = time.perf_counter()
+        a = jax.block_until_ready(triad(a, b))
+        times.append(time.perf_counter() - began)
+    return 3 * 4 * n / float(np.median(times))
+
+
+def benchmark(physics: str, epochs: int) -> None:
+    """Print the figures of one physics."""
+    overrides = [f"physics={physics}", "schedule=fixed", f"schedule.iterations={max(LEVELS[physics])}"]
+    config = parse(compose("config", overrides=[*overrides, f"data_dir={ROOT / 'results/data'}"]))
+    task, _, _ = prepare(config)
+    transformation = config.optimizer.transformation()
+    graph, state = initialise(config, transformation)
+    arrays, batch = task.arrays(), config.general.batch_size
+    compiled = compile_run(task, graph, state, arrays, transformation, batch)
+    updates = task.samples // batch
+    order = np.arange(task.samples, dtype=np.int32).reshape(updates, batch)
+    print(f"\n{physics}: {updates} updates an epoch, compiled in {compiled.seconds:.1f} s")
+
+    holder = [state]
+
+    def epoch(k: int) -> Any:
+        holder[0], totals = compiled.train(holder[0], arrays, order, np.int32(k))
+        return totals
+
+    per_update = {k: seconds(lambda k=k: epoch(k), epochs) / updates for k in LEVELS[physics]}  # type: ignore[misc]
+    for k, t in per_update.items():
+        print(f"  K = {k:<4} {1 / t:10.1f} updates/s   {1e3 * t:9.3f} ms an update")
+    if physics != "poisson":
+        parts(config, task, graph, transformation, arrays, holder[0], per_update, epochs)
+    print(f"  compilations of the update: {compiled.compilations}")
+
+
+def parts(
+    config: Any, task: Any, graph: Any, optimizer: Any, arrays: Any, state: Any, per_update: Any, epochs: int
+) -> None:
+    """Print the time of physics, network and optimiser alone, each in a loop like the training's own."""
+    updates = task.samples // config.general.batch_size
+    indices = jnp.arange(config.general.batch_size)
+    parameters = state.parameters
+    prior = nnx.merge(graph, parameters)(arrays["inputs"][indices])
+
+    def looped(body: Callable[[Any], Any]) -> Callable[[Any], Any]:
+        return jax.jit(lambda x: jax.lax.fori_loop(0, updates, lambda i, c: body(c), x), donate_argnums=0)
+
+    def physics_body(k: Any) -> Callable[[Any], Any]:
+        def loss(u: Any) -> Any:
+            a = arrays["operator"]
+            value = task.settings(a, task.physics.rhs(u), k, AdjointCost.zero()).value
+            return jnp.mean((value - arrays["targets"][indices]) ** 2)
+
+        return lambda u: u - 1e-3 * jax.grad(loss)(u)
+
+    def network_gradient(p: Any) -> Any:
+        def loss(p: Any) -> Any:
+            u = nnx.merge(graph, p)(arrays["inputs"][indices])
+            return jnp.mean((u - arrays["targets"][indices]) ** 2)
+
+        return jax.grad(loss)(p)
+
+    solver = {}
+    for k in per_update:
+        run_physics = looped(physics_body(jnp.int32(k)))
+        box = [jnp.copy(prior)]
+
+        def step(run: Any = run_physics, box: Any = box) -> Any:
+            box[0] = run(box[0])
+            return box[0]
+
+        solver[k] = seconds(step, epochs) / updates
+
+    # The gradient alone is forced by summing it into one number a leaf, which reads it once more.
+    net = jax.jit(
+        lambda p: jax.lax.fori_loop(
+            0,
+            updates,
+            lambda i, s: s + sum(jnp.sum(g) for g in jax.tree.leaves(network_gradient(_nudged(p, s)))),
+            jnp.float32(0),
+        )
+    )
+    network = seconds(lambda: net(parameters), epochs) / updates
+
+    def adam(carry: Any) -> Any:
+        p, s = carry
+        # The parameters stand in for a gradient: what counts is that as many bytes are read.
+        changes, s = optimizer.update(jax.tree.map(lambda x: 1e-3 * x, s[0].mu), s, p)
+        return optax.apply_updates(p, changes), s
+
+    run_adam = looped(adam)
+    box_adam = [jax.tree.map(jnp.copy, (state.parameters, state.optimizer))]
+
+    def step_adam() -> Any:
+        box_adam[0] = run_adam(box_adam[0])
+        return jax.tree.leaves(box_adam[0])[0]
+
+    optimiser = seconds(step_adam, epochs) / updates
+    print("  of an update:     physics     network   optimiser   everything else")
+    for k, t in per_update.items():
+        rest = t - solver[k] - network - optimiser
+        shares = "  ".join(f"{1e3 * x:6.2f} {x / t:4.0%}" for x in (solver[k], network, optimiser, rest))
+        print(f"    K = {k:<4}   {shares}   (ms, share)")
+    count = sum(x.size for x in jax.tree.leaves(parameters))
+    if count > 10**6:
+        peak = bandwidth()
+        # Parameters, both moments: read and written; here the gradient is derived from a moment and costs nothing.
+        moved = 6 * 4 * count
+        print(
+            f"  {count / 1e6:.1f}M parameters: Adam moves {moved / 1e6:.0f} MB in {1e3 * optimiser:.1f} ms = "
+            f"{moved / optimiser / 1e9:.1f} GB/s; this machine streams {peak / 1e9:.1f} GB/s "
+            f"({moved / optimiser / peak:.0%})"
+        )
+        bound = (moved + 4 * 4 * count) / peak
+        print(
+            f"  an update cannot beat {1e3 * bound:.0f} ms by bandwidth (weights read twice, gradient written and "
+            f"read once, Adam's six passes): K = {min(per_update)} runs at {bound / per_update[min(per_update)]:.0%} of it"
+        )
+
+
+def _nudged(parameters: Any, s: Any) -> Any:
+    """Return the parameters, made to depend on the loop, so that the compiler may not hoist the gradient out of it."""
+    leaves, structure = jax.tree.flatten(parameters)
+    leaves[-1] = leaves[-1] + 0 * s
+    return jax.tree.unflatten(structure, leaves)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("physics", nargs="*", choices=[*LEVELS, []])
+    parser.add_argument("--epochs", type=int, default=5, help="timed repeats of an epoch")
+    arguments = parser.parse_args()
+    device = jax.devices()[0]
+    print(f"device: {device.platform} ({device.device_kind}), jax {jax.__version__}")
+    with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
+        for physics in arguments.physics or LEVELS:
+            benchmark(physics, arguments.epochs)
+
+
+if __name__ == "__main__":
+    main()
