@@ -162,9 +162,10 @@ def parts(
             f"({moved / optimiser / peak:.0%})"
         )
         bound = (moved + 4 * 4 * count) / peak
+        k = min(per_update)
         print(
-            f"  an update cannot beat {1e3 * bound:.0f} ms by bandwidth (weights read twice, gradient written and "
-            f"read once, Adam's six passes): K = {min(per_update)} runs at {bound / per_update[min(per_update)]:.0%} of it"
+            f"  an update cannot beat {1e3 * bound:.0f} ms by bandwidth (weights read twice, gradient written and read, "
+            f"Adam's six passes): K = {k} reaches {bound / per_update[k]:.0%} of that speed"
         )
 
 

@@ -8,7 +8,7 @@ Writes results/core/<physics>_histories.parquet, <physics>_summaries.parquet and
 """
 
 import argparse
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pandas as pd
@@ -17,6 +17,9 @@ from hydra import compose, initialize_config_dir
 from prdp.analysis import account, load_histories, load_summaries
 from prdp.atomic import write_text
 from prdp.experiment import run
+
+# Overrides of a run -> its history.
+Lookup = Callable[..., pd.DataFrame]
 
 ROOT = Path(__file__).resolve().parents[1]
 OUT = ROOT / "results" / "core"
@@ -82,15 +85,15 @@ def tables(physics: str) -> str:
     """Return the section of core.md for a physics, from its parquet files."""
     summaries = pd.read_parquet(OUT / f"{physics}_summaries.parquet").set_index("overrides")
     histories = pd.read_parquet(OUT / f"{physics}_histories.parquet")
-    by_run = {name: frame.reset_index(drop=True) for name, frame in histories.groupby("run")}
+    by_run = {str(name): frame.reset_index(drop=True) for name, frame in histories.groupby("run")}
 
     def history(*overrides: str) -> pd.DataFrame:
-        return by_run[summaries.loc[" ".join(overrides), "run"]]
+        return by_run[str(summaries.loc[" ".join(overrides), "run"])]
 
     return {"poisson": poisson, "heat1d": heat1d, "heat2d": heat2d}[physics](summaries, history)
 
 
-def poisson(summaries: pd.DataFrame, history) -> str:  # noqa: ANN001
+def poisson(summaries: pd.DataFrame, history: Lookup) -> str:
     lines = [
         "## Poisson inverse problems (table in section 4.1)",
         "",
@@ -132,7 +135,7 @@ def spread(values: pd.Series, scale: float = 100.0, digits: int = 1) -> str:
     return mean if len(values) == 1 else f"{mean} ± {scale * values.std():.{digits}f}"
 
 
-def heat1d(summaries: pd.DataFrame, history) -> str:  # noqa: ANN001
+def heat1d(summaries: pd.DataFrame, history: Lookup) -> str:
     refined = summaries[summaries["schedule"] == "prdp"]
     lines = [
         f"## Heat 1D, {len(refined)} seeds, 100 epochs",
@@ -161,7 +164,7 @@ def _levels(summaries: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
     yield "PRDP", summaries[summaries["schedule"] == "prdp"]
 
 
-def heat2d(summaries: pd.DataFrame, history) -> str:  # noqa: ANN001
+def heat2d(summaries: pd.DataFrame, history: Lookup) -> str:
     lines = [
         "## Heat 2D, 70 epochs (3 seeds; `released` 1)",
         "",

@@ -11,7 +11,6 @@ import pytest
 from prdp.linalg import (
     BOUNDARIES,
     Dense,
-    Stencil,
     backward_difference,
     forward_difference,
     from_lineax,
@@ -20,7 +19,7 @@ from prdp.linalg import (
     laplacian,
     power_of_two_scale,
 )
-from tests.cases import OPERATORS, convection, heat, random
+from tests.cases import OPERATORS, convection, random
 
 operators = pytest.mark.parametrize("name", OPERATORS)
 EPS = np.finfo(np.float64).eps
