@@ -16,6 +16,8 @@ from hydra.types import RunMode
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
+# Whether a configuration was composed, so that an error is no longer one of the command line.
+_started: list[bool] = []
 _NOISE = ("full_key:", "object_type=", "reference_type=")
 
 # Let exceptions through, so that this file decides how they are shown.
@@ -27,6 +29,7 @@ def experiment(config: DictConfig) -> None:
     """Run one experiment and print where it is and what came out."""
     from prdp.experiment import run
 
+    _started.append(True)
     try:
         outcome = run(config)
     except Exception as error:
@@ -47,16 +50,19 @@ def _show(value: Any) -> str:
 
 def main() -> None:
     """Run from the command line; a wrong configuration ends in one line and exit code 1."""
-    # A scheduler's SIGTERM ends like Ctrl-C: with a checkpoint.
+    # A scheduler's SIGTERM ends like Ctrl-C.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         experiment()
     except KeyboardInterrupt:
-        print("interrupted: the same command continues from the checkpoint", file=sys.stderr)
+        print("interrupted: the same command (without overwrite=true) continues", file=sys.stderr)
         sys.exit(130)
     except Exception as error:
         line = one_line(error)
-        if line is None:
+        if line is None and not _started:
+            # Hydra also raises plain ValueErrors for what it cannot compose.
+            line = " ".join(str(error).split())
+        if not line:
             raise
         sys.exit(f"error: {line}")
 

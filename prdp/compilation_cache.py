@@ -8,15 +8,16 @@ from pathlib import Path
 import jax
 
 
-def enable(folder: Path) -> None:
-    """Keep compiled programs below `folder`, unless the user has chosen a place (JAX_COMPILATION_CACHE_DIR).
+def use(folder: Path | None) -> None:
+    """Keep compiled programs below `folder`, or nowhere; a place that JAX_COMPILATION_CACHE_DIR names goes first.
 
     JAX's own threshold of one second would leave out most of what a run compiles. Programs for one processor may
     not run on another, so each kind of processor has a folder of its own.
     """
     if os.environ.get("JAX_COMPILATION_CACHE_DIR"):
         return
-    jax.config.update("jax_compilation_cache_dir", str((folder / _processor()).resolve()))
+    place = None if folder is None else str((folder / _processor()).resolve())
+    jax.config.update("jax_compilation_cache_dir", place)
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
     jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
 

@@ -14,6 +14,7 @@ from omegaconf import DictConfig
 from prdp import compilation_cache
 from prdp.config import Config, ConfigError, parse
 from prdp.differentiation import Unrolled
+from prdp.interrupts import Interrupts, deferred
 from prdp.models import MLP, Parameters
 from prdp.physics.base import materialise
 from prdp.records import RunFolder, provenance, run_name, summarise
@@ -67,11 +68,15 @@ def run(composed: DictConfig) -> Outcome:
     if summary is not None and not config.general.overwrite:
         return Outcome(folder.path, summary, skipped=True)
 
-    if config.general.compilation_cache:
-        compilation_cache.enable(Path(config.general.data_dir) / "compiled")
+    place = Path(config.general.data_dir) / "compiled"
+    compilation_cache.use(place if config.general.compilation_cache else None)
     task, schedule, converged = prepare(config)
     folder.acquire()
     try:
+        # It may have been finished while this process prepared.
+        summary = folder.finished_summary()
+        if summary is not None and not config.general.overwrite:
+            return Outcome(folder.path, summary, skipped=True)
         if config.general.overwrite:
             folder.discard()
         folder.begin(config.plain, provenance())
@@ -125,22 +130,10 @@ def prepare(config: Config) -> tuple[Task, Schedule, int]:
         except ValueError as error:
             raise ConfigError(str(error)) from error
     schedule = config.schedule_for(converged)
-    if isinstance(config.diff, Unrolled):
-        task.settings = dataclasses.replace(task.settings, differentiation=_with_room(config.diff, schedule))
+    if isinstance(config.diff, Unrolled) and config.diff.iterations_cap is None:
+        mode = dataclasses.replace(config.diff, iterations_cap=schedule.largest_iterations)
+        task.settings = dataclasses.replace(task.settings, differentiation=mode)
     return task, schedule, converged
-
-
-def _with_room(mode: Unrolled, schedule: Schedule) -> Unrolled:
-    """Return the mode with a buffer for the largest K of the schedule."""
-    largest = schedule.largest_iterations
-    if mode.iterations_cap is None:
-        return dataclasses.replace(mode, iterations_cap=largest)
-    if mode.iterations_cap < largest:
-        raise ConfigError(
-            f"diff.iterations_cap={mode.iterations_cap}: allowed is an integer >= the schedule's largest K "
-            f"({largest})"
-        )
-    return mode
 
 
 def build_model(config: Config, key: Any) -> nnx.Module:
@@ -192,7 +185,8 @@ def _train(
         sink.start(info)
     summary = None
     try:
-        status, details = _advance(training, result, sinks, saver)
+        with deferred() as interrupts:
+            status, details = _advance(training, result, sinks, saver, interrupts)
         summary = summarise(result.rows, config.identity(), converged, compiled.compilations, status)
         folder.end(result.rows, summary, **details)
     except KeyboardInterrupt:
@@ -204,13 +198,16 @@ def _train(
     return summary
 
 
-def _advance(training: Run, result: RunResult, sinks: list[Sink], saver: Saver) -> tuple[str, dict[str, Any]]:
+def _advance(
+    training: Run, result: RunResult, sinks: list[Sink], saver: Saver, interrupts: Interrupts
+) -> tuple[str, dict[str, Any]]:
     try:
         for row in training.advance(result):
             for sink in sinks:
                 sink.row(row)
             if row["epoch"] < training.epochs:
                 saver.maybe_save(result)
+                interrupts.check()
     except Diverged as reason:
         return "diverged", {"reason": str(reason)}
     return "finished", {}

@@ -164,8 +164,8 @@ def parts(
         bound = (moved + 4 * 4 * count) / peak
         k = min(per_update)
         print(
-            f"  an update cannot beat {1e3 * bound:.0f} ms by bandwidth (weights read twice, gradient written and read, "
-            f"Adam's six passes): K = {k} reaches {bound / per_update[k]:.0%} of that speed"
+            f"  an update cannot beat {1e3 * bound:.0f} ms by bandwidth (weights read twice, gradient written "
+            f"and read, Adam's six passes): K = {k} reaches {bound / per_update[k]:.0%} of that speed"
         )
 
 

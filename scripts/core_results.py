@@ -118,7 +118,11 @@ def poisson(summaries: pd.DataFrame, history: Lookup) -> str:
                 f"({fair.updates} against {fair.baseline_updates} updates) |"
             )
     baseline = history("physics.parameters=1", "solver=jacobi", "diff=unrolled", "schedule=fixed")
-    lines += ["", "The hand-made schedule of section 2.2 (K = 25 + increment a update, 145 updates against 125):", ""]
+    lines += [
+        "",
+        "The hand-made schedule of section 2.2 (K = 25 + increment a update, 145 updates against 125):",
+        "",
+    ]
     for increment, overrides in ((5, ["schedule=linear"]), (6, ["schedule=linear", "schedule.increment=6"])):
         ours = account(baseline, history(*overrides), baseline_updates=125, updates=145)
         lines.append(f"- increment {increment}: **{ours.savings:.1%}** saved (paper: 28 %)")
@@ -196,7 +200,9 @@ def main() -> None:
             for physics in arguments.physics or ["poisson", "heat1d", "heat2d"]:
                 train(physics)
     done = [p for p in ("poisson", "heat1d", "heat2d") if (OUT / f"{p}_summaries.parquet").exists()]
-    head = "# Results of the core\n\nWritten by `scripts/core_results.py` from the records in `results/core/`.\n"
+    head = (
+        "# Results of the core\n\nWritten by `scripts/core_results.py` from the records in `results/core/`.\n"
+    )
     text = "\n\n".join([head.rstrip(), *map(tables, done)]) + "\n"
     write_text(ROOT / "results" / "core.md", text)
     print(text)

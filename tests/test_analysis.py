@@ -12,7 +12,9 @@ def history(levels, errors):
     total = [0]
     for k in levels:
         total.append(total[-1] + k)
-    return pd.DataFrame({"updates": range(len(total)), "iterations_total": total, "val_error": [1.0, *errors]})
+    return pd.DataFrame(
+        {"updates": range(len(total)), "iterations_total": total, "val_error": [1.0, *errors]}
+    )
 
 
 BASELINE = history([10] * 5, [0.5, 0.2, 0.1, 0.05, 0.05])

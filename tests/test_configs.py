@@ -201,7 +201,7 @@ MISTAKES = {
     "seed=null": "seed=None: allowed is an integer",
     "epochs=2.5": "epochs=2.5: allowed is an integer",
     "epochs=0": f"epochs=0: {AT_LEAST_1}",
-    "batch_size=30": "batch_size=30: allowed are the divisors of data.train_samples (200)",
+    "batch_size=30": "batch_size=30: allowed are the divisors of the number of training samples (200)",
     "batch_size=0": f"batch_size=0: {AT_LEAST_1}",
     "precision=float16": "precision='float16': allowed are float32, float64",
     "converged_iterations=0": f"converged_iterations=0: {AT_LEAST_1}",
@@ -250,13 +250,12 @@ MISTAKES = {
     "physics.boundary=neumann": "physics.boundary='neumann': allowed are dirichlet, periodic",
     "physics.points=2": "physics.points=2: allowed is an integer >= 3",
     "physics.dimensions=4": "physics.dimensions=4: allowed are 1, 2, 3",
-    "physics=poisson physics.parameters=2": "epochs: the paper has no setting for this case",
+    "physics=poisson physics.parameters=2": "physics.parameters=2: allowed are 1, 3",
     "physics=poisson task.reference=[1,2]": "task.reference=[1.0, 2.0]: allowed is a list of "
     "physics.parameters=1 numbers",
     "physics=poisson task.reference=[0]": "task.reference: the relative error needs a reference that is not",
     "physics=poisson diff.iterations_cap=5": "diff.iterations_cap=5: allowed is an integer >= the schedule's "
     "largest K (600)",
-    "physics=poisson converged_iterations=1": "schedule.cap=1: allowed is an integer >= iterations (25)",
     "physics=poisson task=mixed_chain": "physics=poisson does not go with task=mixed_chain: allowed are heat",
     "data=none": "data=none does not go with task=mixed_chain: allowed are fourier",
     "tracking=wandb tracking.mode=disabled": "tracking.mode='disabled': allowed are offline, online",

@@ -65,8 +65,8 @@ class TrajectoryData:
             ("steps", 2),
         ):
             value = getattr(self, key)
-            if value < least:
-                raise ValueError(f"{key}={value}: allowed is an integer >= {least}")
+            if not least <= value < 2**32:
+                raise ValueError(f"{key}={value}: allowed is an integer from {least} to 2^32 - 1")
         if self.train_key == self.validation_key:
             raise ValueError(
                 f"validation_key={self.validation_key}: allowed is any key but train_key, "

@@ -60,17 +60,27 @@ class RunFolder:
             RunIsHeld: another living process holds it; the message says which.
         """
         self.path.mkdir(parents=True, exist_ok=True)
-        self._lock = (self.path / ".lock").open("a+")
-        try:
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            self._lock.seek(0)
-            holder = self._lock.read().strip() or "another process"
-            self._lock.close()
-            raise RunIsHeld(f"{self.path} is being computed by {holder}") from error
+        path = self.path / ".lock"
+        while True:
+            lock = path.open("a+")
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError as error:
+                lock.seek(0)
+                holder = lock.read().strip() or "another process"
+                lock.close()
+                raise RunIsHeld(f"{self.path} is being computed by {holder}") from error
+            if path.exists() and os.fstat(lock.fileno()).st_ino == path.stat().st_ino:
+                break
+            # Its holder removed the file between our opening and locking it: this lock guards nothing.
+            lock.close()
+        self._lock = lock
         self._lock.truncate(0)
         self._lock.write(f"process {os.getpid()} on {socket.gethostname()}")
         self._lock.flush()
+        for leftover in self.path.glob(".*.tmp"):
+            # Of a process that was killed while writing.
+            leftover.unlink()
 
     def release(self) -> None:
         """Let go of the folder."""

@@ -2,6 +2,8 @@
 
 import logging
 import math
+import netrc
+import os
 import socket
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -113,7 +115,15 @@ class WeightsAndBiases(Sink):
 
 
 def _has_key(wandb: Any) -> bool:
-    return bool(wandb.setup().settings.api_key)
+    settings = wandb.setup().settings
+    if settings.api_key:
+        return True
+    # Where `wandb login` puts it.
+    try:
+        places = netrc.netrc(os.environ.get("NETRC"))
+    except (OSError, netrc.NetrcParseError):
+        return False
+    return places.authenticators(urlsplit(settings.base_url).netloc) is not None
 
 
 def _is_reachable(url: str) -> bool:

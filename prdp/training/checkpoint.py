@@ -26,7 +26,7 @@ class Checkpoint(NamedTuple):
 def save_checkpoint(path: Path, tree: Any, meta: dict[str, Any]) -> None:
     """Write a checkpoint; a reader sees the previous one or this one, whole."""
     leaves = jax.device_get(jax.tree.leaves(tree))
-    arrays = {f"{i:05d}": np.ascontiguousarray(x) for i, x in enumerate(leaves)}
+    arrays = {f"{i:05d}": np.asarray(x, order="C") for i, x in enumerate(leaves)}
     write_bytes(path, save(arrays, {"meta": json.dumps(meta)}))
 
 
@@ -63,8 +63,8 @@ class Saver:
             self.save(result)
 
     def save(self, result: "RunResult") -> None:
-        """Save parameters, optimiser, schedule state and all rows as one file."""
-        if not result.rows:
+        """Save parameters, optimiser, schedule state and all rows as one file; not in the middle of an epoch."""
+        if not result.rows or result.in_epoch:
             return
         meta = {"rows": result.rows, "schedule_state": result.schedule_state._asdict()}
         save_checkpoint(self._path, result.state, meta)

@@ -22,11 +22,15 @@ class Diverged(Exception):
 
 @dataclass
 class RunResult:
-    """What has been computed so far: the state and a row an epoch (epoch 0 is the untrained model)."""
+    """What has been computed so far: the state and a row an epoch (epoch 0 is the untrained model).
+
+    While `in_epoch`, state and rows belong to different moments.
+    """
 
     state: TrainState
     schedule_state: Any
     rows: list[Row] = field(default_factory=list)
+    in_epoch: bool = False
 
 
 @dataclass(frozen=True)
@@ -75,6 +79,7 @@ class Run:
         """
         for epoch in range(len(result.rows), self.epochs + 1):
             iterations = int(result.schedule_state.iterations)
+            result.in_epoch = True
             row = self._first(iterations) if epoch == 0 else self._train(result, epoch, iterations)
             began = time.perf_counter()
             row.update(self._validate(result.state))
@@ -82,6 +87,7 @@ class Run:
             result.schedule_state, _ = self.schedule.update(result.schedule_state, row[self.task.metric])
             row.update(decision(result.schedule_state))
             result.rows.append(row)
+            result.in_epoch = False
             yield row
             unusable = [k for k in ("train_loss", "val_error") if not math.isfinite(row[k])]
             if unusable and epoch > 0:

@@ -1,0 +1,167 @@
+"""What each option of each group may be.
+
+The parameters of a solver, mode, schedule, physics or optimiser are checked by the object's own dataclass: its
+annotations give the types, its `__post_init__` the ranges. What is declared here is what has no object of its own.
+"""
+
+import dataclasses
+import math
+from dataclasses import dataclass
+
+from prdp.data import TrajectoryData
+from prdp.differentiation import Implicit, Unrolled
+from prdp.physics import FourierSeries, Heat, Poisson
+from prdp.schedules import PRDP, Fixed, Linear
+from prdp.solvers import GMRES, ConjugateGradient, Direct, Jacobi, Richardson, SteepestDescent
+from prdp.tasks.inverse import LOSSES as INVERSE_LOSSES
+from prdp.tasks.mixed_chain import LOSSES as CHAIN_LOSSES
+from prdp.tasks.mixed_chain import NORMALISATIONS
+from prdp.tracking.weights_and_biases import WeightsAndBiasesSettings
+from prdp.training.optimizers import Adam, GradientDescent
+
+
+def _one_of(key: str, value: str, allowed: tuple[str, ...]) -> None:
+    if value not in allowed:
+        raise ValueError(f"{key}={value!r}: allowed are {', '.join(allowed)}")
+
+
+def _at_least(key: str, value: int, least: int) -> None:
+    if value < least:
+        raise ValueError(f"{key}={value}: allowed is an integer >= {least}")
+
+
+@dataclass(frozen=True)
+class SolverCommon:
+    """What every solver's options have beside the solver's own."""
+
+    tolerance: float
+    operator: str
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.tolerance < 1:
+            raise ValueError(f"tolerance={self.tolerance}: allowed is 0 <= tolerance < 1")
+        _one_of("operator", self.operator, ("stencil", "dense"))
+
+
+@dataclass(frozen=True)
+class MLPOptions:
+    """Of `prdp.models.MLP`."""
+
+    width: int
+    depth: int
+
+    def __post_init__(self) -> None:
+        _at_least("width", self.width, 1)
+        _at_least("depth", self.depth, 1)
+
+
+@dataclass(frozen=True)
+class ParametersOptions:
+    """Of `prdp.models.Parameters`."""
+
+    initial: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class InverseOptions:
+    """Of `prdp.tasks.Inverse`."""
+
+    reference: tuple[float, ...]
+    loss: str
+
+    def __post_init__(self) -> None:
+        if not all(map(math.isfinite, self.reference)):
+            raise ValueError(f"reference={list(self.reference)}: allowed are finite numbers")
+        _one_of("loss", self.loss, INVERSE_LOSSES)
+
+
+@dataclass(frozen=True)
+class MixedChainOptions:
+    """Of `prdp.tasks.MixedChain`."""
+
+    loss: str
+    validation_step: int
+    normalisation: str
+
+    def __post_init__(self) -> None:
+        _one_of("loss", self.loss, CHAIN_LOSSES)
+        _one_of("normalisation", self.normalisation, NORMALISATIONS)
+        _at_least("validation_step", self.validation_step, 1)
+
+
+@dataclass(frozen=True)
+class FourierOptions:
+    """Of `prdp.data.TrajectoryData` with `prdp.physics.FourierSeries`, flat."""
+
+    modes: int
+    amplitude: float
+    form: str
+    random_stream: str
+    train_samples: int
+    validation_samples: int
+    train_key: int
+    validation_key: int
+    steps: int
+
+    def __post_init__(self) -> None:
+        self.source()
+
+    def source(self) -> TrajectoryData:
+        """Return the description of the data; it checks the ranges."""
+        options = dataclasses.asdict(self)
+        keys = [f.name for f in dataclasses.fields(FourierSeries)]
+        series = FourierSeries(**{k: options.pop(k) for k in keys})
+        return TrajectoryData(series, **options)
+
+
+@dataclass(frozen=True)
+class Nothing:
+    """An option without parameters."""
+
+
+@dataclass(frozen=True)
+class General:
+    """The keys at the top level."""
+
+    seed: int
+    epochs: int
+    batch_size: int
+    precision: str
+    converged_iterations: int | None
+    runs_dir: str
+    data_dir: str
+    overwrite: bool
+    progress: bool
+    checkpoint_seconds: float
+    compilation_cache: bool
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.seed < 2**32:
+            raise ValueError(f"seed={self.seed}: allowed is an integer from 0 to 2^32 - 1")
+        _at_least("epochs", self.epochs, 1)
+        _at_least("batch_size", self.batch_size, 1)
+        _one_of("precision", self.precision, ("float32", "float64"))
+        if self.converged_iterations is not None:
+            _at_least("converged_iterations", self.converged_iterations, 1)
+        if not self.checkpoint_seconds >= 0:
+            raise ValueError(f"checkpoint_seconds={self.checkpoint_seconds}: allowed is a number >= 0")
+
+
+SCHEMA: dict[str, dict[str, type]] = {
+    "physics": {"poisson": Poisson, "heat1d": Heat, "heat2d": Heat},
+    "solver": {
+        "jacobi": Jacobi,
+        "steepest_descent": SteepestDescent,
+        "conjugate_gradient": ConjugateGradient,
+        "richardson": Richardson,
+        "gmres": GMRES,
+        "direct": Direct,
+    },
+    "diff": {"implicit": Implicit, "unrolled": Unrolled},
+    "schedule": {"fixed": Fixed, "linear": Linear, "prdp": PRDP},
+    "model": {"mlp": MLPOptions, "parameters": ParametersOptions},
+    "optimizer": {"adam": Adam, "gradient_descent": GradientDescent},
+    "task": {"inverse": InverseOptions, "mixed_chain": MixedChainOptions},
+    "data": {"fourier": FourierOptions, "none": Nothing},
+    "tracking": {"none": Nothing, "wandb": WeightsAndBiasesSettings},
+}

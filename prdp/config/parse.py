@@ -1,0 +1,176 @@
+"""A composed Hydra configuration, checked as a whole."""
+
+import dataclasses
+from dataclasses import dataclass
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from prdp.config.build import ConfigError, build, named
+from prdp.config.options import SCHEMA, General, SolverCommon
+
+# Which keys `null` stands for K_epsilon in, by schedule.
+_CONVERGED_KEYS = {"fixed": ("iterations",), "linear": ("cap",), "prdp": ("cap",)}
+# Stands in for a K_epsilon that is not measured yet, so that everything else is checked before any computing.
+_UNKNOWN = 2**31 - 1
+
+# What a task needs of the other groups.
+_COMPATIBLE: dict[str, dict[str, tuple[str, ...]]] = {
+    "inverse": {"physics": ("poisson",), "model": ("parameters",), "data": ("none",)},
+    "mixed_chain": {"physics": ("heat1d", "heat2d"), "model": ("mlp",), "data": ("fourier",)},
+}
+
+
+@dataclass(frozen=True)
+class Config:
+    """A checked configuration: built objects where an option has one, and the names that were chosen."""
+
+    general: General
+    names: dict[str, str]
+    physics: Any
+    solver: Any
+    solver_common: SolverCommon
+    diff: Any
+    schedule: Any
+    model: Any
+    optimizer: Any
+    task: Any
+    data: Any
+    tracking: Any
+    plain: dict[str, Any]
+
+    def schedule_for(self, converged: int) -> Any:
+        """Return the schedule, with `converged` where its configuration says null.
+
+        Raises:
+            ConfigError: the schedule does not suit this K_epsilon (a first K above it, say).
+        """
+        return _build_schedule(self.plain["schedule"], converged)
+
+    def determinants(self) -> dict[str, Any]:
+        """Return everything that can change the numbers of the run."""
+        ignored = {
+            "runs_dir", "data_dir", "overwrite", "progress", "checkpoint_seconds", "tracking", "compilation_cache",
+        }  # fmt: skip
+        return {k: v for k, v in self.plain.items() if k not in ignored}
+
+    def identity(self) -> dict[str, Any]:
+        """Return the keys by which runs are told apart at a glance."""
+        groups = ("physics", "solver", "diff", "schedule")
+        return {**{g: self.names[g] for g in groups}, "seed": self.general.seed}
+
+
+def parse(config: DictConfig) -> Config:
+    """Return the checked configuration.
+
+    Raises:
+        ConfigError: a key, type, range or combination is wrong.
+    """
+    _check_case(config)
+    plain = _resolve(config)
+    plain.pop("paper", None)
+    groups = {g: named(g, plain.get(g)) for g in SCHEMA}
+    general = build(General, {k: v for k, v in plain.items() if k not in SCHEMA}, "")
+    solver_options = dict(groups["solver"][1])
+    common_keys = [f.name for f in dataclasses.fields(SolverCommon)]
+    common = {k: solver_options.pop(k) for k in common_keys if k in solver_options}
+    solver_type = SCHEMA["solver"][groups["solver"][0]]
+    built = {
+        g: build(SCHEMA[g][name], options, g)
+        for g, (name, options) in groups.items()
+        if g not in ("schedule", "solver")
+    }
+    parsed = Config(
+        general=general,
+        names={g: name for g, (name, _) in groups.items()},
+        solver=build(solver_type, solver_options, "solver", also=common_keys),
+        solver_common=build(SolverCommon, common, "solver"),
+        schedule=_build_schedule(plain["schedule"], general.converged_iterations),
+        plain=plain,
+        **built,
+    )
+    _check_combination(parsed)
+    return parsed
+
+
+def _check_case(config: DictConfig) -> None:
+    cases = OmegaConf.select(config, "paper.cases")
+    parameters = OmegaConf.select(config, "physics.parameters")
+    if cases is not None and str(parameters) not in cases:
+        raise ConfigError(
+            f"physics.parameters={parameters}: allowed are {', '.join(cases)}, for which the paper has settings"
+        )
+
+
+def _resolve(config: DictConfig) -> dict[str, Any]:
+    try:
+        container = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
+    except OmegaConfBaseException as error:
+        text = str(error).strip().splitlines()[0]
+        if "paper." in text:
+            text = f"the paper has no setting for this case ({text}); give a value"
+        raise ConfigError(f"{error.full_key}: {text}" if error.full_key else text) from error
+    assert isinstance(container, dict)
+    return {str(k): v for k, v in container.items()}
+
+
+def _build_schedule(node: dict[str, Any], converged: int | None) -> Any:
+    name, options = named("schedule", node)
+    for key in _CONVERGED_KEYS[name]:
+        if options.get(key, 0) is None:
+            options[key] = _UNKNOWN if converged is None else converged
+            first = options.get("iterations")
+            if key == "cap" and isinstance(first, int):
+                # A first K above K_epsilon (a fast solver) is simply never raised.
+                options[key] = max(options[key], first)
+    return build(SCHEMA["schedule"][name], options, "schedule")
+
+
+def _check_combination(config: Config) -> None:
+    task = config.names["task"]
+    for group, allowed in _COMPATIBLE[task].items():
+        name = config.names[group]
+        if name not in allowed:
+            raise ConfigError(
+                f"{group}={name} does not go with task={task}: allowed are {', '.join(allowed)}"
+            )
+    samples = config.data.train_samples if config.names["data"] == "fourier" else 1
+    batch = config.general.batch_size
+    if samples % batch:
+        raise ConfigError(
+            f"batch_size={batch}: allowed are the divisors of the number of training samples ({samples})"
+        )
+    if task == "inverse":
+        parameters = config.physics.parameters
+        for key, vector in (
+            ("task.reference", config.task.reference),
+            ("model.initial", config.model.initial),
+        ):
+            if len(vector) != parameters:
+                raise ConfigError(
+                    f"{key}={list(vector)}: allowed is a list of physics.parameters={parameters} numbers"
+                )
+        if not any(config.task.reference):
+            raise ConfigError("task.reference: the relative error needs a reference that is not zero")
+    elif config.task.validation_step > config.data.steps:
+        raise ConfigError(
+            f"task.validation_step={config.task.validation_step}: allowed is 1 to data.steps={config.data.steps}"
+        )
+    _check_room(config)
+
+
+def _check_room(config: Config) -> None:
+    cap = getattr(config.diff, "iterations_cap", None)
+    if cap is None:
+        return
+    largest = config.schedule.largest_iterations
+    if largest == _UNKNOWN:
+        raise ConfigError(
+            f"diff.iterations_cap={cap}: allowed only where the schedule's largest K is given too "
+            "(schedule.cap, schedule.iterations or converged_iterations)"
+        )
+    if largest > cap:
+        raise ConfigError(
+            f"diff.iterations_cap={cap}: allowed is an integer >= the schedule's largest K ({largest})"
+        )
