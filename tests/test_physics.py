@@ -52,7 +52,7 @@ def test_backward_euler_is_first_order_in_time():
         exact = np.exp(-0.1 * np.pi**2 * 0.5) * np.sin(np.pi * heat.grid()[0])
         return np.abs(u[0, 0] - exact).max()
 
-    assert np.log2(error(8) / error(16)) == pytest.approx(1, abs=0.02)
+    assert np.log2(error(64) / error(128)) == pytest.approx(1, abs=0.02)
 
 
 def test_poisson_modes_are_eigenvectors():
