@@ -18,7 +18,7 @@ $(READY): requirements.txt pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --require-hashes --no-deps -r requirements.txt
 	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
-	# Compiled bytecode: without it the first start takes 13 s.
+	# Compiled bytecode: without it the first start takes 13 s. Some packages ship files that no Python 3 compiles.
 	$(BIN)/python -m compileall -q -j 0 $(VENV)/lib prdp || true
 	@touch $@
 
