@@ -6,7 +6,8 @@
 All figures of a physics come from one process, on an otherwise idle machine if they are to mean anything; compile
 time is apart. Shares come from timing compiled parts of the update alone: physics (solve and its VJP), network
 (forward and backward with the physics replaced by the identity), optimiser. What is left is everything else.
-For the optimiser, the bytes that it must move are put against the memory bandwidth measured here.
+For large networks, what optimiser and network must move and compute is put against the memory bandwidth and the
+matrix speed measured here.
 """
 
 import argparse
@@ -110,27 +111,22 @@ def parts(
 
         return jax.grad(loss)(p)
 
-    solver = {}
-    for k in per_update:
-        run_physics = looped(physics_body(jnp.int32(k)))
-        box = [jnp.copy(prior)]
+    def descend(p: Any, g: Any) -> Any:
+        return jax.tree.map(lambda x, y: x - 1e-9 * y, p, g)
 
-        def step(run: Any = run_physics, box: Any = box) -> Any:
+    def timed(body: Callable[[Any], Any], start: Any) -> float:
+        run, box = looped(body), [jax.tree.map(jnp.copy, start)]
+
+        def step() -> Any:
             box[0] = run(box[0])
-            return box[0]
+            return jax.tree.leaves(box[0])[0]
 
-        solver[k] = seconds(step, epochs) / updates
+        return seconds(step, epochs) / updates
 
-    # The gradient alone is forced by summing it into one number a leaf, which reads it once more.
-    net = jax.jit(
-        lambda p: jax.lax.fori_loop(
-            0,
-            updates,
-            lambda i, s: s + sum(jnp.sum(g) for g in jax.tree.leaves(network_gradient(_nudged(p, s)))),
-            jnp.float32(0),
-        )
-    )
-    network = seconds(lambda: net(parameters), epochs) / updates
+    solver = {k: timed(physics_body(jnp.int32(k)), prior) for k in per_update}
+    # A gradient that nobody uses would be compiled away: both take a plain descent step, which is subtracted again.
+    network = timed(lambda p: descend(p, network_gradient(p)), parameters)
+    network -= timed(lambda p: descend(p, p), parameters)
 
     def adam(carry: Any) -> Any:
         p, s = carry
@@ -138,14 +134,7 @@ def parts(
         changes, s = optimizer.update(jax.tree.map(lambda x: 1e-3 * x, s[0].mu), s, p)
         return optax.apply_updates(p, changes), s
 
-    run_adam = looped(adam)
-    box_adam = [jax.tree.map(jnp.copy, (state.parameters, state.optimizer))]
-
-    def step_adam() -> Any:
-        box_adam[0] = run_adam(box_adam[0])
-        return jax.tree.leaves(box_adam[0])[0]
-
-    optimiser = seconds(step_adam, epochs) / updates
+    optimiser = timed(adam, (state.parameters, state.optimizer))
     print("  of an update:     physics     network   optimiser   everything else")
     for k, t in per_update.items():
         rest = t - solver[k] - network - optimiser
@@ -153,27 +142,40 @@ def parts(
         print(f"    K = {k:<4}   {shares}   (ms, share)")
     count = sum(x.size for x in jax.tree.leaves(parameters))
     if count > 10**6:
-        peak = bandwidth()
-        # Parameters, both moments: read and written; here the gradient is derived from a moment and costs nothing.
-        moved = 6 * 4 * count
-        print(
-            f"  {count / 1e6:.1f}M parameters: Adam moves {moved / 1e6:.0f} MB in {1e3 * optimiser:.1f} ms = "
-            f"{moved / optimiser / 1e9:.1f} GB/s; this machine streams {peak / 1e9:.1f} GB/s "
-            f"({moved / optimiser / peak:.0%})"
-        )
-        bound = (moved + 4 * 4 * count) / peak
-        k = min(per_update)
-        print(
-            f"  an update cannot beat {1e3 * bound:.0f} ms by bandwidth (weights read twice, gradient written "
-            f"and read, Adam's six passes): K = {k} reaches {bound / per_update[k]:.0%} of that speed"
-        )
+        memory_bound(count, config.general.batch_size, network, optimiser, per_update)
 
 
-def _nudged(parameters: Any, s: Any) -> Any:
-    """Return the parameters, made to depend on the loop, so that the compiler may not hoist the gradient out of it."""
-    leaves, structure = jax.tree.flatten(parameters)
-    leaves[-1] = leaves[-1] + 0 * s
-    return jax.tree.unflatten(structure, leaves)
+def memory_bound(
+    count: int, batch: int, network: float, optimiser: float, per_update: dict[int, float]
+) -> None:
+    """Print how far network, optimiser and update are from what this machine's memory and cores allow."""
+    stream, flops = bandwidth(), matmul_speed()
+    array = 4 * count
+    work = 6 * count * batch
+    print(
+        f"  this machine streams {stream / 1e9:.0f} GB/s and multiplies {flops / 1e9:.0f} GFLOP/s (large matrices)"
+    )
+    print(
+        f"  optimiser: {count / 1e6:.1f}M parameters; Adam must move 7 arrays (p, m, v in and out, g in) = "
+        f"{7 * array / 1e6:.0f} MB: {7 * array / stream * 1e3:.0f} ms at that rate, {optimiser * 1e3:.0f} ms measured "
+        f"({7 * array / stream / optimiser:.0%})"
+    )
+    least = max(3 * array / stream, work / flops)
+    print(
+        f"  network: 3 arrays (weights twice, g out) and {work / 1e9:.1f} GFLOP: {least * 1e3:.0f} ms at best, "
+        f"{network * 1e3:.0f} ms measured ({least / network:.0%})"
+    )
+    k = min(per_update)
+    bound = 10 * array / stream
+    print(f"  update: {bound * 1e3:.0f} ms by bandwidth alone; K = {k} takes {per_update[k] * 1e3:.0f} ms")
+
+
+def matmul_speed() -> float:
+    """Return the floating-point operations a second of a large float32 matrix product."""
+    n = 3000
+    a = jnp.ones((n, n), jnp.float32)
+    product = jax.jit(lambda a: a @ a)
+    return 2 * n**3 / seconds(lambda: product(a), 5)
 
 
 def main() -> None:
