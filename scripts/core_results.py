@@ -65,11 +65,12 @@ def wanted(physics: str) -> Iterator[list[str]]:
 
 NOTES_HEAT2D = (
     "`products` is the formula printed in F.2; `released` has sin(2 pi n x) cos(2 pi n x) for one of its families;",
-    "`matched` has only sin sin and cos cos, as a commented-out line of the released code does. What differs is how",
-    "many random amplitudes 200 training samples have to pin down: 20 in the first two, 10 in the third, as in Heat 1D.",
-    "With 10 the error is within a factor of two to three of table 1; with 20 it is seven to eleven times as large. The",
-    "paper's numbers most likely come from data with fewer amplitudes than its formula has. K_epsilon is 43 for",
-    "`released` and `matched`, 44 for `products`. In no reading does PRDP end below the converged runs, as table 1 has it.",
+    "`matched` has only sin sin and cos cos, as a commented-out line of the released code does. What differs is",
+    "how many random amplitudes 200 training samples have to pin down: 20 in the first two, 10 in the third, as in",
+    "Heat 1D. With 10 the error is within a factor of two to three of table 1; with 20 it is seven to eleven times",
+    "as large. The paper's numbers most likely come from data with fewer amplitudes than its formula has. K_epsilon",
+    "is 43 for `released` and `matched`, 44 for `products`. In no reading does PRDP end below the converged runs, as",
+    "table 1 has it.",
 )
 
 
