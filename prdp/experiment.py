@@ -15,7 +15,7 @@ from prdp import compilation_cache
 from prdp.config import Config, ConfigError, parse
 from prdp.differentiation import Unrolled
 from prdp.interrupts import Interrupts, deferred
-from prdp.models import MLP, Parameters
+from prdp.models import MLP, Parameters, ResNet
 from prdp.physics.base import materialise
 from prdp.records import RunFolder, provenance, run_name, summarise
 from prdp.schedules import Schedule
@@ -113,7 +113,7 @@ def prepare(config: Config) -> tuple[Task, Schedule, int]:
     operator = physics.operator() if physics.operator_is_constant else None
     if operator is not None and common.operator == "dense":
         operator = materialise(operator)
-    settings = SolveSettings(config.solver, config.diff, common.tolerance)
+    settings = SolveSettings(config.solver, config.diff, common.tolerance, common.operator == "dense")
     options = {f.name: getattr(config.task, f.name) for f in dataclasses.fields(config.task)}
     task: Task
     if config.names["task"] == "inverse":
@@ -141,8 +141,11 @@ def build_model(config: Config, key: Any) -> nnx.Module:
     dtype = jnp.dtype(config.general.precision)
     if config.names["model"] == "parameters":
         return Parameters(config.model.initial, dtype)
-    shape = config.physics.shape
-    return MLP(shape, config.model.width, config.model.depth, rngs=nnx.Rngs(key), dtype=dtype)
+    shape, rngs = config.physics.shape, nnx.Rngs(key)
+    if config.names["model"] == "resnet":
+        options = config.model
+        return ResNet(shape, options.channels, options.blocks, options.boundary, rngs=rngs, dtype=dtype)
+    return MLP(shape, config.model.width, config.model.depth, rngs=rngs, dtype=dtype)
 
 
 def initialise(config: Config, transformation: Any) -> tuple[Any, TrainState]:

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 
 from prdp.data import TrajectoryData
 from prdp.differentiation import Implicit, Unrolled
-from prdp.physics import FourierSeries, Heat, Poisson
+from prdp.models.resnet import PADDINGS
+from prdp.physics import Burgers, FourierSeries, Heat, Poisson
 from prdp.schedules import PRDP, Fixed, Linear
 from prdp.solvers import GMRES, ConjugateGradient, Direct, Jacobi, Richardson, SteepestDescent
 from prdp.tasks.inverse import LOSSES as INVERSE_LOSSES
@@ -53,6 +54,20 @@ class MLPOptions:
     def __post_init__(self) -> None:
         _at_least("width", self.width, 1)
         _at_least("depth", self.depth, 1)
+
+
+@dataclass(frozen=True)
+class ResNetOptions:
+    """Of `prdp.models.ResNet`."""
+
+    channels: int
+    blocks: int
+    boundary: str
+
+    def __post_init__(self) -> None:
+        _at_least("channels", self.channels, 1)
+        _at_least("blocks", self.blocks, 1)
+        _one_of("boundary", self.boundary, tuple(PADDINGS))
 
 
 @dataclass(frozen=True)
@@ -148,7 +163,7 @@ class General:
 
 
 SCHEMA: dict[str, dict[str, type]] = {
-    "physics": {"poisson": Poisson, "heat1d": Heat, "heat2d": Heat},
+    "physics": {"poisson": Poisson, "heat1d": Heat, "heat2d": Heat, "heat3d": Heat, "burgers": Burgers},
     "solver": {
         "jacobi": Jacobi,
         "steepest_descent": SteepestDescent,
@@ -159,7 +174,7 @@ SCHEMA: dict[str, dict[str, type]] = {
     },
     "diff": {"implicit": Implicit, "unrolled": Unrolled},
     "schedule": {"fixed": Fixed, "linear": Linear, "prdp": PRDP},
-    "model": {"mlp": MLPOptions, "parameters": ParametersOptions},
+    "model": {"mlp": MLPOptions, "resnet": ResNetOptions, "parameters": ParametersOptions},
     "optimizer": {"adam": Adam, "gradient_descent": GradientDescent},
     "task": {"inverse": InverseOptions, "mixed_chain": MixedChainOptions},
     "data": {"fourier": FourierOptions, "none": Nothing},

@@ -18,7 +18,11 @@ _UNKNOWN = 2**31 - 1
 # What a task needs of the other groups.
 _COMPATIBLE: dict[str, dict[str, tuple[str, ...]]] = {
     "inverse": {"physics": ("poisson",), "model": ("parameters",), "data": ("none",)},
-    "mixed_chain": {"physics": ("heat1d", "heat2d"), "model": ("mlp",), "data": ("fourier",)},
+    "mixed_chain": {
+        "physics": ("heat1d", "heat2d", "heat3d", "burgers"),
+        "model": ("mlp", "resnet"),
+        "data": ("fourier",),
+    },
 }
 
 

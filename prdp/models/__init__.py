@@ -2,5 +2,6 @@
 
 from prdp.models.mlp import MLP
 from prdp.models.parameters import Parameters
+from prdp.models.resnet import ResNet
 
-__all__ = ["MLP", "Parameters"]
+__all__ = ["MLP", "Parameters", "ResNet"]

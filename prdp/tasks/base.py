@@ -11,21 +11,28 @@ from jaxtyping import Array, Float
 from prdp.differentiation import AdjointCost, Mode, Solution
 from prdp.linalg import Operator
 from prdp.linear_solve import solve
+from prdp.physics.base import materialise
 from prdp.solvers import Solver
 
 
 @dataclass(frozen=True)
 class SolveSettings:
-    """How the physics is solved: what a task passes to `prdp.solve` besides the system and K."""
+    """How the physics is solved: what a task passes to `prdp.solve` besides the system and K.
+
+    With `dense`, operators that change with the state are materialised at every solve.
+    """
 
     solver: Solver
     differentiation: Mode
     tolerance: float
+    dense: bool = False
 
     def __call__(
         self, operator: Operator, rhs: Float[Array, "..."], iterations: Any, cost: AdjointCost
     ) -> Solution:
         """Solve `operator` for `rhs` with at most `iterations` iterations."""
+        if self.dense:
+            operator = materialise(operator)
         return solve(
             operator,
             rhs,
