@@ -25,7 +25,7 @@ from hydra import compose, initialize_config_dir
 
 from prdp.config import parse
 from prdp.differentiation import AdjointCost
-from prdp.experiment import initialise, prepare
+from prdp.experiment import initialise, prepare, scans_well
 from prdp.training import compile_run
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -65,7 +65,7 @@ def benchmark(physics: str, epochs: int) -> None:
     transformation = config.optimizer.transformation()
     graph, state = initialise(config, transformation)
     arrays, batch = task.arrays(), config.general.batch_size
-    compiled = compile_run(task, graph, state, arrays, transformation, batch)
+    compiled = compile_run(task, graph, state, arrays, transformation, batch, scan=scans_well(config))
     updates = task.samples // batch
     order = np.arange(task.samples, dtype=np.int32).reshape(updates, batch)
     print(f"\n{physics}: {updates} updates an epoch, compiled in {compiled.seconds:.1f} s")

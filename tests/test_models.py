@@ -1,0 +1,62 @@
+"""Networks against NumPy."""
+
+import itertools
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from flax import nnx
+
+from prdp.models import ResNet
+
+
+def convolve(x, kernel, bias, boundary):
+    """A convolution of `(batch, *space, channels)` with odd kernels, by its definition."""
+    widths = kernel.shape[:-2]
+    pad = [(0, 0), *[(w // 2, w // 2) for w in widths], (0, 0)]
+    padded = np.pad(x, pad, mode="wrap" if boundary == "periodic" else "constant")
+    out = np.zeros((*x.shape[:-1], kernel.shape[-1]))
+    for offset in itertools.product(*map(range, widths)):
+        window = tuple(slice(o, o + n) for o, n in zip(offset, x.shape[1:-1], strict=True))
+        out += padded[(slice(None), *window)] @ kernel[offset]
+    return out + bias
+
+
+@pytest.mark.parametrize("boundary", ["periodic", "dirichlet"])
+@pytest.mark.parametrize("shape", [(1, 7), (2, 4, 5), (1, 3, 4, 3)])
+def test_the_residual_network_is_its_formula(shape, boundary):
+    model = ResNet(shape, 6, 2, boundary, rngs=nnx.Rngs(0))
+    u = np.random.default_rng(0).standard_normal((2, *shape)).astype(np.float32)
+
+    def apply(layer, x):
+        return convolve(x, np.asarray(layer.kernel[...]), np.asarray(layer.bias[...]), boundary)
+
+    x = apply(model.lift, np.moveaxis(u, 1, -1))
+    for first, second in model.blocks:
+        x = np.maximum(x + apply(second, np.maximum(apply(first, x), 0)), 0)
+    expected = np.moveaxis(apply(model.project, x), -1, 1)
+    np.testing.assert_allclose(model(jnp.asarray(u)), expected, atol=2e-6)
+    np.testing.assert_allclose(model(jnp.asarray(u[0])), expected[0], atol=2e-6)
+
+
+@pytest.mark.parametrize("shape", [(1, 8), (2, 6, 6)])
+def test_the_residual_network_commutes_with_translations_where_it_is_periodic(shape):
+    u = jnp.asarray(np.random.default_rng(0).standard_normal((2, *shape)), jnp.float32)
+    periodic = ResNet(shape, 5, 2, "periodic", rngs=nnx.Rngs(0))
+    np.testing.assert_allclose(periodic(jnp.roll(u, 2, -1)), jnp.roll(periodic(u), 2, -1), atol=1e-6)
+    walled = ResNet(shape, 5, 2, "dirichlet", rngs=nnx.Rngs(0))
+    assert float(jnp.abs(walled(jnp.roll(u, 2, -1)) - jnp.roll(walled(u), 2, -1)).max()) > 1e-3
+
+
+def test_the_residual_network_has_the_papers_size():
+    # 3x3 convolutions, two a block, and 1x1 lifting and projection, all with biases.
+    model = ResNet((1, 16), 32, 6, "periodic", rngs=nnx.Rngs(0))
+    count = sum(np.size(x) for x in nnx.to_pure_dict(nnx.state(model, nnx.Param))["lift"].values())
+    assert count == 32 + 32
+    blocks = [x for pair in model.blocks for x in pair]
+    assert len(blocks) == 12
+    for layer in blocks:
+        assert layer.kernel.shape == (3, 32, 32)
+        bound = 1 / np.sqrt(3 * 32)
+        assert np.abs(layer.kernel[...]).max() <= bound
+        assert np.std(layer.kernel[...]) == pytest.approx(bound / np.sqrt(3), rel=0.05)
