@@ -50,6 +50,23 @@ CASES = {
         "epochs=2",
     ),
     "heat2d": ("physics=heat2d", "epochs=2", "model.width=64", "model.depth=1", "data.train_samples=50"),
+    "heat3d": (
+        "physics=heat3d",
+        "physics.points=6",
+        "model.channels=4",
+        "model.blocks=1",
+        "data.train_samples=25",
+        "epochs=2",
+    ),
+    "burgers": (
+        "physics=burgers",
+        "physics.points=32",
+        "model.channels=4",
+        "model.blocks=1",
+        "data.train_samples=50",
+        "epochs=2",
+    ),
+    "burgers_paper": ("physics=burgers", "epochs=2"),
     "heat1d_paper": ("physics=heat1d", "epochs=2", "schedule=fixed"),
     "heat2d_paper": ("physics=heat2d", "epochs=2"),
 }
@@ -194,6 +211,17 @@ def test_two_epochs_leave_a_complete_record(run_in, tmp_path, case):
 def test_the_reference_leaves_a_complete_record(reference):
     assert_complete(reference.outcome, EPOCHS)
     assert reference.outcome.summary["converged_iterations"] == 25
+
+
+def test_epochs_on_the_host_and_on_the_device_agree(run_in, tmp_path, monkeypatch):
+    options = ("physics=heat1d", "epochs=3", "schedule=fixed", "schedule.iterations=5")
+    frames = []
+    for scan in (True, False):
+        monkeypatch.setattr(experiment, "scans_well", lambda config, scan=scan: scan)
+        outcome = run_in(tmp_path / str(scan), *options)
+        assert outcome.summary["compilations"] == 1
+        frames.append(pd.read_parquet(outcome.folder / "history.parquet").drop(columns=list(TIMINGS)))
+    pd.testing.assert_frame_equal(*frames, rtol=1e-4)
 
 
 def test_a_run_whose_k_changes_compiles_its_update_once(reference):
