@@ -173,12 +173,7 @@ def heat1d(summaries: pd.DataFrame, history: Lookup) -> str:
         "| schedule | two-step error x1e-2, eq. 56 | the same, divided by the previous step (table 1: 2.1 ± 0.39) |",
         "|---|---|---|",
     ]
-    for name, rows in _levels(summaries):
-        lines.append(
-            f"| {name} | {spread(rows['val_error_final'], digits=2)} "
-            f"| {spread(rows['val_error_previous_step_final'], digits=2)} |"
-        )
-    return "\n".join(lines)
+    return "\n".join([*lines, *error_rows(summaries)])
 
 
 def _levels(summaries: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
@@ -186,6 +181,15 @@ def _levels(summaries: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
     for k, rows in fixed.groupby("iterations_final"):
         yield f"K = {k}", rows
     yield "PRDP", summaries[summaries["schedule"] == "prdp"]
+
+
+def error_rows(summaries: pd.DataFrame) -> list[str]:
+    """Return the rows of the table of both errors by level."""
+    return [
+        f"| {name} | {spread(rows['val_error_final'], digits=2)} "
+        f"| {spread(rows['val_error_previous_step_final'], digits=2)} |"
+        for name, rows in _levels(summaries)
+    ]
 
 
 def heat2d(summaries: pd.DataFrame, history: Lookup) -> str:
@@ -223,12 +227,7 @@ def burgers(summaries: pd.DataFrame, history: Lookup) -> str:
         "| schedule | error at t = 5, x1e-2, eq. 56 | divided by the previous step |",
         "|---|---|---|",
     ]
-    for name, rows in _levels(summaries):
-        lines.append(
-            f"| {name} | {spread(rows['val_error_final'], digits=2)} "
-            f"| {spread(rows['val_error_previous_step_final'], digits=2)} |"
-        )
-    return "\n".join(lines)
+    return "\n".join([*lines, *error_rows(summaries)])
 
 
 def main() -> None:
