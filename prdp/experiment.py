@@ -55,7 +55,7 @@ def run(composed: DictConfig) -> Outcome:
     An unfinished run of the same configuration is continued from its checkpoint.
 
     Raises:
-        ConfigError: the configuration is wrong; nothing has been written.
+        ConfigError: the configuration is wrong; no run folder has been made.
         RunIsHeld: another process is computing this run.
     """
     config = parse(composed)

@@ -95,7 +95,8 @@ def package(
     status = result.status
     if room is not None:
         status = jnp.where(result.trips > room, jnp.int32(Status.BUFFER_TOO_SMALL), status)
-    has_value = (status <= Status.BREAKDOWN).reshape(status.shape + (1,) * (value.ndim - status.ndim))
+    worst_with_value = max(s for s in Status if s.has_value)
+    has_value = (status <= worst_with_value).reshape(status.shape + (1,) * (value.ndim - status.ndim))
     return Solution(
         value=jnp.where(has_value, value, jnp.nan),
         residual_norm=jax.lax.stop_gradient(result.residual),

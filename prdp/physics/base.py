@@ -33,7 +33,35 @@ class Physics(ABC):
 
 
 class TimeStepper(Physics):
-    """Physics whose solution is the next state in time: `u[t+1] = A(u[t])^-1 b(u[t])`."""
+    """Physics whose solution is the next state in time: `u[t+1] = A(u[t])^-1 b(u[t])`.
+
+    Attributes:
+        dimensions: grid axes.
+        points: unknowns per axis and channel.
+        diffusivity: nu.
+        time_step: dt.
+    """
+
+    dimensions: int
+    points: int
+    diffusivity: float
+    time_step: float
+
+    def check_parameters(self, dimensions: tuple[int, ...]) -> None:
+        """Check what every time stepper has.
+
+        Raises:
+            ValueError: an argument is outside its range.
+        """
+        if self.dimensions not in dimensions:
+            allowed = ", ".join(map(str, dimensions))
+            raise ValueError(f"dimensions={self.dimensions}: allowed are {allowed}")
+        if self.points < 3:
+            raise ValueError(f"points={self.points}: allowed is an integer >= 3")
+        for key in ("diffusivity", "time_step"):
+            value = getattr(self, key)
+            if not 0 < value < float("inf"):
+                raise ValueError(f"{key}={value}: allowed is a number > 0")
 
     @abstractmethod
     def grid(self) -> tuple[Any, ...]:

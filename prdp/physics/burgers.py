@@ -45,14 +45,7 @@ class Burgers(TimeStepper):
     operator_is_constant: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
-        if self.dimensions not in (1, 2):
-            raise ValueError(f"dimensions={self.dimensions}: allowed are 1, 2")
-        if self.points < 3:
-            raise ValueError(f"points={self.points}: allowed is an integer >= 3")
-        for key in ("diffusivity", "time_step"):
-            value = getattr(self, key)
-            if not 0 < value < float("inf"):
-                raise ValueError(f"{key}={value}: allowed is a number > 0")
+        self.check_parameters(dimensions=(1, 2))
 
     @property
     def shape(self) -> tuple[int, ...]:

@@ -43,14 +43,7 @@ class Heat(TimeStepper):
     boundary: str = "dirichlet"
 
     def __post_init__(self) -> None:
-        if self.dimensions not in (1, 2, 3):
-            raise ValueError(f"dimensions={self.dimensions}: allowed are 1, 2, 3")
-        if self.points < 3:
-            raise ValueError(f"points={self.points}: allowed is an integer >= 3")
-        for key in ("diffusivity", "time_step"):
-            value = getattr(self, key)
-            if not 0 < value < float("inf"):
-                raise ValueError(f"{key}={value}: allowed is a number > 0")
+        self.check_parameters(dimensions=(1, 2, 3))
         if self.boundary not in BOUNDARIES:
             raise ValueError(f"boundary={self.boundary!r}: allowed are {', '.join(BOUNDARIES)}")
 

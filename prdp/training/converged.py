@@ -5,7 +5,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from prdp.linalg import Operator
+from prdp.linalg import Operator, norm, relative_norm
 from prdp.solvers import Solver
 
 _CAP = 20_000
@@ -14,7 +14,8 @@ _CAP = 20_000
 def converged_iterations(solver: Solver, operator: Operator, rhs: Any, tolerance: float) -> int:
     """Return K_epsilon: the least K at which the mean relative residual of the systems is below `tolerance`.
 
-    This reading gives the paper's 25 (Heat 1D), 43 (2D) and 30 (3D). Systems that leave early keep their residual.
+    This reading gives the paper's 25 (Heat 1D), 43 (2D) and 30 (3D). No system leaves
+    early here, since it is the mean over all that has to pass.
 
     Raises:
         ValueError: the systems do not converge within 20,000 iterations.
@@ -24,7 +25,8 @@ def converged_iterations(solver: Solver, operator: Operator, rhs: Any, tolerance
 
     @jax.jit
     def measure(operator: Operator, rhs: Any) -> Any:
-        # Tolerance 0: a sample may not leave, since the mean over all is what has to pass.
+        rhs_norm = norm(rhs, operator.rank)
+
         def go_on(carry: Any) -> Any:
             k, state, residual = carry
             return (k < _CAP) & ~(jnp.mean(residual) < tolerance) & jnp.all(state.failure == 0)
@@ -32,10 +34,10 @@ def converged_iterations(solver: Solver, operator: Operator, rhs: Any, tolerance
         def body(carry: Any) -> Any:
             k, state, _ = carry
             state = solver.step(operator, rhs, state)
-            return k + 1, state, _relative(state.residual, rhs, operator.rank)
+            return k + 1, state, relative_norm(state.residual, rhs_norm, operator.rank)
 
         state = solver.init(operator, rhs, None)
-        start = (jnp.int32(0), state, _relative(state.residual, rhs, operator.rank))
+        start = (jnp.int32(0), state, relative_norm(state.residual, rhs_norm, operator.rank))
         k, _, residual = jax.lax.while_loop(go_on, body, start)
         return k, jnp.mean(residual)
 
@@ -46,8 +48,3 @@ def converged_iterations(solver: Solver, operator: Operator, rhs: Any, tolerance
             f"on this data (mean residual {residual:.1e} after {int(k)} iterations); give a number"
         )
     return max(1, int(k))
-
-
-def _relative(residual: Any, rhs: Any, rank: int) -> Any:
-    axes = tuple(range(-rank, 0))
-    return jnp.sqrt(jnp.sum(residual**2, axes) / jnp.sum(rhs**2, axes))
