@@ -16,6 +16,7 @@ _EXPORTS = {
     **dict.fromkeys(("AdjointCost", "Implicit", "Solution", "Unrolled"), "prdp.differentiation"),
     **dict.fromkeys(
         (
+            "BiCGStab",
             "ConjugateGradient",
             "Direct",
             "GMRES",

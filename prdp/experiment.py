@@ -16,11 +16,12 @@ from prdp.config import Config, ConfigError, parse
 from prdp.differentiation import Unrolled
 from prdp.interrupts import Interrupts, deferred
 from prdp.models import MLP, Parameters, ResNet
+from prdp.models.convolution import use_winograd
 from prdp.physics.base import materialise
 from prdp.records import RunFolder, provenance, run_name, summarise
 from prdp.schedules import Schedule
-from prdp.tasks import Inverse, MixedChain, SolveSettings, Task
-from prdp.tracking import Console, RunInfo, Sink, WeightsAndBiases
+from prdp.tasks import Correction, Inverse, MixedChain, SolveSettings, Task
+from prdp.tracking import Console, RunInfo, Sink, WeightsAndBiases, data_progress
 from prdp.training import (
     Diverged,
     Plan,
@@ -121,8 +122,10 @@ def prepare(config: Config) -> tuple[Task, Schedule, int]:
         task = Inverse(physics, operator, settings, **options)
     else:
         general = config.general
-        data = config.data.source().load(physics, general.precision, Path(general.data_dir))
-        task = MixedChain(physics, operator, settings, data, **options)
+        report = data_progress() if general.progress else None
+        data = config.data.source().load(physics, general.precision, Path(general.data_dir), report)
+        kind = MixedChain if config.names["task"] == "mixed_chain" else Correction
+        task = kind(physics, operator, settings, data, **options)
     converged = config.general.converged_iterations
     if converged is None:
         try:
@@ -144,13 +147,23 @@ def build_model(config: Config, key: Any) -> nnx.Module:
     shape, rngs = config.physics.shape, nnx.Rngs(key)
     if config.names["model"] == "resnet":
         options = config.model
-        return ResNet(shape, options.channels, options.blocks, options.boundary, rngs=rngs, dtype=dtype)
+        return ResNet(
+            shape,
+            options.channels,
+            options.blocks,
+            options.boundary,
+            options.convolution,
+            rngs=rngs,
+            dtype=dtype,
+        )
     return MLP(shape, config.model.width, config.model.depth, rngs=rngs, dtype=dtype)
 
 
 def scans_well(config: Config) -> bool:
-    """Whether an epoch should be one program: not for convolutions on the CPU (see `compile_run`)."""
-    return not (config.names["model"] == "resnet" and jax.default_backend() == "cpu")
+    """Whether an epoch should be one program: not with XLA's convolutions on the CPU (see `compile_run`)."""
+    if config.names["model"] != "resnet" or jax.default_backend() != "cpu":
+        return True
+    return use_winograd(config.model.convolution, config.physics.shape[1:])
 
 
 def initialise(config: Config, transformation: Any) -> tuple[Any, TrainState]:

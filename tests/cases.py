@@ -17,7 +17,16 @@ from prdp.linalg import (
     identity,
     laplacian,
 )
-from prdp.solvers import GMRES, ConjugateGradient, Direct, Jacobi, Richardson, Solver, SteepestDescent
+from prdp.solvers import (
+    GMRES,
+    BiCGStab,
+    ConjugateGradient,
+    Direct,
+    Jacobi,
+    Richardson,
+    Solver,
+    SteepestDescent,
+)
 
 
 class SolverCase(NamedTuple):
@@ -37,6 +46,7 @@ SOLVERS = {
     "conjugate_gradient": SolverCase(ConjugateGradient(), False),
     "gmres_2": SolverCase(GMRES(restart=2), True),
     "gmres_3": SolverCase(GMRES(restart=3), True),
+    "bicgstab": SolverCase(BiCGStab(), True),
     "direct": SolverCase(Direct(), True),
     "direct_dense": SolverCase(Direct(factorisation="dense"), True),
 }

@@ -106,7 +106,9 @@ def test_modes_agree_for_stationary_solvers_with_parameters_in_the_rhs(solver, i
 
 
 @modes
-@pytest.mark.parametrize("solver", ["jacobi", "steepest_descent", "conjugate_gradient", "gmres_2"])
+@pytest.mark.parametrize(
+    "solver", ["jacobi", "steepest_descent", "conjugate_gradient", "gmres_2", "bicgstab"]
+)
 @pytest.mark.parametrize("size", [1e-8, 1e-4, 3.7, 1e4])
 def test_the_vjp_is_linear_in_the_cotangent_in_float32(mode, solver, size):
     a = jax.tree.map(lambda x: jnp.asarray(x, jnp.float32), heat((1, 9), "dirichlet", 0.3))
@@ -270,6 +272,45 @@ def test_too_small_a_buffer_is_refused_or_nan_but_never_silent():
     solution = jax.jit(lambda k: prdp.solve(a, rhs, differentiation=mode, iterations=k, tolerance=0.0))(4)
     assert Status(int(solution.status)) is Status.BUFFER_TOO_SMALL
     assert np.isnan(solution.value).all()
+
+
+def test_unrolled_bicgstab_keeps_its_gradient_far_beyond_convergence_in_float32():
+    # The squares of its denominators underflow from a relative residual of 1e-10 on.
+    a = jax.tree.map(lambda x: jnp.asarray(x, jnp.float32), convection(9, random(1, 9)))
+    rhs = jnp.asarray(random(2, 3, 9), jnp.float32)
+
+    def total(a, rhs, mode):
+        solution = prdp.solve(
+            a, rhs, solver=prdp.BiCGStab(), differentiation=mode, iterations=100, tolerance=0.0
+        )
+        return jnp.sum(jnp.sin(1.3 * solution.value))
+
+    unrolled, implicit = (
+        jax.grad(total, (0, 1))(a, rhs, mode) for mode in (prdp.Unrolled(), prdp.Implicit())
+    )
+    for ours, exact in zip(jax.tree.leaves(unrolled), jax.tree.leaves(implicit), strict=True):
+        np.testing.assert_allclose(ours, exact, atol=3e-6 * float(jnp.abs(exact).max()))
+
+
+def test_unrolled_gradients_through_a_breakdown_of_bicgstab_are_finite(x64):
+    # From e_1: r_0.Ap = 0, As.s = 0 and r_0.r = 0 in the first iteration.
+    matrices = jnp.asarray(
+        [
+            [[0.0, 1.0, 0.0], [-1.0, 0.0, 0.0], [0.0, 0.0, 1.0]],
+            [[1.0, -1.0, 0.0], [1.0, 0.0, 0.0], [0.0, 0.0, 1.0]],
+            [[1.0, 0.0, 0.0], [1.0, 1.0, 0.0], [0.0, 1.0, 1.0]],
+        ]
+    )
+
+    def total(matrices, rhs):
+        a = Dense(matrices, (3,))
+        mode = prdp.Unrolled()
+        return jnp.sum(
+            prdp.solve(a, rhs, solver=prdp.BiCGStab(), differentiation=mode, iterations=9).value ** 2
+        )
+
+    for gradient in jax.grad(total, (0, 1))(matrices, jnp.tile(jnp.eye(3)[0], (3, 1))):
+        assert np.isfinite(gradient).all()
 
 
 @modes

@@ -2,12 +2,14 @@
 
 import itertools
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 from flax import nnx
 
 from prdp.models import ResNet
+from prdp.models.convolution import direct, use_winograd, winograd
 
 
 def convolve(x, kernel, bias, boundary):
@@ -60,3 +62,44 @@ def test_the_residual_network_has_the_papers_size():
         bound = 1 / np.sqrt(3 * 32)
         assert np.abs(layer.kernel[...]).max() <= bound
         assert np.std(layer.kernel[...]) == pytest.approx(bound / np.sqrt(3), rel=0.05)
+
+
+@pytest.mark.parametrize("boundary", ["periodic", "dirichlet"])
+@pytest.mark.parametrize("grid", [(12,), (4,), (8, 4), (4, 8, 12)])
+def test_winograd_is_the_convolution_and_its_gradient(grid, boundary, x64):
+    rng = np.random.default_rng(0)
+    x = jnp.asarray(rng.standard_normal((2, *grid, 3)))
+    kernel = jnp.asarray(rng.standard_normal((*(3,) * len(grid), 3, 5)))
+    expected = convolve(np.asarray(x), np.asarray(kernel), 0.0, boundary)
+    for form in (winograd, direct):
+        np.testing.assert_allclose(form(x, kernel, boundary), expected, atol=1e-12)
+    weights = jnp.asarray(rng.standard_normal(expected.shape))
+    gradients = [
+        jax.grad(
+            lambda x, kernel, form=form: jnp.sum(weights * form(x, kernel, boundary) ** 2), argnums=(0, 1)
+        )(x, kernel)
+        for form in (winograd, direct)
+    ]
+    for a, b in zip(*gradients, strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-10, atol=1e-10)
+
+
+def test_winograd_in_float32_keeps_five_digits():
+    rng = np.random.default_rng(0)
+    x = jnp.asarray(rng.standard_normal((2, 16, 16, 64)), jnp.float32)
+    kernel = jnp.asarray(rng.uniform(-1, 1, (3, 3, 64, 64)) / 24, jnp.float32)
+    expected = convolve(np.asarray(x, float), np.asarray(kernel, float), 0.0, "periodic")
+    error = np.abs(np.asarray(winograd(x, kernel, "periodic")) - expected).max()
+    assert error < 2e-5 * np.abs(expected).max()
+
+
+def test_the_form_of_the_convolution_is_chosen_by_grid_and_backend():
+    on_cpu = jax.default_backend() == "cpu"
+    assert use_winograd("auto", (48, 48)) == on_cpu
+    assert not use_winograd("auto", (30,))
+    assert use_winograd("winograd", (8,))
+    assert not use_winograd("direct", (8,))
+    with pytest.raises(ValueError, match="multiples of 4"):
+        use_winograd("winograd", (30, 8))
+    with pytest.raises(ValueError, match="convolution='fft'"):
+        ResNet((1, 8), 4, 1, "periodic", "fft", rngs=nnx.Rngs(0))

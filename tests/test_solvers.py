@@ -105,6 +105,64 @@ def test_gmres_survives_an_exhausted_krylov_space(x64):
     np.testing.assert_allclose(solution.value, random(0, 6) / 2, rtol=1e-14)
 
 
+@pytest.mark.parametrize("operator", ["dense_non_symmetric", "upwind_periodic", "heat_1d_dirichlet"])
+def test_bicgstab_iterates_are_those_of_the_textbook(operator, x64):
+    a = OPERATORS[operator]()
+    matrix, rhs = np.asarray(a.as_dense()), random(0, 2, *a.shape)
+    iterates = []
+    for b in np.asarray(rhs).reshape(2, -1):
+        u, r, p = np.zeros_like(b), b, b
+        for _ in range(5):
+            alpha = (r @ b) / (matrix @ p @ b)
+            s = r - alpha * matrix @ p
+            omega = (matrix @ s @ s) / (matrix @ s @ matrix @ s)
+            u, old, r = u + alpha * p + omega * s, r, s - omega * matrix @ s
+            p = r + (r @ b) / (old @ b) * alpha / omega * (p - omega * matrix @ p)
+            iterates.append(u)
+    for k, expected in enumerate(np.reshape(iterates, (2, 5, *a.shape)).swapaxes(0, 1), start=1):
+        solution = prdp.solve(a, rhs, solver=prdp.BiCGStab(), iterations=k, tolerance=0.0)
+        np.testing.assert_allclose(solution.value, expected, rtol=1e-10)
+        np.testing.assert_array_equal(solution.matvecs, 2 * k)
+
+
+def test_bicgstab_converges_where_its_half_step_is_exact(x64):
+    solution = prdp.solve(Dense(2 * jnp.eye(6), (6,)), random(0, 6), solver=prdp.BiCGStab(), iterations=3)
+    assert Status(int(solution.status)) is Status.CONVERGED
+    assert int(solution.iterations) == 1
+    np.testing.assert_array_equal(solution.value, random(0, 6) / 2)
+
+
+def test_bicgstab_reports_each_breakdown_and_spares_the_others(x64):
+    # From e_1: r_0.Ap = 0, As.s = 0 and r_0.r = 0 in the first iteration; the fourth is solved.
+    broken = [
+        [[0.0, 1.0, 0.0], [-1.0, 0.0, 0.0], [0.0, 0.0, 1.0]],
+        [[1.0, -1.0, 0.0], [1.0, 0.0, 0.0], [0.0, 0.0, 1.0]],
+        [[1.0, 0.0, 0.0], [1.0, 1.0, 0.0], [0.0, 1.0, 1.0]],
+    ]
+    a = Dense(jnp.stack([*map(jnp.asarray, broken), spd_matrix(3)]), (3,))
+    b = jnp.tile(jnp.eye(3)[0], (4, 1))
+    together = prdp.solve(a, b, solver=prdp.BiCGStab(), iterations=50, tolerance=1e-12)
+    np.testing.assert_array_equal(together.status, [Status.BREAKDOWN] * 3 + [Status.CONVERGED])
+    np.testing.assert_array_equal(together.iterations[:3], 1)
+    assert np.isfinite(together.value).all()
+    np.testing.assert_allclose(
+        together.residual_norm, jnp.linalg.norm(b - a.mv(together.value), axis=1), atol=1e-14
+    )
+    one = Dense(spd_matrix(3), (3,))
+    alone = prdp.solve(one, b[3], solver=prdp.BiCGStab(), iterations=50, tolerance=1e-12)
+    assert int(together.iterations[3]) == int(alone.iterations)
+    np.testing.assert_allclose(together.value[3], alone.value, rtol=1e-14)
+
+
+@pytest.mark.parametrize("n", [2, 4, 31])
+def test_a_skew_symmetric_matrix_breaks_bicgstab_down_even_where_rounding_hides_the_zero(n, x64):
+    matrices = random(0, 50, n, n)
+    a = Dense(matrices - matrices.swapaxes(1, 2), (n,))
+    solution = prdp.solve(a, random(1, 50, n), solver=prdp.BiCGStab(), iterations=100)
+    np.testing.assert_array_equal(solution.status, Status.BREAKDOWN)
+    np.testing.assert_array_less(jnp.abs(solution.value), 1e-10)
+
+
 @pytest.mark.parametrize("boundary", ["dirichlet", "periodic"])
 @pytest.mark.parametrize("shape", [(1, 7), (2, 4, 6), (1, 3, 4, 5)])
 def test_fast_transforms_equal_dense_lu(boundary, shape, x64):
@@ -119,16 +177,18 @@ def test_the_spectral_factorisation_is_refused_where_modes_do_not_diagonalise():
         prdp.solve(OPERATORS["upwind_periodic"](), jnp.ones(9), solver=prdp.Direct("spectral"), iterations=1)
 
 
-def test_k_is_traced():
-    traces = []
+@pytest.mark.parametrize("solver", ["jacobi", "bicgstab"])
+def test_k_is_traced(solver):
+    traces, case = [], SOLVERS[solver]
 
     @jax.jit
     def run(b, k):
         traces.append(1)
-        return prdp.solve(heat((1, 9), "dirichlet"), b, iterations=k).iterations
+        a = heat((1, 9), "dirichlet", 0.2)
+        return prdp.solve(a, b, solver=case.solver, iterations=k).iterations
 
-    b = jnp.ones((1, 9))
-    assert [int(run(b, k)) for k in (1, 3, 5, 1000)][:3] == [1, 3, 5]
+    b = random(0, 1, 9)
+    assert [int(run(b, k)) for k in (1, 2, 3, 1000)][:3] == [1, 2, 3]
     assert len(traces) == 1
 
 
@@ -280,7 +340,7 @@ def test_every_status_says_what_to_try():
 
 def test_float32_reaches_the_papers_tolerance_on_spd_matrices():
     a = Dense(jnp.asarray(spd_matrix(30), jnp.float32), (30,), True)
-    for name in ("jacobi", "conjugate_gradient", "gmres_3", "steepest_descent"):
+    for name in ("jacobi", "conjugate_gradient", "gmres_3", "bicgstab", "steepest_descent"):
         solution = prdp.solve(
             a, jnp.asarray(random(0, 4, 30), jnp.float32), solver=SOLVERS[name].solver, iterations=999
         )

@@ -480,7 +480,7 @@ def test_a_failing_run_leaves_its_traceback_and_can_be_repeated(run_in, tmp_path
 def test_damaged_data_is_generated_again(tmp_path, monkeypatch, caplog, damage):
     made = []
 
-    def generate(self, physics, dtype):
+    def generate(self, physics, dtype, *progress):
         made.append(1)
         fields = np.random.default_rng(0).random((5, 3, 1, 8)).astype(dtype)
         return Trajectories(fields[:3], fields[3:])

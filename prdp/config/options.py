@@ -10,10 +10,10 @@ from dataclasses import dataclass
 
 from prdp.data import TrajectoryData
 from prdp.differentiation import Implicit, Unrolled
-from prdp.models.resnet import PADDINGS
-from prdp.physics import Burgers, FourierSeries, Heat, Poisson
+from prdp.models.convolution import METHODS, PADDINGS
+from prdp.physics import Burgers, FilteredNoise, FourierSeries, Heat, NavierStokes, Poisson
 from prdp.schedules import PRDP, Fixed, Linear
-from prdp.solvers import GMRES, ConjugateGradient, Direct, Jacobi, Richardson, SteepestDescent
+from prdp.solvers import GMRES, BiCGStab, ConjugateGradient, Direct, Jacobi, Richardson, SteepestDescent
 from prdp.tasks.inverse import LOSSES as INVERSE_LOSSES
 from prdp.tasks.mixed_chain import LOSSES as CHAIN_LOSSES
 from prdp.tasks.mixed_chain import NORMALISATIONS
@@ -63,8 +63,10 @@ class ResNetOptions:
     channels: int
     blocks: int
     boundary: str
+    convolution: str
 
     def __post_init__(self) -> None:
+        _one_of("convolution", self.convolution, METHODS)
         _at_least("channels", self.channels, 1)
         _at_least("blocks", self.blocks, 1)
         _one_of("boundary", self.boundary, tuple(PADDINGS))
@@ -105,28 +107,69 @@ class MixedChainOptions:
 
 
 @dataclass(frozen=True)
-class FourierOptions:
-    """Of `prdp.data.TrajectoryData` with `prdp.physics.FourierSeries`, flat."""
+class CorrectionOptions:
+    """Of `prdp.tasks.Correction`."""
 
-    modes: int
-    amplitude: float
-    form: str
-    random_stream: str
+    unrolled_steps: int
+    validation_step: int
+    validation_channel: int
+    validation_iterations: int
+
+    def __post_init__(self) -> None:
+        _at_least("unrolled_steps", self.unrolled_steps, 1)
+        _at_least("validation_step", self.validation_step, 1)
+        _at_least("validation_channel", self.validation_channel, 0)
+        _at_least("validation_iterations", self.validation_iterations, 1)
+
+
+@dataclass(frozen=True)
+class _Samples:
+    """What every source of trajectories has; of `prdp.data.TrajectoryData`."""
+
     train_samples: int
     validation_samples: int
     train_key: int
     validation_key: int
     steps: int
+    reference_points: int | None
+    random_stream: str
 
     def __post_init__(self) -> None:
         self.source()
 
     def source(self) -> TrajectoryData:
         """Return the description of the data; it checks the ranges."""
+        raise NotImplementedError
+
+    def _source(self, distribution: type) -> TrajectoryData:
         options = dataclasses.asdict(self)
-        keys = [f.name for f in dataclasses.fields(FourierSeries)]
-        series = FourierSeries(**{k: options.pop(k) for k in keys})
-        return TrajectoryData(series, **options)
+        keys = [f.name for f in dataclasses.fields(distribution)]
+        initial_condition = distribution(**{k: options.pop(k) for k in keys})
+        return TrajectoryData(initial_condition, **options)
+
+
+@dataclass(frozen=True)
+class FourierOptions(_Samples):
+    """Of `prdp.data.TrajectoryData` with `prdp.physics.FourierSeries`, flat."""
+
+    modes: int
+    amplitude: float
+    form: str
+
+    def source(self) -> TrajectoryData:
+        """Return the description of the data; it checks the ranges."""
+        return self._source(FourierSeries)
+
+
+@dataclass(frozen=True)
+class NoiseOptions(_Samples):
+    """Of `prdp.data.TrajectoryData` with `prdp.physics.FilteredNoise`, flat."""
+
+    smoothing: float
+
+    def source(self) -> TrajectoryData:
+        """Return the description of the data; it checks the ranges."""
+        return self._source(FilteredNoise)
 
 
 @dataclass(frozen=True)
@@ -163,20 +206,28 @@ class General:
 
 
 SCHEMA: dict[str, dict[str, type]] = {
-    "physics": {"poisson": Poisson, "heat1d": Heat, "heat2d": Heat, "heat3d": Heat, "burgers": Burgers},
+    "physics": {
+        "poisson": Poisson,
+        "heat1d": Heat,
+        "heat2d": Heat,
+        "heat3d": Heat,
+        "burgers": Burgers,
+        "navier_stokes": NavierStokes,
+    },
     "solver": {
         "jacobi": Jacobi,
         "steepest_descent": SteepestDescent,
         "conjugate_gradient": ConjugateGradient,
         "richardson": Richardson,
         "gmres": GMRES,
+        "bicgstab": BiCGStab,
         "direct": Direct,
     },
     "diff": {"implicit": Implicit, "unrolled": Unrolled},
     "schedule": {"fixed": Fixed, "linear": Linear, "prdp": PRDP},
     "model": {"mlp": MLPOptions, "resnet": ResNetOptions, "parameters": ParametersOptions},
     "optimizer": {"adam": Adam, "gradient_descent": GradientDescent},
-    "task": {"inverse": InverseOptions, "mixed_chain": MixedChainOptions},
-    "data": {"fourier": FourierOptions, "none": Nothing},
+    "task": {"inverse": InverseOptions, "mixed_chain": MixedChainOptions, "correction": CorrectionOptions},
+    "data": {"fourier": FourierOptions, "noise": NoiseOptions, "none": Nothing},
     "tracking": {"none": Nothing, "wandb": WeightsAndBiasesSettings},
 }

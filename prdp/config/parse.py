@@ -9,20 +9,20 @@ from omegaconf.errors import OmegaConfBaseException
 
 from prdp.config.build import ConfigError, build, named
 from prdp.config.options import SCHEMA, General, SolverCommon
+from prdp.models.convolution import use_winograd
 
 # Which keys `null` stands for K_epsilon in, by schedule.
 _CONVERGED_KEYS = {"fixed": ("iterations",), "linear": ("cap",), "prdp": ("cap",)}
 # Stands in for a K_epsilon that is not measured yet, so that everything else is checked before any computing.
 _UNKNOWN = 2**31 - 1
 
+_TIME_STEPPERS = ("heat1d", "heat2d", "heat3d", "burgers", "navier_stokes")
+
 # What a task needs of the other groups.
 _COMPATIBLE: dict[str, dict[str, tuple[str, ...]]] = {
     "inverse": {"physics": ("poisson",), "model": ("parameters",), "data": ("none",)},
-    "mixed_chain": {
-        "physics": ("heat1d", "heat2d", "heat3d", "burgers"),
-        "model": ("mlp", "resnet"),
-        "data": ("fourier",),
-    },
+    "mixed_chain": {"physics": _TIME_STEPPERS, "model": ("mlp", "resnet"), "data": ("fourier", "noise")},
+    "correction": {"physics": _TIME_STEPPERS, "model": ("mlp", "resnet"), "data": ("fourier", "noise")},
 }
 
 
@@ -139,7 +139,7 @@ def _check_combination(config: Config) -> None:
             raise ConfigError(
                 f"{group}={name} does not go with task={task}: allowed are {', '.join(allowed)}"
             )
-    samples = config.data.train_samples if config.names["data"] == "fourier" else 1
+    samples = getattr(config.data, "train_samples", 1)
     batch = config.general.batch_size
     if samples % batch:
         raise ConfigError(
@@ -157,11 +157,38 @@ def _check_combination(config: Config) -> None:
                 )
         if not any(config.task.reference):
             raise ConfigError("task.reference: the relative error needs a reference that is not zero")
-    elif config.task.validation_step > config.data.steps:
-        raise ConfigError(
-            f"task.validation_step={config.task.validation_step}: allowed is 1 to data.steps={config.data.steps}"
-        )
+    else:
+        _check_trajectories(config)
+    if config.names["model"] == "resnet":
+        try:
+            use_winograd(config.model.convolution, config.physics.shape[1:])
+        except ValueError as error:
+            raise ConfigError(f"model.{error}") from error
     _check_room(config)
+
+
+def _check_trajectories(config: Config) -> None:
+    for key in ("validation_step", "unrolled_steps"):
+        step = getattr(config.task, key, 1)
+        if step > config.data.steps:
+            raise ConfigError(f"task.{key}={step}: allowed is 1 to data.steps={config.data.steps}")
+    channel, channels = getattr(config.task, "validation_channel", 0), config.physics.shape[0]
+    if channel >= channels:
+        raise ConfigError(f"task.validation_channel={channel}: allowed is 0 to {channels - 1}")
+    fields = 1 if config.names["data"] == "fourier" else config.physics.dimensions
+    needed = config.physics.initial_channels
+    if fields != needed:
+        raise ConfigError(
+            f"data={config.names['data']} makes {fields} field(s) a sample, and "
+            f"physics={config.names['physics']} starts from {needed}: "
+            f"use data={'noise' if config.names['data'] == 'fourier' else 'fourier'}"
+        )
+    if config.names["data"] == "noise" and getattr(config.physics, "boundary", "periodic") != "periodic":
+        raise ConfigError("data=noise is periodic: allowed only with physics.boundary=periodic")
+    try:
+        config.data.source().check(config.physics)
+    except ValueError as error:
+        raise ConfigError(f"data.{error}") from error
 
 
 def _check_room(config: Config) -> None:

@@ -1,25 +1,24 @@
-"""Reference trajectories by the direct solver."""
+"""Reference trajectories by exact solvers."""
 
 import dataclasses
 import hashlib
 import json
-import logging
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save
 
-from prdp.atomic import write_bytes
-from prdp.data.reference import reference_solution
-from prdp.physics import FourierSeries, TimeStepper
-
-log = logging.getLogger(__name__)
+from prdp.data import cache as storage
+from prdp.data.reference import reference_solution, samples_at_once
+from prdp.physics import FilteredNoise, FourierSeries, TimeStepper
 
 # Part of the cache's digest: raise it when the generator changes what it computes.
-_VERSION = 1
+_VERSION = 2
+
+# Called with how many of how many samples are done.
+Report = Callable[[int, int], None]
 
 
 class Trajectories(NamedTuple):
@@ -33,28 +32,32 @@ class Trajectories(NamedTuple):
 class TrajectoryData:
     """Initial conditions and their reference solutions; identical for every seed of a run.
 
-    The reference is computed in float64 by the direct solver and stored in the precision of the run.
+    The reference is computed in float64 by an exact solver and stored in the precision of the run. With
+    `reference_points`, it is computed on a grid of so many points an axis, of which every
+    `s = reference_points // points`-th is kept, from the s-th on (97 -> 48: every second from the second on).
 
     Args:
         initial_condition: the distribution of `u[0]`.
         train_samples: trajectories to train on.
         validation_samples: trajectories to validate on.
-        train_key: seed of the training set's random stream.
-        validation_key: seed of the validation set's.
+        train_key: seed of the training set.
+        validation_key: seed of the validation set.
         steps: time steps of a trajectory.
+        reference_points: points an axis of the reference, or `None` for those of the physics.
 
     Raises:
-        ValueError: an argument is outside its range.
+        ValueError: an argument is outside its range, or both sets would share samples.
 
-    Source: paper, appendix F.2 (data generation); the keys are those of the released code.
+    Source: paper, appendices F.2 and F.4 (data generation); the keys are those of the released code.
     """
 
-    initial_condition: FourierSeries
+    initial_condition: FourierSeries | FilteredNoise
     train_samples: int = 200
     validation_samples: int = 5
     train_key: int = 1337
     validation_key: int = 1338
     steps: int = 2
+    reference_points: int | None = None
 
     def __post_init__(self) -> None:
         for key, least in (
@@ -67,74 +70,98 @@ class TrajectoryData:
             value = getattr(self, key)
             if not least <= value < 2**32:
                 raise ValueError(f"{key}={value}: allowed is an integer from {least} to 2^32 - 1")
-        if self.train_key == self.validation_key:
+        keys = self.initial_condition.keys
+        train = keys(self.train_key, self.train_samples)
+        if train & keys(self.validation_key, self.validation_samples):
             raise ValueError(
-                f"validation_key={self.validation_key}: allowed is any key but train_key, "
-                "whose samples it would repeat"
+                f"validation_key={self.validation_key}: allowed is any key whose samples are not those of "
+                f"train_key={self.train_key}"
             )
 
-    def load(self, physics: TimeStepper, dtype: Any, cache: Path) -> Trajectories:
-        """Return the trajectories, from the cache if it holds them whole, generated and cached otherwise."""
+    def check(self, physics: TimeStepper) -> None:
+        """Check what depends on the physics.
+
+        Raises:
+            ValueError: `reference_points` is too small.
+        """
+        if self.reference_points is not None and self.reference_points < physics.points:
+            raise ValueError(
+                f"reference_points={self.reference_points}: allowed is an integer >= physics.points "
+                f"({physics.points}), or null"
+            )
+
+    def load(
+        self, physics: TimeStepper, dtype: Any, cache: Path, report: Report | None = None
+    ) -> Trajectories:
+        """Return the trajectories, from the cache if it holds them whole, generated and cached otherwise.
+
+        An interrupted generation goes on where it stopped.
+        """
+        self.check(physics)
         recipe = {
             "version": _VERSION,
             "physics": type(physics).__name__,
             "parameters": dataclasses.asdict(physics),  # type: ignore[call-overload]
+            "initial_condition": type(self.initial_condition).__name__,
             "data": dataclasses.asdict(self),
             "dtype": np.dtype(dtype).name,
         }
         text = json.dumps(recipe, sort_keys=True)
         digest = hashlib.sha256(text.encode()).hexdigest()[:16]
-        path = cache / f"{type(physics).__name__.lower()}-{digest}.safetensors"
-        found = _read(path, text)
-        if found is None:
-            found = self.generate(physics, dtype)
-            arrays = found._asdict()
-            metadata = {"recipe": text, "sha256": _checksum(arrays)}
-            write_bytes(path, save(arrays, metadata))
-        return found
+        name = f"{type(physics).__name__.lower()}-{digest}"
+        path = cache / f"{name}.safetensors"
+        found = storage.read(path, text)
+        if found is not None:
+            return Trajectories(**found)
+        parts = storage.Parts(cache / f"{name}.parts", text)
+        trajectories = self.generate(physics, dtype, parts, report)
+        storage.write(path, text, trajectories._asdict())
+        parts.discard()
+        return trajectories
 
-    def generate(self, physics: TimeStepper, dtype: Any) -> Trajectories:
-        """Return freshly computed trajectories."""
-        sets = {
-            self.train_key: self.train_samples,
-            self.validation_key: self.validation_samples,
-        }
-        initial = self.initial_condition.sample(sets, physics.grid())
+    def generate(
+        self,
+        physics: TimeStepper,
+        dtype: Any,
+        parts: storage.Parts | None = None,
+        report: Report | None = None,
+    ) -> Trajectories:
+        """Return freshly computed trajectories, part by part where the exact solver is slow."""
+        sets = {self.train_key: self.train_samples, self.validation_key: self.validation_samples}
+        fine = physics
+        if self.reference_points is not None:
+            fine = dataclasses.replace(physics, points=self.reference_points)  # type: ignore[type-var]
+        fields = np.concatenate(self.initial_condition.sample(sets, fine.grid()))
         # One rollout for both sets: the solver is compiled once.
-        both = reference_rollout(physics, np.concatenate(initial), self.steps, dtype)
-        return Trajectories(*np.split(both, [self.train_samples]))
+        size = samples_at_once(physics) or len(fields)
+        chunks = []
+        for index, start in enumerate(range(0, len(fields), size)):
+            chunk = parts.get(index) if parts else None
+            if chunk is None:
+                initial = fine.initial_state(fields[start : start + size])
+                chunk = _restrict(reference_rollout(fine, initial, self.steps), physics.points).astype(dtype)
+                if parts and size < len(fields):
+                    parts.put(index, chunk)
+            chunks.append(chunk)
+            if report and size < len(fields):
+                report(min(start + size, len(fields)), len(fields))
+        return Trajectories(*np.split(np.concatenate(chunks), [self.train_samples]))
 
 
-def reference_rollout(physics: TimeStepper, initial: np.ndarray, steps: int, dtype: Any) -> np.ndarray:
-    """Return `steps` converged time steps from `initial`, shape `(samples, steps + 1, channels, *space)`."""
+def reference_rollout(physics: TimeStepper, initial: np.ndarray, steps: int) -> np.ndarray:
+    """Return `steps` converged time steps from `initial`, float64, shape `(samples, steps + 1, channels, *space)`."""
     states = [initial]
     for _ in range(steps):
         states.append(reference_solution(physics, states[-1]))
     out = np.stack(states, axis=1)
     if not np.isfinite(out).all():
         raise FloatingPointError("the reference trajectories are not finite")
-    return out.astype(dtype)
+    return out
 
 
-def _checksum(arrays: dict[str, np.ndarray]) -> str:
-    digest = hashlib.sha256()
-    for name in sorted(arrays):
-        digest.update(np.ascontiguousarray(arrays[name]).tobytes())
-    return digest.hexdigest()
-
-
-def _read(path: Path, recipe: str) -> Trajectories | None:
-    """Return what `path` holds if it is whole and made after `recipe`; say why not, and return `None`, otherwise."""
-    if not path.exists():
-        return None
-    try:
-        with safe_open(path, framework="numpy") as file:
-            metadata = file.metadata() or {}
-            arrays = {name: file.get_tensor(name) for name in Trajectories._fields}
-    except (SafetensorError, OSError) as error:
-        log.warning("cached data %s cannot be read (%s): generating it again", path, error)
-        return None
-    if metadata.get("recipe") != recipe or metadata.get("sha256") != _checksum(arrays):
-        log.warning("cached data %s fails its check: generating it again", path)
-        return None
-    return Trajectories(**arrays)
+def _restrict(states: np.ndarray, points: int) -> np.ndarray:
+    """Return every s-th point of each grid axis, from the s-th on."""
+    for axis in range(3, states.ndim):
+        stride = states.shape[axis] // points
+        states = np.take(states, np.arange(points) * stride + stride - 1, axis=axis)
+    return states

@@ -1,7 +1,8 @@
 """Linear operators, matrix-free stencils and per-system norms."""
 
+from prdp.linalg.coupled import CoupledStencil, couple
 from prdp.linalg.functional import FunctionOperator, from_lineax
-from prdp.linalg.norms import inner, norm, power_of_two_scale, relative_norm
+from prdp.linalg.norms import inner, norm, power_of_two_scale, relative_norm, scaled_norm
 from prdp.linalg.operators import Dense, Operator
 from prdp.linalg.stencils import (
     BOUNDARIES,
@@ -14,11 +15,13 @@ from prdp.linalg.stencils import (
 
 __all__ = [
     "BOUNDARIES",
+    "CoupledStencil",
     "Dense",
     "FunctionOperator",
     "Operator",
     "Stencil",
     "backward_difference",
+    "couple",
     "forward_difference",
     "from_lineax",
     "identity",
@@ -27,4 +30,5 @@ __all__ = [
     "norm",
     "power_of_two_scale",
     "relative_norm",
+    "scaled_norm",
 ]

@@ -47,6 +47,12 @@ def power_of_two_scale(u: Float[Array, "..."], rank: int) -> Float[Array, "..."]
     return jnp.ldexp(jnp.ones_like(largest), -exponent)
 
 
+def scaled_norm(u: Float[Array, "..."], rank: int) -> Float[Array, "..."]:
+    """Return `||u||_2` of each system without squares that underflow or overflow."""
+    scale = power_of_two_scale(u, rank)
+    return norm(u * scale, rank) / jnp.squeeze(scale, _axes(rank))
+
+
 def expand(per_system: Num[Array, "..."] | Bool[Array, "..."], rank: int) -> Array:
     """Append `rank` axes of length one, so that a number per system multiplies a field."""
     return per_system.reshape(per_system.shape + (1,) * rank)

@@ -51,11 +51,7 @@ class Stencil(Operator):
 
     def mv(self, u: Float[Array, "..."]) -> Float[Array, "..."]:
         """Return `A u`: one padded copy of `u`, then a sum of slices of it."""
-        dimensions = len(self.offsets[0])
-        below = [max(0, max(-o[i] for o in self.offsets)) for i in range(dimensions)]
-        above = [max(0, max(o[i] for o in self.offsets)) for i in range(dimensions)]
-        widths = [(0, 0)] * (u.ndim - dimensions) + list(zip(below, above, strict=True))
-        padded = jnp.pad(u, widths, mode="wrap" if self.boundary == "periodic" else "constant")
+        padded, below = padding(u, self.offsets, self.boundary)
         terms = []
         for coefficient, offset in zip(self.coefficients, self.offsets, strict=True):
             window = tuple(slice(b + o, b + o + n) for b, o, n in zip(below, offset, self.grid, strict=True))
@@ -65,14 +61,16 @@ class Stencil(Operator):
     def transpose(self) -> "Stencil":
         """Return `A^T`: offsets turned round, and coefficient fields moved along with them."""
         offsets = tuple(tuple(-i for i in o) for o in self.offsets)
-        coefficients = tuple(self._shift(c, o) for c, o in zip(self.coefficients, offsets, strict=True))
+        coefficients = tuple(
+            shift(c, o, self.grid, self.boundary) for c, o in zip(self.coefficients, offsets, strict=True)
+        )
         return Stencil(coefficients, offsets, self.shape, self.boundary, self.symmetric)
 
     def diagonal(self) -> Float[Array, "..."]:
         """Return `diag(A)`: the coefficient at offset zero, and those that wrap round onto it."""
         total = jnp.zeros((1,) * self.rank, jnp.result_type(*self.coefficients))
         for coefficient, offset in zip(self.coefficients, self.offsets, strict=True):
-            if self._returns_home(offset):
+            if returns_home(offset, self.grid, self.boundary):
                 total = total + coefficient
         return total
 
@@ -83,31 +81,6 @@ class Stencil(Operator):
     def is_constant(self) -> bool:
         """Whether every coefficient is a number, so that sine or Fourier modes diagonalise `A`."""
         return all(jnp.ndim(c) == 0 for c in self.coefficients)
-
-    def _returns_home(self, offset: Offset) -> bool:
-        if self.boundary == "periodic":
-            return all(o % n == 0 for o, n in zip(offset, self.grid, strict=True))
-        return all(o == 0 for o in offset)
-
-    def _shift(self, coefficient: Leaf, offset: Offset) -> Leaf:
-        """Return `x -> c(x + offset)`, with the boundary's rule beyond the wall."""
-        if jnp.ndim(coefficient) == 0:
-            return coefficient
-        grid = self.grid
-        axes = range(-len(grid), 0)
-        batch = jnp.shape(coefficient)[: max(0, jnp.ndim(coefficient) - len(grid))]
-        coefficient = jnp.broadcast_to(coefficient, (*batch, *grid))
-        if self.boundary == "periodic":
-            return jnp.roll(coefficient, tuple(-o for o in offset), tuple(axes))
-        for axis, o in zip(axes, offset, strict=True):
-            n = coefficient.shape[axis]
-            pad = [(0, 0)] * coefficient.ndim
-            pad[axis] = (max(0, -o), max(0, o))
-            start = max(0, o)
-            coefficient = jax.lax.slice_in_dim(
-                jnp.pad(coefficient, pad), start, start + n, axis=coefficient.ndim + axis
-            )
-        return coefficient
 
     def __add__(self, other: "Stencil") -> "Stencil":
         """Return `A + B`; both must act on the same grid."""
@@ -130,6 +103,42 @@ class Stencil(Operator):
     def __sub__(self, other: "Stencil") -> "Stencil":
         """Return `A - B`."""
         return self + (-1.0) * other
+
+
+def padding(u: Array, offsets: Sequence[Offset], boundary: str) -> tuple[Array, list[int]]:
+    """Return `u` with the points around its grid that `offsets` reach, and how many were put before each axis."""
+    dimensions = len(offsets[0])
+    below = [max(0, max(-o[i] for o in offsets)) for i in range(dimensions)]
+    above = [max(0, max(o[i] for o in offsets)) for i in range(dimensions)]
+    widths = [(0, 0)] * (u.ndim - dimensions) + list(zip(below, above, strict=True))
+    return jnp.pad(u, widths, mode="wrap" if boundary == "periodic" else "constant"), below
+
+
+def returns_home(offset: Offset, grid: tuple[int, ...], boundary: str) -> bool:
+    """Whether `x + offset` is `x`: on a periodic grid also by going all the way round."""
+    if boundary == "periodic":
+        return all(o % n == 0 for o, n in zip(offset, grid, strict=True))
+    return all(o == 0 for o in offset)
+
+
+def shift(coefficient: Leaf, offset: Offset, grid: tuple[int, ...], boundary: str) -> Leaf:
+    """Return `x -> c(x + offset)`, with the boundary's rule beyond the wall; numbers stay numbers."""
+    if jnp.ndim(coefficient) == 0:
+        return coefficient
+    axes = range(-len(grid), 0)
+    batch = jnp.shape(coefficient)[: max(0, jnp.ndim(coefficient) - len(grid))]
+    coefficient = jnp.broadcast_to(coefficient, (*batch, *grid))
+    if boundary == "periodic":
+        return jnp.roll(coefficient, tuple(-o for o in offset), tuple(axes))
+    for axis, o in zip(axes, offset, strict=True):
+        n = coefficient.shape[axis]
+        pad = [(0, 0)] * coefficient.ndim
+        pad[axis] = (max(0, -o), max(0, o))
+        start = max(0, o)
+        coefficient = jax.lax.slice_in_dim(
+            jnp.pad(coefficient, pad), start, start + n, axis=coefficient.ndim + axis
+        )
+    return coefficient
 
 
 def _check(shape: Sequence[int], dimensions: int, boundary: str) -> tuple[int, ...]:

@@ -1,6 +1,5 @@
 """The classic residual network, in 1D, 2D and 3D."""
 
-import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -9,7 +8,7 @@ import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Float
 
-PADDINGS = {"periodic": "CIRCULAR", "dirichlet": "SAME"}
+from prdp.models.convolution import Convolution
 
 
 class ResNet(nnx.Module):
@@ -23,6 +22,7 @@ class ResNet(nnx.Module):
         channels: hidden channels.
         blocks: residual blocks.
         boundary: `periodic` (circular padding) or `dirichlet` (zero padding).
+        convolution: `auto`, `direct` or `winograd`, see `Convolution`.
         rngs: key of the initialisation.
         dtype: of the parameters.
 
@@ -35,6 +35,7 @@ class ResNet(nnx.Module):
         channels: int,
         blocks: int,
         boundary: str,
+        convolution: str = "auto",
         *,
         rngs: nnx.Rngs,
         dtype: Any = None,
@@ -42,34 +43,20 @@ class ResNet(nnx.Module):
         self.shape = tuple(shape)
         dimensions = len(self.shape) - 1
 
-        def convolution(n_in: int, n_out: int, width: int) -> nnx.Conv:
-            bound = 1 / math.sqrt(n_in * width**dimensions)
+        def convolution_of(n_in: int, n_out: int, width: int) -> Convolution:
+            return Convolution(n_in, n_out, width, dimensions, boundary, convolution, rngs=rngs, dtype=dtype)
 
-            def uniform(key: Array, shape: Sequence[int], dtype: Any, **_: object) -> Array:
-                return jax.random.uniform(key, shape, dtype, -bound, bound)
-
-            return nnx.Conv(
-                n_in,
-                n_out,
-                (width,) * dimensions,
-                padding=PADDINGS[boundary],
-                kernel_init=uniform,
-                bias_init=uniform,
-                param_dtype=dtype or jnp.float32,
-                rngs=rngs,
-            )
-
-        self.lift = convolution(self.shape[0], channels, 1)
+        self.lift = convolution_of(self.shape[0], channels, 1)
         self.blocks = nnx.List(
-            nnx.List([convolution(channels, channels, 3) for _ in range(2)]) for _ in range(blocks)
+            nnx.List([convolution_of(channels, channels, 3) for _ in range(2)]) for _ in range(blocks)
         )
-        self.project = convolution(channels, self.shape[0], 1)
+        self.project = convolution_of(channels, self.shape[0], 1)
 
     def __call__(self, u: Float[Array, "*batch_and_shape"]) -> Float[Array, "*batch_and_shape"]:
         """Return the network's prediction, a field of the shape of `u`."""
-        axis = u.ndim - len(self.shape)
-        # Convolutions are channels last.
-        x = self.lift(jnp.moveaxis(u, axis, -1))
+        # Convolutions are channels last, with one batch axis.
+        batch = u.shape[: u.ndim - len(self.shape)]
+        x = self.lift(jnp.moveaxis(u.reshape(-1, *self.shape), 1, -1))
         for first, second in self.blocks:
             x = jax.nn.relu(x + second(jax.nn.relu(first(x))))
-        return jnp.moveaxis(self.project(x), -1, axis)
+        return jnp.moveaxis(self.project(x), -1, 1).reshape(*batch, *self.shape)

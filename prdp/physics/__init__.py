@@ -3,7 +3,17 @@
 from prdp.physics.base import Physics, TimeStepper
 from prdp.physics.burgers import Burgers
 from prdp.physics.heat import Heat
-from prdp.physics.initial_conditions import FourierSeries
+from prdp.physics.initial_conditions import FilteredNoise, FourierSeries
+from prdp.physics.navier_stokes import NavierStokes
 from prdp.physics.poisson import Poisson
 
-__all__ = ["Burgers", "FourierSeries", "Heat", "Physics", "Poisson", "TimeStepper"]
+__all__ = [
+    "Burgers",
+    "FilteredNoise",
+    "FourierSeries",
+    "Heat",
+    "NavierStokes",
+    "Physics",
+    "Poisson",
+    "TimeStepper",
+]

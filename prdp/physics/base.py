@@ -3,6 +3,7 @@
 from abc import ABC, abstractmethod
 from typing import Any, ClassVar
 
+import numpy as np
 from jaxtyping import Array, Float
 
 from prdp.linalg import Dense, Operator
@@ -47,6 +48,11 @@ class TimeStepper(Physics):
     diffusivity: float
     time_step: float
 
+    @property
+    def initial_channels(self) -> int:
+        """The number of fields of an initial condition that `initial_state` takes."""
+        return self.shape[0]
+
     def check_parameters(self, dimensions: tuple[int, ...]) -> None:
         """Check what every time stepper has.
 
@@ -66,6 +72,10 @@ class TimeStepper(Physics):
     @abstractmethod
     def grid(self) -> tuple[Any, ...]:
         """Return the coordinates of the points along each axis, NumPy float64 arrays."""
+
+    def initial_state(self, fields: np.ndarray) -> np.ndarray:
+        """Return admissible states `(samples, *shape)` from the fields of an initial condition: here, those fields."""
+        return fields
 
 
 def materialise(operator: Operator) -> Dense:

@@ -1,6 +1,7 @@
 """Iterative and direct linear solvers, one iteration a file, and the loop that runs them."""
 
 from prdp.solvers.base import Solver
+from prdp.solvers.bicgstab import BiCGStab
 from prdp.solvers.conjugate_gradient import ConjugateGradient
 from prdp.solvers.direct import Direct, solve_directly
 from prdp.solvers.gmres import GMRES
@@ -12,6 +13,7 @@ from prdp.solvers.steepest_descent import SteepestDescent
 
 __all__ = [
     "GMRES",
+    "BiCGStab",
     "ConjugateGradient",
     "Direct",
     "Iterated",

@@ -54,7 +54,7 @@ class Solver(ABC):
         if self.requires_symmetric and not operator.symmetric:
             raise ValueError(
                 f"{type(self).__name__} needs a symmetric operator, and this {type(operator).__name__} is "
-                "not declared symmetric: use GMRES, Jacobi or Richardson"
+                "not declared symmetric: use GMRES, BiCGStab, Jacobi or Richardson"
             )
 
 

@@ -90,19 +90,23 @@ def _safe_norm(u: Array, rank: int) -> Array:
 
 def _arnoldi(image: Array, basis: list[Array], rank: int) -> tuple[list[Array], Array]:
     """Return the Hessenberg column of `A v_j` and `v_{j+1}` (zero where the Krylov space is exhausted)."""
-    vectors = jnp.stack(basis)
-    axes = tuple(range(-rank, 0))
-    w, column = image, jnp.zeros((len(basis), *image.shape[: image.ndim - rank]), image.dtype)
+    # Without the barriers XLA computes products and differences again for each of the inner products that read
+    # them: four times slower on a CPU.
+    materialise = jax.lax.optimization_barrier
+    image = materialise(image)
+    w, column = image, [jnp.zeros(image.shape[: image.ndim - rank], image.dtype)] * len(basis)
     for _ in range(2):
-        projections = jnp.sum(vectors * w, axis=axes)
-        w = w - jnp.sum(vectors * expand(projections, rank), axis=0)
-        column = column + projections
+        projections = [inner(v, w, rank) for v in basis]
+        for v, projection in zip(basis, projections, strict=True):
+            w = w - expand(projection, rank) * v
+        w = materialise(w)
+        column = [c + p for c, p in zip(column, projections, strict=True)]
     length = _safe_norm(w, rank)
     # What is left at rounding level has no direction of its own.
     exhausted = length <= 10 * jnp.finfo(w.dtype).eps * jax.lax.stop_gradient(norm(image, rank))
     length = jnp.where(exhausted, 0, length)
     successor = w * expand(safe_divide(jnp.ones_like(length), length), rank)
-    return [*column, length], successor
+    return [*column, length], materialise(successor)
 
 
 def _least_squares(columns: list[list[Array]], beta: Array) -> list[Array]:

@@ -52,10 +52,12 @@ def iterate(
         rhs: `b`, shape `(*batch, *operator.shape)`.
         guess: where to start, or `None` for zero.
         iterations: K, the largest number of steps; may be traced, a change never recompiles.
-        tolerance: relative; 0 uses all K steps.
+        tolerance: relative, a number or one of each system; 0 uses all K steps.
         record: the number of states to keep for a backward pass (a static K_cap), or `None`.
     """
     rank = operator.rank
+    # The system is assembled once: XLA would else fuse the assembly into every product of the loop.
+    operator, rhs = jax.lax.optimization_barrier((operator, rhs))
     rhs_norm = norm(rhs, rank)
     is_zero = rhs_norm == 0
     if guess is not None:

@@ -40,12 +40,12 @@ _ADVICE = {
         "or precondition the system."
     ),
     Status.BREAKDOWN: (
-        "A search direction had no curvature (r.Ar or p.Ap is zero): the operator is singular or indefinite "
-        "along it; use GMRES."
+        "A search direction had no curvature (r.Ar or p.Ap is zero), or a scalar of BiCGStab vanished: the operator is "
+        "singular or indefinite along it, or skew-symmetric; use GMRES."
     ),
     Status.SINGULAR: (
         "The splitting is singular (a zero on the diagonal, or a matrix that cannot be factorised): "
-        "use GMRES or conjugate gradient, or rescale the system."
+        "use GMRES, BiCGStab or conjugate gradient, or rescale the system."
     ),
     Status.NON_FINITE: (
         "A NaN or infinity appeared: check the right-hand side and the operator's parameters; if both are finite "

@@ -1,7 +1,8 @@
 """Learning scenarios: a loss with physics in it, and the validation metric that drives refinement."""
 
 from prdp.tasks.base import SolveSettings, SolveTotals, Task
+from prdp.tasks.correction import Correction
 from prdp.tasks.inverse import Inverse
 from prdp.tasks.mixed_chain import MixedChain
 
-__all__ = ["Inverse", "MixedChain", "SolveSettings", "SolveTotals", "Task"]
+__all__ = ["Correction", "Inverse", "MixedChain", "SolveSettings", "SolveTotals", "Task"]

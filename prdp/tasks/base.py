@@ -72,6 +72,18 @@ class SolveTotals(NamedTuple):
             jnp.max(solution.status),
         )
 
+    @classmethod
+    def over(cls, totals: list["SolveTotals"]) -> "SolveTotals":
+        """Return the totals of several solves."""
+        stacked = cls(*(jnp.stack(field) for field in zip(*totals, strict=True)))
+        return cls(
+            jnp.sum(stacked.executed),
+            jnp.sum(stacked.matvecs),
+            jnp.mean(stacked.residual_mean),
+            jnp.max(stacked.residual_max),
+            jnp.max(stacked.status),
+        )
+
 
 class Task(ABC):
     """A loss that the training loop can minimise without knowing what it is about.
@@ -103,3 +115,9 @@ class Task(ABC):
     @abstractmethod
     def probe_systems(self) -> tuple[Operator, Any]:
         """Return the systems on which the number K_epsilon of converged iterations is measured."""
+
+
+def relative_square(error: Float[Array, "n ..."], reference: Float[Array, "n ..."]) -> Float[Array, ""]:
+    """Return `mean_i ||e_i||^2 / ||r_i||^2` (paper, eq. 56)."""
+    axes = tuple(range(1, error.ndim))
+    return jnp.mean(jnp.sum(error**2, axes) / jnp.sum(reference**2, axes))

@@ -4,13 +4,12 @@ from typing import Any
 
 import jax.numpy as jnp
 from flax import nnx
-from jaxtyping import Array, Float
 
 from prdp.data import Trajectories
 from prdp.differentiation import AdjointCost
 from prdp.linalg import Operator
 from prdp.physics.base import TimeStepper
-from prdp.tasks.base import SolveSettings, SolveTotals, Task
+from prdp.tasks.base import SolveSettings, SolveTotals, Task, relative_square
 
 LOSSES = ("mse", "nmse")
 NORMALISATIONS = ("same_step", "previous_step")
@@ -100,8 +99,8 @@ class MixedChain(Task):
         for t in range(1, self.validation_step + 1):
             state = model(state)
             error = state - reference[:, t]
-            columns[f"val_error_step_{t}"] = _ratio(error, reference[:, t])
-        columns["val_error_previous_step"] = _ratio(error, reference[:, self.validation_step - 1])
+            columns[f"val_error_step_{t}"] = relative_square(error, reference[:, t])
+        columns["val_error_previous_step"] = relative_square(error, reference[:, self.validation_step - 1])
         same = columns[f"val_error_step_{self.validation_step}"]
         previous = columns["val_error_previous_step"]
         return {"val_error": same if self.normalisation == "same_step" else previous, **columns}
@@ -110,8 +109,3 @@ class MixedChain(Task):
         """Return the systems of the second step, from the reference states after the first."""
         states = jnp.asarray(self.data.train[:, 1])
         return self.physics.operator(states), self.physics.rhs(states)
-
-
-def _ratio(error: Float[Array, "n ..."], reference: Float[Array, "n ..."]) -> Float[Array, ""]:
-    axes = tuple(range(1, error.ndim))
-    return jnp.mean(jnp.sum(error**2, axes) / jnp.sum(reference**2, axes))

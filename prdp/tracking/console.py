@@ -3,6 +3,7 @@
 import math
 import sys
 import time
+from collections.abc import Callable
 from typing import Any
 
 from rich.console import Console as Terminal
@@ -11,6 +12,21 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from prdp.tracking.base import RunInfo, Sink
 
 _LINES = 10
+
+
+def data_progress() -> Callable[[int, int], None]:
+    """Return a function `(done, total)` that shows how far reference data has come, in the terminal or in ten lines."""
+    terminal = Terminal(stderr=True)
+    shown = [0]
+
+    def report(done: int, total: int) -> None:
+        if done != total and done < shown[0] + total / _LINES and not terminal.is_terminal:
+            return
+        shown[0] = done
+        end = "\n" if done == total or not terminal.is_terminal else "\r"
+        print(f"reference data: {done}/{total} trajectories", end=end, file=sys.stderr, flush=True)
+
+    return report
 
 
 class Console(Sink):

@@ -1,0 +1,128 @@
+"""Stencils between the channels of a field: the matrix-free form of coupled systems such as saddle points."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from prdp.linalg.operators import Leaf, Operator, static
+from prdp.linalg.stencils import Offset, Stencil, returns_home, shift
+
+# (row channel, column channel, offset)
+Term = tuple[int, int, Offset]
+
+
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True)
+class CoupledStencil(Operator):
+    """`(A u)_i(x) = sum_(i,j,o) c_ijo(x) u_j(x + o) + sum_(i,s) s mean(u_i)` on the channels `i, j` of a field.
+
+    The second sum pins null spaces: where a constant of channel `i` is in the null space of both `A` and `A^T` (the
+    pressure of an incompressible flow on a periodic domain), it makes that constant an eigenvector with
+    eigenvalue `s`. `A` is then regular, and solutions of consistent systems are those whose channel `i` has zero
+    mean. The pin is symmetric, so the transposed system is pinned in the same way.
+
+    Args:
+        coefficients: one per term; a scalar, or a field broadcastable to `(*batch, *grid)`.
+        terms: `(i, j, offset)` of each coefficient.
+        shape: `(channels, *grid)`.
+        boundary: `dirichlet` (zero outside) or `periodic`.
+        symmetric: whether `A = A^T`.
+        pins: `(i, s)` of each pinned channel.
+    """
+
+    coefficients: tuple[Leaf, ...]
+    terms: tuple[Term, ...] = static()
+    shape: tuple[int, ...] = static()
+    boundary: str = static()
+    symmetric: bool = static(default=False)
+    pins: tuple[tuple[int, float], ...] = static(default=())
+
+    @property
+    def grid(self) -> tuple[int, ...]:
+        """The number of points along each grid axis."""
+        return self.shape[1:]
+
+    def mv(self, u: Float[Array, "..."]) -> Float[Array, "..."]:
+        """Return `A u`, a sum of shifted channels."""
+        axis = -self.rank
+        # Shifts that XLA can fuse into the sum are three times faster here than slices of one padded copy.
+        moved: dict[tuple[int, Offset], Array] = {}
+        rows: list[Array | None] = [None] * self.shape[0]
+        for coefficient, (i, j, offset) in zip(self.coefficients, self.terms, strict=True):
+            if (j, offset) not in moved:
+                moved[j, offset] = shift(jnp.take(u, j, axis=axis), offset, self.grid, self.boundary)
+            term = coefficient * moved[j, offset]
+            previous = rows[i]
+            rows[i] = term if previous is None else previous + term
+        for i, strength in self.pins:
+            channel = jnp.take(u, i, axis=axis)
+            mean = strength * jnp.mean(channel, axis=tuple(range(1 - self.rank, 0)), keepdims=True)
+            previous = rows[i]
+            rows[i] = jnp.broadcast_to(mean, channel.shape) if previous is None else previous + mean
+        zero = jnp.zeros_like(jnp.take(u, 0, axis=axis))
+        return jnp.stack([zero if row is None else row + zero for row in rows], axis=axis)
+
+    def transpose(self) -> "CoupledStencil":
+        """Return `A^T`: channels exchanged, offsets turned round, coefficient fields moved along with them."""
+        if self.symmetric:
+            return self
+        terms = tuple((j, i, tuple(-o for o in offset)) for i, j, offset in self.terms)
+        coefficients = tuple(
+            shift(c, offset, self.grid, self.boundary)
+            for c, (*_, offset) in zip(self.coefficients, terms, strict=True)
+        )
+        return CoupledStencil(coefficients, terms, self.shape, self.boundary, False, self.pins)
+
+    def diagonal(self) -> Float[Array, "..."]:
+        """Return `diag(A)`, the pins included."""
+        rows = [jnp.zeros(())] * self.shape[0]
+        for coefficient, (i, j, offset) in zip(self.coefficients, self.terms, strict=True):
+            if i == j and returns_home(offset, self.grid, self.boundary):
+                rows[i] = rows[i] + coefficient
+        for i, strength in self.pins:
+            points = self.size // self.shape[0]
+            rows[i] = rows[i] + strength / points
+        batch = jnp.broadcast_shapes(*(jnp.shape(row) for row in rows), self.grid)
+        return jnp.stack([jnp.broadcast_to(row, batch) for row in rows], axis=-self.rank)
+
+    def row_sum_bound(self) -> Float[Array, ""]:
+        """Return `max_(i,x) sum_(j,o) |c_ijo(x)|` with the pins."""
+        rows = [jnp.zeros(())] * self.shape[0]
+        for coefficient, (i, *_) in zip(self.coefficients, self.terms, strict=True):
+            rows[i] = rows[i] + jnp.abs(coefficient)
+        for i, strength in self.pins:
+            rows[i] = rows[i] + abs(strength)
+        return jnp.max(jnp.stack([jnp.max(row) for row in rows]))
+
+
+def couple(
+    blocks: Mapping[tuple[int, int], Stencil],
+    pins: Mapping[int, float] | None = None,
+    symmetric: bool = False,
+) -> CoupledStencil:
+    """Return the operator whose block `(i, j)` is a stencil from channel `j` to channel `i`.
+
+    Args:
+        blocks: stencils on fields of one shape, the grid's; absent blocks are zero.
+        pins: `s` by channel, see `CoupledStencil`.
+        symmetric: whether the whole is symmetric.
+
+    Raises:
+        ValueError: the blocks differ in grid or boundary, or there are none.
+    """
+    kinds = {(block.shape, block.boundary) for block in blocks.values()}
+    if len(kinds) != 1:
+        raise ValueError(f"blocks must share one grid and boundary, got {sorted(kinds)}")
+    ((grid, boundary),) = kinds
+    channels = 1 + max(max(pair) for pair in blocks)
+    coefficients: list[Leaf] = []
+    terms: list[Term] = []
+    for (i, j), block in blocks.items():
+        coefficients += block.coefficients
+        terms += [(i, j, offset) for offset in block.offsets]
+    return CoupledStencil(
+        tuple(coefficients), tuple(terms), (channels, *grid), boundary, symmetric, tuple((pins or {}).items())
+    )

@@ -1,0 +1,80 @@
+"""BiCGStab."""
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from prdp.linalg import Operator, inner, norm, power_of_two_scale
+from prdp.linalg.norms import expand
+from prdp.solvers.base import Solver, flag, safe_divide, start
+from prdp.solvers.status import Status
+
+
+class BiCGStabState(NamedTuple):
+    """The iterate, its recursive residual, `r_0`, the direction, `rho = r_0.r`, and the failure of each system."""
+
+    value: Array
+    residual: Array
+    shadow: Array
+    direction: Array
+    rho: Array
+    failure: Array
+
+
+@dataclass(frozen=True)
+class BiCGStab(Solver):
+    """Stabilised biconjugate gradient for any non-singular `A`; the shadow residual is `r_0`, of the guess.
+
+    alpha = rho / (r_0.A p), s = r - alpha A p, omega = (A s.s) / (A s.A s), u <- u + alpha p + omega s,
+    r <- s - omega A s, rho' = r_0.r, beta = (rho' / rho) (alpha / omega), p <- r + beta (p - omega A p).
+
+    The residual is that of the recursion, off `b - A u` by about a rounding of its largest value on the way, which in
+    float32 can hide a failure to converge. `s = 0` is convergence. Where `r != 0`, a zero of `r_0.A p`, `A s.s` or
+    `rho'` is a `BREAKDOWN`; of `r_0.A p` also what is zero but for rounding, as the step would swamp `u`.
+
+    Source: van der Vorst 1992; Saad, *Iterative Methods for Sparse Linear Systems*, algorithm 7.7.
+    """
+
+    @property
+    def matvecs_per_iteration(self) -> int:
+        """Two products an iteration: `A p` and `A s`."""
+        return 2
+
+    def init(
+        self, operator: Operator, rhs: Float[Array, "..."], guess: Float[Array, "..."] | None
+    ) -> BiCGStabState:
+        """Return the state at `guess`, its residual the shadow and the first direction."""
+        value, residual, failure = start(operator, rhs, guess)
+        rho = inner(residual, residual, operator.rank)
+        return BiCGStabState(value, residual, residual, residual, rho, failure)
+
+    def step(self, operator: Operator, rhs: Float[Array, "..."], state: BiCGStabState) -> BiCGStabState:
+        """Return the state one iteration on: two products with `A`."""
+        rank = operator.rank
+        image = operator.mv(state.direction)
+        divisor = inner(state.shadow, image, rank)
+        # r would be lost in s = r - alpha A p.
+        epsilon = jnp.finfo(divisor.dtype).eps
+        step, size = jnp.abs(state.rho) * norm(image, rank), norm(state.residual, rank)
+        divisor = jnp.where(epsilon * step >= jnp.abs(divisor) * size, 0, divisor)
+        alpha = _ratio(state.rho, divisor)
+        half = state.residual - expand(alpha, rank) * image
+        half_image = operator.mv(half)
+        omega = _ratio(inner(half_image, half, rank), inner(half_image, half_image, rank))
+        value = state.value + expand(alpha, rank) * state.direction + expand(omega, rank) * half
+        residual = half - expand(omega, rank) * half_image
+        rho = inner(state.shadow, residual, rank)
+        beta = _ratio(rho, state.rho) * _ratio(alpha, omega)
+        direction = residual + expand(beta, rank) * (state.direction - expand(omega, rank) * image)
+        broken = (divisor == 0) | (omega == 0) | (rho == 0)
+        failure = flag(state.failure, broken & (inner(residual, residual, rank) > 0), Status.BREAKDOWN)
+        return BiCGStabState(value, residual, state.shadow, direction, rho, failure)
+
+
+def _ratio(numerator: Array, denominator: Array) -> Array:
+    """Return `safe_divide`, exactly scaled so that the square in its derivative does not underflow in float32."""
+    scale = power_of_two_scale(jax.lax.stop_gradient(denominator), 0)
+    return safe_divide(scale * numerator, scale * denominator)

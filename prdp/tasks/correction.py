@@ -1,0 +1,122 @@
+"""Correction: the solver stays in the loop, and the network corrects each of its steps."""
+
+import dataclasses
+from typing import Any
+
+import jax.numpy as jnp
+from flax import nnx
+
+from prdp.data import Trajectories
+from prdp.differentiation import AdjointCost, Implicit
+from prdp.linalg import Operator
+from prdp.physics.base import TimeStepper
+from prdp.tasks.base import SolveSettings, SolveTotals, Task, relative_square
+
+
+class Correction(Task):
+    """Train a network `f` to correct a solver's steps, `c = P_K(u[t])`, `u[t+1] = c + f(c)`, against a finer reference.
+
+    The loss is `sum_(t = 1..unrolled_steps) mean((u[t] - u_r[t])^2)`, over all channels; gradients pass through
+    the solves, each with K iterations. Since the solver is also part of the model that is trained, validation
+    rolls out with the converged one; its metric is eq. 56 on one channel at `validation_step`.
+
+    Columns: `val_error`, `val_error_step_<t>` for every t up to `validation_step`, and `val_residual_max`, the largest
+    relative residual of the validation's solves (above the tolerance: they were not converged).
+
+    Args:
+        physics: the time stepper.
+        operator: `A`, where it is constant, else `None`.
+        settings: how it is solved.
+        data: reference trajectories.
+        unrolled_steps: solver and network steps in the loss.
+        validation_step: t of the metric.
+        validation_channel: the channel of the metric (0: x-velocity).
+        validation_iterations: the most iterations of a converged solve.
+
+    Raises:
+        ValueError: an argument is outside its range, or the data is too short.
+
+    Source: paper, section 4.4 and appendix F.4, figure 23; Um et al. 2020.
+    """
+
+    def __init__(
+        self,
+        physics: TimeStepper,
+        operator: Operator | None,
+        settings: SolveSettings,
+        data: Trajectories,
+        unrolled_steps: int = 2,
+        validation_step: int = 5,
+        validation_channel: int = 0,
+        validation_iterations: int = 120,
+    ):
+        longest = data.validation.shape[1] - 1
+        for key, value, least, most in (
+            ("unrolled_steps", unrolled_steps, 1, longest),
+            ("validation_step", validation_step, 1, longest),
+            ("validation_channel", validation_channel, 0, physics.shape[0] - 1),
+        ):
+            if not least <= value <= most:
+                raise ValueError(f"{key}={value}: allowed is {least} to {most}")
+        self.physics, self.operator, self.settings, self.data = physics, operator, settings, data
+        self.solves_per_update = unrolled_steps
+        self.validation_step, self.channel = validation_step, validation_channel
+        self.validation_iterations = validation_iterations
+        self.samples = data.train.shape[0]
+
+    def arrays(self) -> Any:
+        """Return the operator, the steps of the loss, and the validation trajectories."""
+        return {
+            "operator": self.operator,
+            "train": jnp.asarray(self.data.train[:, : self.solves_per_update + 1]),
+            "validation": jnp.asarray(self.data.validation),
+        }
+
+    def _step(
+        self,
+        settings: SolveSettings,
+        model: nnx.Module,
+        arrays: Any,
+        state: Any,
+        iterations: Any,
+        cost: AdjointCost,
+    ) -> tuple[Any, SolveTotals]:
+        operator = arrays["operator"]
+        if operator is None:
+            operator = self.physics.operator(state)
+        solution = settings(operator, self.physics.rhs(state), iterations, cost)
+        return solution.value + model(solution.value), SolveTotals.of(solution)
+
+    def loss(
+        self, model: nnx.Module, arrays: Any, indices: Any, iterations: Any, cost: AdjointCost
+    ) -> tuple[Any, SolveTotals]:
+        """Return the sum over the unrolled steps of the mean squared error."""
+        reference = arrays["train"][indices]
+        state, value, totals = reference[:, 0], jnp.zeros(()), []
+        for t in range(1, self.solves_per_update + 1):
+            state, of_step = self._step(self.settings, model, arrays, state, iterations, cost)
+            value = value + jnp.mean((state - reference[:, t]) ** 2)
+            totals.append(of_step)
+        return value, SolveTotals.over(totals)
+
+    def validate(self, model: nnx.Module, arrays: Any) -> dict[str, Any]:
+        """Return the errors of the rollout with converged physics, and the worst residual of its solves."""
+        # No gradient is taken, so the mode does not matter; unrolled has no room for so many iterations.
+        settings = dataclasses.replace(self.settings, differentiation=Implicit())
+        reference = arrays["validation"]
+        state, columns, residual = reference[:, 0], {}, jnp.zeros(())
+        for t in range(1, self.validation_step + 1):
+            iterations = jnp.int32(self.validation_iterations)
+            state, totals = self._step(settings, model, arrays, state, iterations, AdjointCost.zero())
+            target = reference[:, t, self.channel]
+            error = state[:, self.channel] - target
+            columns[f"val_error_step_{t}"] = relative_square(error, target)
+            residual = jnp.maximum(residual, totals.residual_max)
+        metric = columns[f"val_error_step_{self.validation_step}"]
+        return {"val_error": metric, **columns, "val_residual_max": residual}
+
+    def probe_systems(self) -> tuple[Operator, Any]:
+        """Return the systems of the first step of the training trajectories."""
+        states = jnp.asarray(self.data.train[:, 0])
+        operator = self.operator if self.operator is not None else self.physics.operator(states)
+        return operator, self.physics.rhs(states)
