@@ -18,9 +18,12 @@ _EXPORTS = {
         (
             "BiCGStab",
             "ConjugateGradient",
+            "Diagonal",
             "Direct",
+            "Fourier",
             "GMRES",
             "Jacobi",
+            "Preconditioned",
             "Richardson",
             "Solver",
             "Status",
@@ -30,11 +33,13 @@ _EXPORTS = {
     ),
     **dict.fromkeys(
         (
+            "CoupledStencil",
             "Dense",
             "FunctionOperator",
             "Operator",
             "Stencil",
             "backward_difference",
+            "couple",
             "forward_difference",
             "from_lineax",
             "identity",

@@ -13,6 +13,7 @@ from prdp.linalg import (
     FunctionOperator,
     Operator,
     backward_difference,
+    couple,
     forward_difference,
     identity,
     laplacian,
@@ -21,8 +22,10 @@ from prdp.solvers import (
     GMRES,
     BiCGStab,
     ConjugateGradient,
+    Diagonal,
     Direct,
     Jacobi,
+    Preconditioned,
     Richardson,
     Solver,
     SteepestDescent,
@@ -47,6 +50,8 @@ SOLVERS = {
     "gmres_2": SolverCase(GMRES(restart=2), True),
     "gmres_3": SolverCase(GMRES(restart=3), True),
     "bicgstab": SolverCase(BiCGStab(), True),
+    "gmres_3_diagonal": SolverCase(Preconditioned(GMRES(restart=3), Diagonal()), True),
+    "bicgstab_diagonal": SolverCase(Preconditioned(BiCGStab(), Diagonal()), True),
     "direct": SolverCase(Direct(), True),
     "direct_dense": SolverCase(Direct(factorisation="dense"), True),
 }
@@ -67,6 +72,21 @@ def convection(n: int, winds: Any, boundary: str = "periodic") -> Operator:
     forward = forward_difference((n,), 1, 0.2, boundary)
     advection = jnp.maximum(winds, 0) * backward + jnp.minimum(winds, 0) * forward
     return identity((n,), 1, boundary) + 0.1 * advection - 0.02 * laplacian((n,), 1, 0.2, boundary)
+
+
+def coupled(grid: tuple[int, ...], boundary: str) -> Operator:
+    """Two channels that see each other, one of them pinned, with a coefficient field a sample."""
+    d = len(grid)
+    args = (grid, d, 0.5, boundary)
+    eye, diffusion = identity(grid, d, boundary), laplacian(*args)
+    wind = 0.3 * random(1, 3, *grid)
+    blocks = {
+        (0, 0): 3.0 * eye - 0.1 * diffusion + jnp.maximum(wind, 0) * backward_difference(*args, d - 1),
+        (0, 1): 0.3 * backward_difference(*args, 0),
+        (1, 0): 0.2 * forward_difference(*args, 0),
+        (1, 1): 2.5 * eye - 0.1 * diffusion,
+    }
+    return couple(blocks, pins={1: 0.4})
 
 
 def random(key: int, *shape: int) -> jax.Array:
@@ -93,5 +113,7 @@ OPERATORS: dict[str, Callable[[], Operator]] = {
     "dense_spd": lambda: Dense(spd_matrix(6), (2, 3), True),
     "dense_non_symmetric": lambda: Dense(spd_matrix(6) + jnp.triu(random(3, 6, 6)), (6,)),
     "dense_per_sample": lambda: Dense(spd_matrix(5) + jnp.abs(random(4, 3, 1, 1)) * jnp.eye(5), (5,), True),
+    "coupled_periodic": lambda: coupled((3, 4), "periodic"),
+    "coupled_dirichlet": lambda: coupled((5,), "dirichlet"),
     "function": lambda: FunctionOperator(spd_matrix(5), lambda p, u: p @ u + 0.1 * jnp.roll(u, 1), (5,)),
 }

@@ -246,7 +246,7 @@ MISTAKES = {
     "task.validation_step=0": f"task.validation_step=0: {AT_LEAST_1}",
     "data.form=x": "data.form='x': allowed are products, released, matched",
     "data.amplitude=0": "data.amplitude=0.0: allowed is a number > 0",
-    "data.validation_key=1337": "data.validation_key=1337: allowed is any key whose samples are not those of train_key=1337",
+    "data.validation_key=1337": "data.validation_key=1337: allowed is any key whose samples are not",
     "physics.boundary=neumann": "physics.boundary='neumann': allowed are dirichlet, periodic",
     "physics.points=2": "physics.points=2: allowed is an integer >= 3",
     "physics.dimensions=4": "physics.dimensions=4: allowed are 1, 2, 3",

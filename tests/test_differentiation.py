@@ -74,10 +74,11 @@ def test_unrolled_gradient_equals_finite_differences_at_any_k(solver, iterations
 
 
 def python_loop(solver, operator, rhs, iterations):
+    operator = solver.prepare(operator)
     state = solver.init(operator, rhs, None)
     for _ in range(iterations):
         state = solver.step(operator, rhs, state)
-    return state.value
+    return solver.solution(operator, state)
 
 
 @solvers

@@ -13,7 +13,17 @@ from prdp.differentiation import Implicit, Unrolled
 from prdp.models.convolution import METHODS, PADDINGS
 from prdp.physics import Burgers, FilteredNoise, FourierSeries, Heat, NavierStokes, Poisson
 from prdp.schedules import PRDP, Fixed, Linear
-from prdp.solvers import GMRES, BiCGStab, ConjugateGradient, Direct, Jacobi, Richardson, SteepestDescent
+from prdp.solvers import (
+    GMRES,
+    BiCGStab,
+    ConjugateGradient,
+    Diagonal,
+    Direct,
+    Fourier,
+    Jacobi,
+    Richardson,
+    SteepestDescent,
+)
 from prdp.tasks.inverse import LOSSES as INVERSE_LOSSES
 from prdp.tasks.mixed_chain import LOSSES as CHAIN_LOSSES
 from prdp.tasks.mixed_chain import NORMALISATIONS
@@ -204,6 +214,8 @@ class General:
         if not self.checkpoint_seconds >= 0:
             raise ValueError(f"checkpoint_seconds={self.checkpoint_seconds}: allowed is a number >= 0")
 
+
+PRECONDITIONERS = {"none": None, "jacobi": Diagonal, "fourier": Fourier}
 
 SCHEMA: dict[str, dict[str, type]] = {
     "physics": {

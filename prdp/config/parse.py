@@ -8,8 +8,9 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from prdp.config.build import ConfigError, build, named
-from prdp.config.options import SCHEMA, General, SolverCommon
+from prdp.config.options import PRECONDITIONERS, SCHEMA, General, SolverCommon
 from prdp.models.convolution import use_winograd
+from prdp.solvers import Preconditioned
 
 # Which keys `null` stands for K_epsilon in, by schedule.
 _CONVERGED_KEYS = {"fixed": ("iterations",), "linear": ("cap",), "prdp": ("cap",)}
@@ -88,7 +89,7 @@ def parse(config: DictConfig) -> Config:
     parsed = Config(
         general=general,
         names={g: name for g, (name, _) in groups.items()},
-        solver=build(solver_type, solver_options, "solver", also=common_keys),
+        solver=_build_solver(solver_type, solver_options, common_keys),
         solver_common=build(SolverCommon, common, "solver"),
         schedule=_build_schedule(plain["schedule"], general.converged_iterations),
         plain=plain,
@@ -96,6 +97,17 @@ def parse(config: DictConfig) -> Config:
     )
     _check_combination(parsed)
     return parsed
+
+
+def _build_solver(kind: Any, options: dict[str, Any], common: list[str]) -> Any:
+    if not kind.preconditionable:
+        return build(kind, options, "solver", also=common)
+    name = options.pop("preconditioner", None)
+    if name not in PRECONDITIONERS:
+        raise ConfigError(f"solver.preconditioner={name!r}: allowed are {', '.join(PRECONDITIONERS)}")
+    solver = build(kind, options, "solver", also=[*common, "preconditioner"])
+    preconditioner = PRECONDITIONERS[name]
+    return solver if preconditioner is None else Preconditioned(solver, preconditioner())
 
 
 def _check_case(config: DictConfig) -> None:

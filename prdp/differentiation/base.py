@@ -77,15 +77,23 @@ class Mode(ABC):
         return self
 
 
-def solve_scaled(
-    solver: Solver, problem: Problem, controls: Controls, record: int | None = None
-) -> tuple[Iterated, Array]:
-    """Run the loop on `s A u = s b`, `s` a power of two per system; return its result and `s`."""
+class Solved(NamedTuple):
+    """The end of a loop on `s A u = s b`, `s` a power of two per system."""
+
+    value: Any
+    result: Iterated
+    scale: Any
+    prepared: Operator
+
+
+def solve_scaled(solver: Solver, problem: Problem, controls: Controls, record: int | None = None) -> Solved:
+    """Run the loop on `s A u = s b`; `value` is that of the unscaled system."""
     operator, rhs, guess = problem
+    prepared = solver.prepare(operator)
     scale = power_of_two_scale(rhs, operator.rank)
     guess = None if guess is None else guess * scale
-    result = iterate(solver, operator, rhs * scale, guess, controls.iterations, controls.tolerance, record)
-    return result, scale
+    result = iterate(solver, prepared, rhs * scale, guess, controls.iterations, controls.tolerance, record)
+    return Solved(solver.solution(prepared, result.state) / scale, result, scale, prepared)
 
 
 def package(

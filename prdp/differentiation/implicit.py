@@ -84,9 +84,8 @@ class Implicit(Mode):
 def _solve(
     solver: Solver, mode: Implicit, problem: Problem, controls: Controls, cost: AdjointCost
 ) -> Solution:
-    result, scale = solve_scaled(solver, problem, controls)
-    value = solver.solution(result.state) / scale
-    return package(solver, result, value, problem.guess is not None)
+    solved = solve_scaled(solver, problem, controls)
+    return package(solver, solved.result, solved.value, problem.guess is not None)
 
 
 def _forward(
@@ -103,11 +102,11 @@ def _backward(solver: Solver, mode: Implicit, saved: Any, cotangent: Solution) -
     operator, value, guess_like, controls, rhs_norm = saved
     adjoint = Problem(operator.transpose(), cotangent.value, None)
     controls = mode.adjoint_controls(controls, rhs_norm, cotangent.value, operator.rank)
-    result, scale = solve_scaled(solver, adjoint, controls)
-    multiplier = package(solver, result, solver.solution(result.state) / scale, False).value
+    solved = solve_scaled(solver, adjoint, controls)
+    multiplier = package(solver, solved.result, solved.value, False).value
     _, pull_back = jax.vjp(lambda a: a.mv(value), operator)
     (operator_bar,) = pull_back(-multiplier)
-    return Problem(operator_bar, multiplier, guess_like), None, adjoint_cost(solver, result.trips)
+    return Problem(operator_bar, multiplier, guess_like), None, adjoint_cost(solver, solved.result.trips)
 
 
 _solve.defvjp(_forward, _backward)

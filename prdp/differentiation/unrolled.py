@@ -6,7 +6,6 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 
 from prdp.differentiation.base import (
     AdjointCost,
@@ -70,27 +69,26 @@ class Unrolled(Mode):
 
 @partial(jax.custom_vjp, nondiff_argnums=(0, 1))
 def _solve(solver: Solver, room: int, problem: Problem, controls: Controls, cost: AdjointCost) -> Solution:
-    result, scale = solve_scaled(solver, problem, controls)
-    value = solver.solution(result.state) / scale
-    return package(solver, result, value, problem.guess is not None, room)
+    solved = solve_scaled(solver, problem, controls)
+    return package(solver, solved.result, solved.value, problem.guess is not None, room)
 
 
 def _forward(
     solver: Solver, room: int, problem: Problem, controls: Controls, cost: AdjointCost
 ) -> tuple[Solution, Any]:
-    result, scale = solve_scaled(solver, problem, controls, record=room)
-    value = solver.solution(result.state) / scale
-    solution = package(solver, result, value, problem.guess is not None, room)
-    saved = (problem, scale, result.state, result.history, result.iterations, result.trips)
+    solved = solve_scaled(solver, problem, controls, record=room)
+    result = solved.result
+    solution = package(solver, result, solved.value, problem.guess is not None, room)
+    saved = (problem, solved.scale, result.state, result.history, result.iterations, result.trips)
     return solution, saved
 
 
 def _backward(solver: Solver, room: int, saved: Any, cotangent: Solution) -> tuple:
     problem, scale, last, history, counts, trips = saved
-    operator = problem.operator
+    operator, pull_back_prepared = jax.vjp(solver.prepare, problem.operator)
     rhs = problem.rhs * scale
-    _, pull_back = jax.vjp(solver.solution, last)
-    (state_bar,) = pull_back(cotangent.value / scale)
+    _, pull_back = jax.vjp(solver.solution, operator, last)
+    operator_bar, state_bar = pull_back(cotangent.value / scale)
 
     def body(j: Any, carry: tuple) -> tuple:
         k = trips - 1 - j
@@ -104,14 +102,15 @@ def _backward(solver: Solver, room: int, saved: Any, cotangent: Solution) -> tup
         state_bar = select(active, _like(ds, state_bar), state_bar)
         return state_bar, _add(operator_bar, da), rhs_bar + db
 
-    start = (state_bar, _zeros(operator), jnp.zeros_like(rhs))
+    start = (state_bar, operator_bar, jnp.zeros_like(rhs))
     state_bar, operator_bar, rhs_bar = jax.lax.fori_loop(0, trips, body, start)
 
     guess = None if problem.guess is None else problem.guess * scale
     _, pull_back = jax.vjp(partial(_init, solver), operator, rhs, guess)
     da, db, dg = pull_back(state_bar)
+    (problem_operator_bar,) = pull_back_prepared(_add(operator_bar, da))
     problem_bar = Problem(
-        _add(operator_bar, da),
+        problem_operator_bar,
         (rhs_bar + db) * scale,
         None if guess is None else dg * scale,
     )
@@ -135,15 +134,6 @@ def _mask(active: Any, x: Any) -> Any:
 
 def _like(new: Any, old: Any) -> Any:
     return jax.tree.map(lambda n, o: o if _is_float0(o) else n, new, old)
-
-
-def _zeros(tree: Any) -> Any:
-    def zero(x: Any) -> Any:
-        if jnp.issubdtype(jnp.result_type(x), jnp.floating):
-            return jnp.zeros_like(x)
-        return np.zeros(jnp.shape(x), jax.dtypes.float0)
-
-    return jax.tree.map(zero, tree)
 
 
 def _add(a: Any, b: Any) -> Any:

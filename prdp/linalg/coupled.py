@@ -50,20 +50,19 @@ class CoupledStencil(Operator):
         axis = -self.rank
         # Shifts that XLA can fuse into the sum are three times faster here than slices of one padded copy.
         moved: dict[tuple[int, Offset], Array] = {}
-        rows: list[Array | None] = [None] * self.shape[0]
+        zero = jnp.zeros_like(jnp.take(u, 0, axis=axis))
+        rows = [zero] * self.shape[0]
         for coefficient, (i, j, offset) in zip(self.coefficients, self.terms, strict=True):
             if (j, offset) not in moved:
                 moved[j, offset] = shift(jnp.take(u, j, axis=axis), offset, self.grid, self.boundary)
-            term = coefficient * moved[j, offset]
-            previous = rows[i]
-            rows[i] = term if previous is None else previous + term
+            rows[i] = rows[i] + coefficient * moved[j, offset]
         for i, strength in self.pins:
             channel = jnp.take(u, i, axis=axis)
-            mean = strength * jnp.mean(channel, axis=tuple(range(1 - self.rank, 0)), keepdims=True)
-            previous = rows[i]
-            rows[i] = jnp.broadcast_to(mean, channel.shape) if previous is None else previous + mean
-        zero = jnp.zeros_like(jnp.take(u, 0, axis=axis))
-        return jnp.stack([zero if row is None else row + zero for row in rows], axis=axis)
+            rows[i] = rows[i] + strength * jnp.mean(
+                channel, axis=tuple(range(1 - self.rank, 0)), keepdims=True
+            )
+        # Coefficients may have batch axes that `u` does not have.
+        return jnp.stack(jnp.broadcast_arrays(*rows), axis=axis)
 
     def transpose(self) -> "CoupledStencil":
         """Return `A^T`: channels exchanged, offsets turned round, coefficient fields moved along with them."""

@@ -7,6 +7,7 @@ from prdp.solvers.direct import Direct, solve_directly
 from prdp.solvers.gmres import GMRES
 from prdp.solvers.iterate import Iterated, iterate
 from prdp.solvers.jacobi import Jacobi
+from prdp.solvers.preconditioned import Diagonal, Fourier, Preconditioned, Preconditioner
 from prdp.solvers.richardson import Richardson
 from prdp.solvers.status import Status
 from prdp.solvers.steepest_descent import SteepestDescent
@@ -15,9 +16,13 @@ __all__ = [
     "GMRES",
     "BiCGStab",
     "ConjugateGradient",
+    "Diagonal",
     "Direct",
+    "Fourier",
     "Iterated",
     "Jacobi",
+    "Preconditioned",
+    "Preconditioner",
     "Richardson",
     "Solver",
     "Status",

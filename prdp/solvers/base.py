@@ -23,15 +23,22 @@ class Solver(ABC):
     Attributes:
         requires_symmetric: refuse operators that are not declared symmetric.
         is_iterative: False where one step solves exactly, so that K has no meaning.
+        preconditionable: whether it solves any regular system from products alone, so that `Preconditioned` can
+            hand it `A P`.
     """
 
     requires_symmetric: ClassVar[bool] = False
     is_iterative: ClassVar[bool] = True
+    preconditionable: ClassVar[bool] = False
 
     @property
     def matvecs_per_iteration(self) -> int:
         """The number of products with `A` in one iteration."""
         return 1
+
+    def prepare(self, operator: Operator) -> Operator:
+        """Return what `init`, `step` and `solution` are given as the operator; called once a solve, differentiably."""
+        return operator
 
     @abstractmethod
     def init(self, operator: Operator, rhs: Float[Array, "..."], guess: Float[Array, "..."] | None) -> State:
@@ -41,7 +48,7 @@ class Solver(ABC):
     def step(self, operator: Operator, rhs: Float[Array, "..."], state: State) -> State:
         """Return the state one iteration on. Must be differentiable, and finite where `failure` is set."""
 
-    def solution(self, state: State) -> Float[Array, "..."]:
+    def solution(self, operator: Operator, state: State) -> Float[Array, "..."]:
         """Return the current iterate."""
         return state.value
 

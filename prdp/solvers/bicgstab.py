@@ -1,7 +1,7 @@
 """BiCGStab."""
 
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -37,6 +37,8 @@ class BiCGStab(Solver):
 
     Source: van der Vorst 1992; Saad, *Iterative Methods for Sparse Linear Systems*, algorithm 7.7.
     """
+
+    preconditionable: ClassVar[bool] = True
 
     @property
     def matvecs_per_iteration(self) -> int:

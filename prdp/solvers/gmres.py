@@ -1,7 +1,7 @@
 """Restarted GMRES."""
 
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -43,6 +43,7 @@ class GMRES(Solver):
     """
 
     restart: int = 8
+    preconditionable: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         if self.restart < 1:

@@ -38,7 +38,7 @@ def iterate(
     rhs: Float[Array, "..."],
     guess: Float[Array, "..."] | None,
     iterations: Int[Array, ""] | int,
-    tolerance: Float[Array, ""] | float,
+    tolerance: Float[Array, "..."] | float,
     record: int | None = None,
 ) -> Iterated:
     """Run at most `iterations` steps, each system until `||b - A u|| / ||b|| < tolerance` (paper, eq. 6).
@@ -48,7 +48,7 @@ def iterate(
 
     Args:
         solver: the iteration.
-        operator: `A`.
+        operator: `A`, as `solver.prepare` returned it.
         rhs: `b`, shape `(*batch, *operator.shape)`.
         guess: where to start, or `None` for zero.
         iterations: K, the largest number of steps; may be traced, a change never recompiles.

@@ -25,6 +25,7 @@ def converged_iterations(solver: Solver, operator: Operator, rhs: Any, tolerance
 
     @jax.jit
     def measure(operator: Operator, rhs: Any) -> Any:
+        operator = solver.prepare(operator)
         rhs_norm = norm(rhs, operator.rank)
 
         def go_on(carry: Any) -> Any:

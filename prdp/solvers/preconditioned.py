@@ -1,0 +1,244 @@
+"""Right preconditioning of Krylov solvers."""
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+from prdp.linalg import CoupledStencil, Operator, Stencil
+from prdp.linalg.operators import static
+from prdp.solvers.base import Solver, safe_divide
+
+
+class Preconditioner(ABC):
+    """An approximate inverse `P` of an operator; a frozen dataclass of its own parameters."""
+
+    @abstractmethod
+    def prepare(self, operator: Operator) -> Any:
+        """Return what `apply` needs of the operator, a pytree; called once a solve."""
+
+    @abstractmethod
+    def apply(self, prepared: Any, v: Float[Array, "..."]) -> Float[Array, "..."]:
+        """Return `P v`."""
+
+    def check(self, operator: Operator) -> None:  # noqa: B027
+        """Refuse an operator that this preconditioner is not made for.
+
+        Raises:
+            ValueError: it is one.
+        """
+
+
+@dataclass(frozen=True)
+class Diagonal(Preconditioner):
+    """Jacobi's: `P = D^-1`; a zero on the diagonal leaves that unknown unscaled."""
+
+    def prepare(self, operator: Operator) -> Array:
+        """Return `D^-1`."""
+        diagonal = operator.diagonal()
+        return jnp.where(diagonal == 0, 1, safe_divide(jnp.ones_like(diagonal), diagonal))
+
+    def apply(self, prepared: Array, v: Float[Array, "..."]) -> Float[Array, "..."]:
+        """Return `D^-1 v`."""
+        return prepared * v
+
+
+@dataclass(frozen=True)
+class Fourier(Preconditioner):
+    """The exact inverse of the operator whose coefficients are replaced by their means over a periodic grid.
+
+    That operator is diagonal in Fourier modes, a matrix of channels for each wave vector k,
+    `M_ij(k) = sum_o mean(c_ijo) exp(i k.o)`, with the pins added at `k = 0`. For constant coefficients GMRES is done
+    after one product. For Navier-Stokes it inverts the saddle point of diffusion and mean (upwind) convection,
+    mean velocity and mean pressure included.
+    """
+
+    def check(self, operator: Operator) -> None:
+        """Refuse what is not a periodic stencil."""
+        if not (isinstance(operator, Stencil | CoupledStencil) and operator.boundary == "periodic"):
+            raise ValueError("the Fourier preconditioner needs a periodic stencil")
+
+    def prepare(self, operator: Operator) -> "Spectrum":
+        """Return `M(k)^-1`."""
+        assert isinstance(operator, Stencil | CoupledStencil)
+        grid = operator.grid
+        if isinstance(operator, Stencil):
+            # The same number for every channel, or one for each.
+            symbol = sum(
+                _mean(c, len(grid)) * _phase(o, grid)
+                for c, o in zip(operator.coefficients, operator.offsets, strict=True)
+            )
+            symbol = jnp.asarray(symbol)
+            # Modes in the null space (the mean, for a periodic Laplacian) are left out.
+            return Spectrum(safe_divide(jnp.ones_like(symbol), symbol), grid, coupled=False)
+        channels = operator.shape[0]
+        rows: list[list[Any]] = [[jnp.zeros(())] * channels for _ in range(channels)]
+        for coefficient, (i, j, offset) in zip(operator.coefficients, operator.terms, strict=True):
+            rows[i][j] = rows[i][j] + _mean(coefficient, len(grid)) * _phase(offset, grid)
+        for i, strength in operator.pins:
+            rows[i][i] = rows[i][i] + strength * _is_origin(grid)
+        shape = jnp.broadcast_shapes(*(jnp.shape(entry) for row in rows for entry in row))
+        matrix = jnp.stack([jnp.stack([jnp.broadcast_to(e, shape) for e in row], -1) for row in rows], -2)
+        return Spectrum(jnp.linalg.inv(matrix), grid, coupled=True)
+
+    def apply(self, prepared: "Spectrum", v: Float[Array, "..."]) -> Float[Array, "..."]:
+        """Return `P v`, by fast Fourier transforms."""
+        axes = tuple(range(-len(prepared.grid), 0))
+        spectrum = jnp.fft.rfftn(v, axes=axes)
+        if prepared.coupled:
+            channel = axes[0] - 1
+            spectrum = jnp.moveaxis(spectrum, channel, -1)[..., None, :]
+            # Written out: as a batch of tiny matrix products this is slower.
+            spectrum = jnp.moveaxis(jnp.sum(prepared.inverse * spectrum, -1), -1, channel)
+        else:
+            spectrum = prepared.inverse * spectrum
+        return jnp.fft.irfftn(spectrum, s=prepared.grid, axes=axes).astype(v.dtype)
+
+
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True)
+class Spectrum:
+    """`M(k)^-1` of each wave vector, the last axis of k halved: numbers, or matrices on two more axes."""
+
+    inverse: Any
+    grid: tuple[int, ...] = static()
+    coupled: bool = static()
+
+
+def _mean(coefficient: Any, dimensions: int) -> Array:
+    if jnp.ndim(coefficient) == 0:
+        return jnp.asarray(coefficient)
+    return jnp.mean(coefficient, axis=tuple(range(-dimensions, 0)), keepdims=True)
+
+
+def _wave_numbers(grid: tuple[int, ...]) -> list[np.ndarray]:
+    """Return `2 pi k/N` along each axis, shaped to broadcast; the last axis has `k = 0..N/2` only."""
+    d = len(grid)
+    angles = [2 * np.pi * np.arange(n if i < d - 1 else n // 2 + 1) / n for i, n in enumerate(grid)]
+    return [a.reshape([-1 if i == j else 1 for j in range(d)]) for i, a in enumerate(angles)]
+
+
+def _phase(offset: tuple[int, ...], grid: tuple[int, ...]) -> Array:
+    total = sum(o * angle for o, angle in zip(offset, _wave_numbers(grid), strict=True))
+    return jnp.asarray(np.exp(1j * total))
+
+
+def _is_origin(grid: tuple[int, ...]) -> Array:
+    return jnp.asarray(np.prod([a == 0 for a in np.broadcast_arrays(*_wave_numbers(grid))], axis=0), float)
+
+
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True)
+class PreconditionedOperator(Operator):
+    """`A P`, whose solution `y` gives that of `A` as `u = P y`."""
+
+    original: Operator
+    prepared: Any
+    preconditioner: Preconditioner = static()
+
+    @property
+    def shape(self) -> tuple[int, ...]:  # type: ignore[override]
+        """The shape of one system."""
+        return self.original.shape
+
+    @property
+    def symmetric(self) -> bool:  # type: ignore[override]
+        """Never declared."""
+        return False
+
+    def mv(self, u: Float[Array, "..."]) -> Float[Array, "..."]:
+        """Return `A P u`."""
+        return self.original.mv(self.inverse(u))
+
+    def inverse(self, v: Float[Array, "..."]) -> Float[Array, "..."]:
+        """Return `P v`."""
+        return self.preconditioner.apply(self.prepared, v)
+
+    def transpose(self) -> Operator:
+        """Refuse: the transposed system is prepared anew, with a preconditioner of its own."""
+        raise NotImplementedError("transpose the original operator")
+
+    def diagonal(self) -> Float[Array, "..."]:
+        """Refuse: no solver that needs a diagonal is preconditioned."""
+        raise NotImplementedError("a preconditioned operator has no cheap diagonal")
+
+
+class PreconditionedState(NamedTuple):
+    """The inner solver's state for `A P y = b - A u_0`, and `u_0`."""
+
+    inner: Any
+    guess: Any
+    residual: Array
+    failure: Array
+
+
+@dataclass(frozen=True)
+class Preconditioned(Solver):
+    """Right preconditioning: run `solver` on `A P y = b - A u_0`; `u = u_0 + P y`.
+
+    The residual is that of the original system, so tolerances mean the same as without. The adjoint system gets the
+    preconditioner of `A^T`. One product of `A P` counts as one.
+
+    Args:
+        solver: GMRES or BiCGStab.
+        preconditioner: `Diagonal()` or `Fourier()`.
+
+    Raises:
+        ValueError: the solver cannot be preconditioned in this way.
+
+    Source: Saad, *Iterative Methods for Sparse Linear Systems*, section 9.3.2.
+    """
+
+    solver: Solver
+    preconditioner: Preconditioner
+
+    def __post_init__(self) -> None:
+        if not self.solver.preconditionable:
+            raise ValueError(
+                f"{type(self.solver).__name__} cannot be preconditioned: allowed are GMRES and BiCGStab"
+            )
+
+    @property
+    def matvecs_per_iteration(self) -> int:
+        """Those of the inner solver."""
+        return self.solver.matvecs_per_iteration
+
+    def check(self, operator: Operator) -> None:
+        """Refuse what solver or preconditioner refuses."""
+        self.solver.check(operator)
+        self.preconditioner.check(operator)
+
+    def prepare(self, operator: Operator) -> PreconditionedOperator:
+        """Return `A P`."""
+        return PreconditionedOperator(operator, self.preconditioner.prepare(operator), self.preconditioner)
+
+    def init(
+        self, operator: Operator, rhs: Float[Array, "..."], guess: Float[Array, "..."] | None
+    ) -> PreconditionedState:
+        """Return the state at `guess`."""
+        assert isinstance(operator, PreconditionedOperator)
+        if guess is not None:
+            guess = jnp.broadcast_to(guess, rhs.shape)
+            rhs = rhs - operator.original.mv(guess)
+        inner = self.solver.init(operator, rhs, None)
+        return PreconditionedState(inner, guess, inner.residual, inner.failure)
+
+    def step(
+        self, operator: Operator, rhs: Float[Array, "..."], state: PreconditionedState
+    ) -> PreconditionedState:
+        """Return the state one iteration of the inner solver on."""
+        assert isinstance(operator, PreconditionedOperator)
+        if state.guess is not None:
+            rhs = rhs - operator.original.mv(state.guess)
+        inner = self.solver.step(operator, rhs, state.inner)
+        return PreconditionedState(inner, state.guess, inner.residual, inner.failure)
+
+    def solution(self, operator: Operator, state: PreconditionedState) -> Float[Array, "..."]:
+        """Return `u_0 + P y`."""
+        assert isinstance(operator, PreconditionedOperator)
+        correction = operator.inverse(self.solver.solution(operator, state.inner))
+        return correction if state.guess is None else state.guess + correction
