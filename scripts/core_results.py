@@ -81,22 +81,32 @@ NOTES_HEAT2D = (
 )
 
 
-def train(physics: str) -> None:
-    """Train what is missing and write the physics' two parquet files."""
-    overrides = list(wanted(physics))
+def train(name: str, common: list[str], overrides: list[list[str]]) -> None:
+    """Train what is missing and write two parquet files.
+
+    Args:
+        name: of the files.
+        common: overrides of every run.
+        overrides: of each run, by which the tables find it.
+    """
     folders = []
     for i, chosen in enumerate(overrides, 1):
-        line = [f"physics={physics}", *chosen, "progress=false"]
+        line = [*common, *chosen, "progress=false"]
         line += [f"runs_dir={ROOT / 'results/runs'}", f"data_dir={ROOT / 'results/data'}"]
         outcome = run(compose("config", overrides=line))
         folders.append(outcome.folder)
         note = "finished before" if outcome.skipped else f"{outcome.summary['seconds_train']:.1f} s"
-        print(f"{physics} {i}/{len(overrides)}  {' '.join(chosen)}  ({note})", flush=True)
+        print(f"{name} {i}/{len(overrides)}  {' '.join(chosen)}  ({note})", flush=True)
+    collect(name, folders, overrides)
+
+
+def collect(name: str, folders: list[Path], overrides: list[list[str]]) -> None:
+    """Write the records of run folders to two parquet files, with the overrides that each is found by."""
     OUT.mkdir(parents=True, exist_ok=True)
     chosen_columns = pd.DataFrame({"run": [f.name for f in folders], "overrides": map(" ".join, overrides)})
     summaries = load_summaries(folders).merge(chosen_columns, on="run")
-    summaries.to_parquet(OUT / f"{physics}_summaries.parquet", index=False)
-    load_histories(folders).to_parquet(OUT / f"{physics}_histories.parquet", index=False, compression="zstd")
+    summaries.to_parquet(OUT / f"{name}_summaries.parquet", index=False)
+    load_histories(folders).to_parquet(OUT / f"{name}_histories.parquet", index=False, compression="zstd")
 
 
 def tables(physics: str) -> str:
@@ -238,7 +248,7 @@ def main() -> None:
     if not arguments.tables:
         with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
             for physics in arguments.physics or PHYSICS:
-                train(physics)
+                train(physics, [f"physics={physics}"], list(wanted(physics)))
     done = [p for p in PHYSICS if (OUT / f"{p}_summaries.parquet").exists()]
     head = (
         "# Results of the core\n\nWritten by `scripts/core_results.py` from the records in `results/core/`.\n"

@@ -275,15 +275,21 @@ def test_too_small_a_buffer_is_refused_or_nan_but_never_silent():
     assert np.isnan(solution.value).all()
 
 
-def test_unrolled_bicgstab_keeps_its_gradient_far_beyond_convergence_in_float32():
-    # The squares of its denominators underflow from a relative residual of 1e-10 on.
-    a = jax.tree.map(lambda x: jnp.asarray(x, jnp.float32), convection(9, random(1, 9)))
-    rhs = jnp.asarray(random(2, 3, 9), jnp.float32)
+@pytest.mark.parametrize(
+    ("solver", "operator"),
+    [
+        (prdp.BiCGStab(), convection(9, random(1, 9))),
+        (prdp.ConjugateGradient(), heat((1, 9), "dirichlet")),
+        (prdp.SteepestDescent(), heat((1, 9), "dirichlet")),
+    ],
+)
+def test_unrolled_krylov_solvers_keep_their_gradient_far_beyond_convergence_in_float32(solver, operator):
+    # The squares of their denominators underflow from a relative residual of 1e-10 on.
+    a = jax.tree.map(lambda x: jnp.asarray(x, jnp.float32), operator)
+    rhs = jnp.asarray(random(2, 3, *a.shape), jnp.float32)
 
     def total(a, rhs, mode):
-        solution = prdp.solve(
-            a, rhs, solver=prdp.BiCGStab(), differentiation=mode, iterations=100, tolerance=0.0
-        )
+        solution = prdp.solve(a, rhs, solver=solver, differentiation=mode, iterations=100, tolerance=0.0)
         return jnp.sum(jnp.sin(1.3 * solution.value))
 
     unrolled, implicit = (

@@ -194,6 +194,7 @@ class General:
     seed: int
     epochs: int
     batch_size: int
+    scale: str
     precision: str
     converged_iterations: int | None
     runs_dir: str
@@ -208,6 +209,7 @@ class General:
             raise ValueError(f"seed={self.seed}: allowed is an integer from 0 to 2^32 - 1")
         _at_least("epochs", self.epochs, 1)
         _at_least("batch_size", self.batch_size, 1)
+        _one_of("scale", self.scale, SCALES)
         _one_of("precision", self.precision, ("float32", "float64"))
         if self.converged_iterations is not None:
             _at_least("converged_iterations", self.converged_iterations, 1)
@@ -215,6 +217,7 @@ class General:
             raise ValueError(f"checkpoint_seconds={self.checkpoint_seconds}: allowed is a number >= 0")
 
 
+SCALES = ("full", "small")
 PRECONDITIONERS = {"none": None, "jacobi": Diagonal, "fourier": Fourier}
 
 SCHEMA: dict[str, dict[str, type]] = {

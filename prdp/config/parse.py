@@ -111,6 +111,11 @@ def _build_solver(kind: Any, options: dict[str, Any], common: list[str]) -> Any:
 
 
 def _check_case(config: DictConfig) -> None:
+    scale, sizes = config.get("scale"), OmegaConf.select(config, "paper.sizes")
+    if scale not in (sizes or ("full",)):
+        name = OmegaConf.select(config, "physics.name")
+        allowed = ", ".join(map(str, sizes or ("full",)))
+        raise ConfigError(f"scale={scale}: allowed with physics={name}: {allowed}")
     cases = OmegaConf.select(config, "paper.cases")
     parameters = OmegaConf.select(config, "physics.parameters")
     if cases is not None and str(parameters) not in cases:

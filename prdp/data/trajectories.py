@@ -82,12 +82,14 @@ class TrajectoryData:
         """Check what depends on the physics.
 
         Raises:
-            ValueError: `reference_points` is too small.
+            ValueError: `reference_points` is too small, or every s-th of its points are not those of the physics: they
+                would cover a part of the domain only.
         """
-        if self.reference_points is not None and self.reference_points < physics.points:
+        fine, points = self.reference_points, physics.points
+        if fine is not None and not (fine >= points and fine // (fine // points) == points):
             raise ValueError(
-                f"reference_points={self.reference_points}: allowed is an integer >= physics.points "
-                f"({physics.points}), or null"
+                f"reference_points={fine}: allowed is s * physics.points + r with integers s > r >= 0 "
+                f"(physics.points={points}), or null"
             )
 
     def load(

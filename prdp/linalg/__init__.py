@@ -2,7 +2,7 @@
 
 from prdp.linalg.coupled import CoupledStencil, couple
 from prdp.linalg.functional import FunctionOperator, from_lineax
-from prdp.linalg.norms import inner, norm, power_of_two_scale, relative_norm, scaled_norm
+from prdp.linalg.norms import inner, inner_each, norm, power_of_two_scale, relative_norm, scaled_norm
 from prdp.linalg.operators import Dense, Operator
 from prdp.linalg.stencils import (
     BOUNDARIES,
@@ -26,6 +26,7 @@ __all__ = [
     "from_lineax",
     "identity",
     "inner",
+    "inner_each",
     "laplacian",
     "norm",
     "power_of_two_scale",

@@ -3,10 +3,11 @@
 from abc import ABC, abstractmethod
 from typing import Any, ClassVar
 
+import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from prdp.linalg import Operator
+from prdp.linalg import Operator, power_of_two_scale
 from prdp.solvers.status import Status
 
 # A NamedTuple of arrays with at least `value`, `residual` (both `(*batch, *shape)`) and `failure` (`(*batch,)`).
@@ -84,3 +85,13 @@ def safe_divide(numerator: Array, denominator: Array) -> Array:
     """Return `numerator / denominator`, and 0 (with a zero derivative) where the denominator is 0."""
     usable = denominator != 0
     return jnp.where(usable, numerator / jnp.where(usable, denominator, 1), 0)
+
+
+def ratio(numerator: Array, denominator: Array) -> Array:
+    """Return `safe_divide` of a number per system, whose derivative does not underflow for tiny denominators.
+
+    The derivative of a quotient squares the denominator: inner products of small residuals leave float32's range.
+    Both are scaled by the same power of two, which is exact.
+    """
+    scale = power_of_two_scale(jax.lax.stop_gradient(denominator), 0)
+    return safe_divide(scale * numerator, scale * denominator)

@@ -3,13 +3,12 @@
 from dataclasses import dataclass
 from typing import ClassVar, NamedTuple
 
-import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from prdp.linalg import Operator, inner, norm, power_of_two_scale
+from prdp.linalg import Operator, inner, norm
 from prdp.linalg.norms import expand
-from prdp.solvers.base import Solver, flag, safe_divide, start
+from prdp.solvers.base import Solver, flag, ratio, start
 from prdp.solvers.status import Status
 
 
@@ -62,21 +61,15 @@ class BiCGStab(Solver):
         epsilon = jnp.finfo(divisor.dtype).eps
         step, size = jnp.abs(state.rho) * norm(image, rank), norm(state.residual, rank)
         divisor = jnp.where(epsilon * step >= jnp.abs(divisor) * size, 0, divisor)
-        alpha = _ratio(state.rho, divisor)
+        alpha = ratio(state.rho, divisor)
         half = state.residual - expand(alpha, rank) * image
         half_image = operator.mv(half)
-        omega = _ratio(inner(half_image, half, rank), inner(half_image, half_image, rank))
+        omega = ratio(inner(half_image, half, rank), inner(half_image, half_image, rank))
         value = state.value + expand(alpha, rank) * state.direction + expand(omega, rank) * half
         residual = half - expand(omega, rank) * half_image
         rho = inner(state.shadow, residual, rank)
-        beta = _ratio(rho, state.rho) * _ratio(alpha, omega)
+        beta = ratio(rho, state.rho) * ratio(alpha, omega)
         direction = residual + expand(beta, rank) * (state.direction - expand(omega, rank) * image)
         broken = (divisor == 0) | (omega == 0) | (rho == 0)
         failure = flag(state.failure, broken & (inner(residual, residual, rank) > 0), Status.BREAKDOWN)
         return BiCGStabState(value, residual, state.shadow, direction, rho, failure)
-
-
-def _ratio(numerator: Array, denominator: Array) -> Array:
-    """Return `safe_divide`, exactly scaled so that the square in its derivative does not underflow in float32."""
-    scale = power_of_two_scale(jax.lax.stop_gradient(denominator), 0)
-    return safe_divide(scale * numerator, scale * denominator)

@@ -7,7 +7,7 @@ from jaxtyping import Array, Float
 
 from prdp.linalg import Operator, inner
 from prdp.linalg.norms import expand
-from prdp.solvers.base import Solver, flag, safe_divide, start
+from prdp.solvers.base import Solver, flag, ratio, start
 from prdp.solvers.status import Status
 
 
@@ -48,10 +48,10 @@ class ConjugateGradient(Solver):
         rank = operator.rank
         image = operator.mv(state.direction)
         curvature = inner(state.direction, image, rank)
-        alpha = expand(safe_divide(state.squared, curvature), rank)
+        alpha = expand(ratio(state.squared, curvature), rank)
         residual = state.residual - alpha * image
         squared = inner(residual, residual, rank)
-        beta = expand(safe_divide(squared, state.squared), rank)
+        beta = expand(ratio(squared, state.squared), rank)
         failure = flag(state.failure, (curvature == 0) & (state.squared > 0), Status.BREAKDOWN)
         return ConjugateGradientState(
             state.value + alpha * state.direction,

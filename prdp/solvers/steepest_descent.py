@@ -7,7 +7,7 @@ from jaxtyping import Array, Float
 
 from prdp.linalg import Operator, inner
 from prdp.linalg.norms import expand
-from prdp.solvers.base import Solver, flag, safe_divide, start
+from prdp.solvers.base import Solver, flag, ratio, start
 from prdp.solvers.status import Status
 
 RESIDUALS = ("recursive", "recomputed")
@@ -63,7 +63,7 @@ class SteepestDescent(Solver):
         rank, residual = operator.rank, state.residual
         image = operator.mv(residual)
         squared, curvature = inner(residual, residual, rank), inner(residual, image, rank)
-        alpha = expand(safe_divide(squared, curvature), rank)
+        alpha = expand(ratio(squared, curvature), rank)
         failure = flag(state.failure, (curvature == 0) & (squared > 0), Status.BREAKDOWN)
         value = state.value + alpha * residual
         recursive = self.residual == "recursive"

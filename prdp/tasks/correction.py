@@ -94,7 +94,9 @@ class Correction(Task):
         reference = arrays["train"][indices]
         state, value, totals = reference[:, 0], jnp.zeros(()), []
         for t in range(1, self.solves_per_update + 1):
-            state, of_step = self._step(self.settings, model, arrays, state, iterations, cost)
+            # The first solve sees no parameter: asked for its adjoint's cost, it would solve one for nothing.
+            asked = cost if t > 1 else AdjointCost.zero()
+            state, of_step = self._step(self.settings, model, arrays, state, iterations, asked)
             value = value + jnp.mean((state - reference[:, t]) ** 2)
             totals.append(of_step)
         return value, SolveTotals.over(totals)
