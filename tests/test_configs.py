@@ -257,7 +257,28 @@ MISTAKES = {
     "physics=poisson diff.iterations_cap=5": "diff.iterations_cap=5: allowed is an integer >= the schedule's "
     "largest K (600)",
     "physics=poisson task=mixed_chain": "physics=poisson does not go with task=mixed_chain: allowed are heat",
+    "physics=poisson task=correction": "physics=poisson does not go with task=correction: allowed are heat1d,",
     "data=none": "data=none does not go with task=mixed_chain: allowed are fourier",
+    "physics=heat2d task=mixed_chain data=noise": "data=noise makes 2 field(s) a sample, and "
+    "physics=heat2d starts from 1: use data=fourier",
+    "physics=heat1d data=noise": "data=noise is periodic: allowed only with physics.boundary=periodic",
+    "physics=navier_stokes data=fourier data.form=products": "data=fourier makes 1 field(s) a sample, and "
+    "physics=navier_stokes starts from 2: use data=noise",
+    "physics=navier_stokes task.validation_channel=3": "task.validation_channel=3: allowed is 0 to 2",
+    "physics=navier_stokes task.validation_channel=-1": "task.validation_channel=-1: allowed is an integer >= 0",
+    "physics=heat1d task=correction task.validation_channel=1": "task.validation_channel=1: allowed is 0 to 0",
+    "physics=navier_stokes task.unrolled_steps=6": "task.unrolled_steps=6: allowed is 1 to data.steps=5",
+    "physics=navier_stokes task.validation_iterations=0": f"task.validation_iterations=0: {AT_LEAST_1}",
+    "physics=navier_stokes data.validation_key=199": "data.validation_key=199: allowed is any key whose samples",
+    "physics=navier_stokes data.smoothing=0": "data.smoothing=0.0: allowed is a number > 0",
+    "physics=navier_stokes data.reference_points=4": "data.reference_points=4: allowed is s * physics.points + r",
+    "physics=navier_stokes data.reference_points=60": "data.reference_points=60: allowed is s * physics.points + r",
+    "physics=navier_stokes physics.winds=x": "physics.winds='x': allowed are pointwise, averaged",
+    "+solver.preconditioner=fourier": "solver.preconditioner: no such key; allowed are relaxation, tolerance, operator",
+    "solver=gmres solver.preconditioner=ilu": "solver.preconditioner='ilu': allowed are none, jacobi, fourier",
+    "solver=gmres solver.preconditioner=null": "solver.preconditioner=None: allowed are none, jacobi, fourier",
+    "solver=gmres solver.preconditioner=fourier": "solver=gmres does not go with physics=heat2d: the Fourier "
+    "preconditioner needs a periodic stencil",
     "tracking=wandb tracking.mode=disabled": "tracking.mode='disabled': allowed are offline, online",
     "tracking=wandb tracking.tags=abc": "tracking.tags='abc': allowed is a list",
 }
@@ -287,6 +308,10 @@ def test_the_ends_of_the_range_are_seeds(compose, seed):
             "schedule.tau_stp=0.9",
             "schedule.tau_stp: no such key; allowed are name, iterations, increment, tau_step, tau_stop, "
             "grace_window, smoothing_window, checkpoint, cap (did you mean tau_stop?)",
+        ),
+        (
+            "solver=jacobi solver.preconditioner=fourier",
+            "solver.preconditioner: no such key; allowed are name, tolerance, operator, relaxation",
         ),
         ("solver=foo", "conjugate_gradient; direct; gmres; jacobi; richardson; steepest_descent"),
         ("+solver.foo=1", "solver.foo: no such key; allowed are relaxation, tolerance, operator"),
