@@ -94,3 +94,14 @@ def test_the_gradient_of_a_step_with_respect_to_its_state(dimensions, solver, mo
 def test_bad_parameters_are_named(make, message):
     with pytest.raises(ValueError, match=message):
         make()
+
+
+def test_large_reference_steps_by_sparse_factors_are_those_by_dense_ones():
+    burgers = Burgers(2, 24, diffusivity=0.01, time_step=0.02)
+    state = np.random.default_rng(0).standard_normal((2, *burgers.shape))
+    assert state[0].size > 1024
+    matrix = jax.jit(lambda u: burgers.operator(u).as_dense())
+    with jax.enable_x64(True):
+        dense = np.asarray(matrix(jnp.asarray(state)))
+    expected = np.linalg.solve(dense, state.reshape(2, -1, 1)).reshape(state.shape)
+    np.testing.assert_allclose(reference_solution(burgers, state), expected, atol=1e-12)

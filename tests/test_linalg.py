@@ -8,9 +8,12 @@ import lineax
 import numpy as np
 import pytest
 
+from prdp.data.sparse import as_sparse
 from prdp.linalg import (
     BOUNDARIES,
+    CoupledStencil,
     Dense,
+    Stencil,
     backward_difference,
     forward_difference,
     from_lineax,
@@ -214,3 +217,15 @@ def test_dense_products_are_exact_in_float32():
     u = jnp.asarray(np.random.default_rng(1).standard_normal((4, 64)), jnp.float32)
     exact = np.asarray(u, np.float64) @ np.asarray(matrix, np.float64).T
     np.testing.assert_allclose(Dense(matrix, (64,)).mv(u), exact, atol=2e-5)
+
+
+@pytest.mark.parametrize("name", OPERATORS)
+def test_the_sparse_matrix_of_a_stencil_is_its_dense_one(name, x64):
+    operator = OPERATORS[name]()
+    if not isinstance(operator, Stencil | CoupledStencil):
+        pytest.skip("not a stencil")
+    if isinstance(operator, CoupledStencil):
+        # One sample, and no pins: they are dense.
+        one = tuple(c[0] if jnp.ndim(c) > len(operator.grid) else c for c in operator.coefficients)
+        operator = CoupledStencil(one, operator.terms, operator.shape, operator.boundary)
+    np.testing.assert_allclose(as_sparse(operator).toarray(), operator.as_dense(), rtol=1e-14, atol=1e-15)

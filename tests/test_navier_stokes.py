@@ -7,6 +7,7 @@ import pytest
 
 import prdp
 from prdp.data import oseen, reference_solution
+from prdp.data.sparse import as_sparse
 from prdp.physics import FilteredNoise, NavierStokes
 from tests.cases import MODES, random
 
@@ -115,7 +116,7 @@ def test_the_reference_step_is_the_dense_solution(winds, x64):
     np.testing.assert_allclose(physics.divergence(after), 0, atol=1e-12)
     # The pin does not touch the solution: the matrix without it is satisfied too.
     for i in range(3):
-        sparse = oseen.as_sparse(jax.tree.map(lambda c, i=i: c[i] if c.ndim > 2 else c, operator))
+        sparse = as_sparse(jax.tree.map(lambda c, i=i: c[i] if c.ndim > 2 else c, operator))
         np.testing.assert_allclose(sparse @ after[i].ravel(), np.asarray(rhs)[i].ravel(), atol=1e-11)
 
 

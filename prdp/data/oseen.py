@@ -1,15 +1,10 @@
 """Exact Navier-Stokes steps on the host: a sparse factorisation of the streamfunction form, in float64."""
 
-import functools
-from typing import Any
-
-import jax
-import jax.numpy as jnp
 import numpy as np
 import scipy.sparse as sparse
 from scipy.sparse.linalg import splu
 
-from prdp.linalg import CoupledStencil
+from prdp.data.sparse import AnyStencil, as_sparse, assemble
 from prdp.physics import NavierStokes
 
 # A residual above this is no reference; reached is about 2e-13.
@@ -31,35 +26,11 @@ def solve_oseen(physics: NavierStokes, prior: np.ndarray) -> np.ndarray:
     Raises:
         FloatingPointError: a relative residual is above 1e-10.
     """
-    with jax.enable_x64(True):
-        operator = jax.device_get(_assemble(physics, jnp.asarray(prior, jnp.float64)))
-    return np.stack([_solve_one(physics, _of_sample(operator, i), prior[i]) for i in range(len(prior))])
+    operators, _ = assemble(physics, prior)
+    return np.stack([_solve_one(physics, a, u) for a, u in zip(operators, prior, strict=True)])
 
 
-@functools.partial(jax.jit, static_argnums=0)
-def _assemble(physics: NavierStokes, prior: Any) -> Any:
-    return physics.operator(prior)
-
-
-def _of_sample(operator: CoupledStencil, sample: int) -> CoupledStencil:
-    return jax.tree.map(lambda c: c[sample] if np.ndim(c) > 2 else c, operator)
-
-
-def as_sparse(operator: CoupledStencil) -> sparse.csr_matrix:
-    """Return a periodic `CoupledStencil` of one system as a SciPy matrix, without its (dense) pins."""
-    grid, points = operator.grid, int(np.prod(operator.grid))
-    cells = np.arange(points).reshape(grid)
-    values, rows, columns = [], [], []
-    for coefficient, (i, j, offset) in zip(operator.coefficients, operator.terms, strict=True):
-        neighbours = np.roll(cells, tuple(-o for o in offset), axis=range(len(grid)))
-        values.append(np.broadcast_to(np.asarray(coefficient, np.float64), grid).ravel())
-        rows.append(i * points + cells.ravel())
-        columns.append(j * points + neighbours.ravel())
-    entries = (np.concatenate(values), (np.concatenate(rows), np.concatenate(columns)))
-    return sparse.coo_matrix(entries, shape=(operator.size, operator.size)).tocsr()
-
-
-def _solve_one(physics: NavierStokes, operator: CoupledStencil, prior: np.ndarray) -> np.ndarray:
+def _solve_one(physics: NavierStokes, operator: AnyStencil, prior: np.ndarray) -> np.ndarray:
     points = physics.points**2
     matrix = as_sparse(operator)
     momentum = matrix[: 2 * points, : 2 * points]

@@ -1,30 +1,51 @@
 """Converged physics: exact solvers in float64."""
 
+import math
+from collections.abc import Callable
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from prdp.data.oseen import solve_oseen
+from prdp.data.sparse import solve_sparse
 from prdp.physics import NavierStokes
 from prdp.physics.base import Physics
 from prdp.solvers import solve_directly
 
 # Host solvers take a time that one wants to see pass, and not to lose.
 _SAMPLES_OF_HOST_SOLVERS = 5
+# Above this many unknowns a dense factorisation costs more than a sparse one.
+_LARGEST_DENSE = 1024
 
 
 def samples_at_once(physics: Physics) -> int | None:
     """Return how many samples to compute between two reports of progress, or `None` for all."""
-    return _SAMPLES_OF_HOST_SOLVERS if isinstance(physics, NavierStokes) else None
+    return None if _choose(physics) is _on_device else _SAMPLES_OF_HOST_SOLVERS
 
 
 def reference_solution(physics: Physics, prior: np.ndarray) -> np.ndarray:
-    """Return `A(g)^-1 b(g)` in float64 for the priors `g` of a batch, whatever the precision of the run."""
+    """Return `A(g)^-1 b(g)` in float64 for the priors `g` of a batch, whatever the precision of the run.
+
+    By fast transforms where modes diagonalise `A`, by the streamfunction form for Navier-Stokes, by sparse LU for other
+    large systems, and by dense LU for small ones.
+    """
+    return _choose(physics)(physics, np.asarray(prior, np.float64))
+
+
+def _choose(physics: Physics) -> Callable[[Any, np.ndarray], np.ndarray]:
     if isinstance(physics, NavierStokes):
-        return solve_oseen(physics, np.asarray(prior, np.float64))
+        return solve_oseen
+    # A matrix that changes with the state has coefficient fields, which modes do not diagonalise.
+    if not physics.operator_is_constant and math.prod(physics.shape) > _LARGEST_DENSE:
+        return solve_sparse
+    return _on_device
+
+
+def _on_device(physics: Physics, prior: np.ndarray) -> np.ndarray:
     with jax.enable_x64(True):
-        g = jnp.asarray(prior, jnp.float64)
-        return np.asarray(_solve(physics, g))
+        return np.asarray(_solve(physics, jnp.asarray(prior)))
 
 
 @jax.jit(static_argnums=0)
