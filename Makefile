@@ -6,10 +6,10 @@ READY := $(VENV)/.ready
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test test-full lint format results benchmark pins clean
+.PHONY: help setup run test test-full lint format results results-large benchmark benchmark-solvers pins clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-17s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: $(READY) ## create the environment in .venv (the other targets do it too)
 
@@ -42,6 +42,12 @@ format: $(READY) ## rewrite files in the project's style
 
 results: $(READY) ## the numbers of results/core.md: train what is missing, then write them (about 40 minutes)
 	$(BIN)/python scripts/core_results.py $(ARGS)
+
+results-large: $(READY) ## the numbers of results/large.md: Heat 3D and Navier-Stokes, reduced (ARGS="navier_stokes": full size)
+	$(BIN)/python scripts/large_results.py $(ARGS)
+
+benchmark-solvers: $(READY) ## GMRES here, in JAX and in lineax: time, residuals, silent failures
+	$(BIN)/python scripts/benchmark_solvers.py $(ARGS)
 
 benchmark: $(READY) ## updates per second by K, and what an update is made of (ARGS="heat1d")
 	$(BIN)/python scripts/benchmark_training.py $(ARGS)

@@ -1,7 +1,8 @@
 """Updates per second at several K, and what one update is made of.
 
-    python scripts/benchmark_training.py                 every physics
+    python scripts/benchmark_training.py                 all but heat3d and navier_stokes
     python scripts/benchmark_training.py heat2d --epochs 5
+    python scripts/benchmark_training.py navier_stokes --override scale=small
 
 All figures of a physics come from one process, on an otherwise idle machine if they are to mean anything; compile
 time is apart. Shares come from timing compiled parts of the update alone: physics (solve and its VJP), network
@@ -29,7 +30,16 @@ from prdp.experiment import initialise, prepare, scans_well
 from prdp.training import compile_run
 
 ROOT = Path(__file__).resolve().parents[1]
-LEVELS = {"poisson": (25, 100, 300, 600), "heat1d": (1, 5, 10, 25), "heat2d": (1, 12, 43)}
+LEVELS = {
+    "poisson": (25, 100, 300, 600),
+    "heat1d": (1, 5, 10, 25),
+    "heat2d": (1, 12, 43),
+    "burgers": (4, 16, 23),
+    "heat3d": (1, 10, 30),
+    "navier_stokes": (1, 20, 42),
+}
+# The small ones, which take a minute each on two cores.
+DEFAULT = ("poisson", "heat1d", "heat2d", "burgers")
 
 
 def seconds(function: Callable[[], Any], repeats: int) -> float:
@@ -57,9 +67,16 @@ def bandwidth() -> float:
     return 3 * 4 * n / float(np.median(times))
 
 
-def benchmark(physics: str, epochs: int) -> None:
+def benchmark(physics: str, epochs: int, extra: list[str]) -> None:
     """Print the figures of one physics."""
-    overrides = [f"physics={physics}", "schedule=fixed", f"schedule.iterations={max(LEVELS[physics])}"]
+    overrides = [
+        f"physics={physics}",
+        "schedule=fixed",
+        f"schedule.iterations={max(LEVELS[physics])}",
+        *extra,
+    ]
+    # Not measured: it has no part in an update.
+    overrides.append("converged_iterations=100000")
     config = parse(compose("config", overrides=[*overrides, f"data_dir={ROOT / 'results/data'}"]))
     task, _, _ = prepare(config)
     transformation = config.optimizer.transformation()
@@ -91,23 +108,34 @@ def parts(
     updates = task.samples // config.general.batch_size
     indices = jnp.arange(config.general.batch_size)
     parameters = state.parameters
-    prior = nnx.merge(graph, parameters)(arrays["inputs"][indices])
+    if "train" in arrays:
+        inputs, targets = arrays["train"][indices, 0], arrays["train"][indices, 1]
+        prior = inputs
+    else:
+        inputs, targets = arrays["inputs"][indices], arrays["targets"][indices]
+        prior = nnx.merge(graph, parameters)(inputs)
+    steps = task.solves_per_update
 
     def looped(body: Callable[[Any], Any]) -> Callable[[Any], Any]:
         return jax.jit(lambda x: jax.lax.fori_loop(0, updates, lambda i, c: body(c), x), donate_argnums=0)
 
+    def step_of(u: Any, k: Any) -> Any:
+        a = arrays["operator"]
+        a = task.physics.operator(u) if a is None else a
+        return task.settings(a, task.physics.rhs(u), k, AdjointCost.zero()).value
+
     def physics_body(k: Any) -> Callable[[Any], Any]:
         def loss(u: Any) -> Any:
-            a = arrays["operator"]
-            value = task.settings(a, task.physics.rhs(u), k, AdjointCost.zero()).value
-            return jnp.mean((value - arrays["targets"][indices]) ** 2)
+            return jnp.mean((step_of(u, k) - targets) ** 2)
 
         return lambda u: u - 1e-3 * jax.grad(loss)(u)
 
     def network_gradient(p: Any) -> Any:
         def loss(p: Any) -> Any:
-            u = nnx.merge(graph, p)(arrays["inputs"][indices])
-            return jnp.mean((u - arrays["targets"][indices]) ** 2)
+            u = inputs
+            for _ in range(steps):
+                u = nnx.merge(graph, p)(u)
+            return jnp.mean((u - targets) ** 2)
 
         return jax.grad(loss)(p)
 
@@ -124,6 +152,11 @@ def parts(
         return seconds(step, epochs) / updates
 
     solver = {k: timed(physics_body(jnp.int32(k)), prior) for k in per_update}
+    if steps > 1:
+        # No gradient passes the first solve.
+        for k in per_update:
+            forward = timed(lambda u, k=k: prior + 1e-9 * step_of(u, jnp.int32(k)), prior)  # type: ignore[misc]
+            solver[k] = forward + (steps - 1) * solver[k]
     # A gradient that nobody uses would be compiled away: both take a plain descent step, which is subtracted again.
     network = timed(lambda p: descend(p, network_gradient(p)), parameters)
     network -= timed(lambda p: descend(p, p), parameters)
@@ -141,7 +174,7 @@ def parts(
         shares = "  ".join(f"{1e3 * x:6.2f} {x / t:4.0%}" for x in (solver[k], network, optimiser, rest))
         print(f"    K = {k:<4}   {shares}   (ms, share)")
     count = sum(x.size for x in jax.tree.leaves(parameters))
-    if count > 10**6:
+    if config.names["model"] == "mlp" and count > 10**6:
         memory_bound(count, config.general.batch_size, network, optimiser, per_update)
 
 
@@ -182,12 +215,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("physics", nargs="*", choices=[*LEVELS, []])
     parser.add_argument("--epochs", type=int, default=5, help="timed repeats of an epoch")
+    parser.add_argument(
+        "--override", action="append", default=[], help="any override of train.py, e.g. scale=small"
+    )
     arguments = parser.parse_args()
     device = jax.devices()[0]
     print(f"device: {device.platform} ({device.device_kind}), jax {jax.__version__}")
     with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
-        for physics in arguments.physics or LEVELS:
-            benchmark(physics, arguments.epochs)
+        for physics in arguments.physics or DEFAULT:
+            benchmark(physics, arguments.epochs, arguments.override)
 
 
 if __name__ == "__main__":

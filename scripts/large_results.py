@@ -55,21 +55,20 @@ def table(case: str) -> str:
         "",
         "| schedule | gradient through the solves | savings % | IC + PR % | final K | "
         + " | ".join(f"error at t = {t}, x1e-2" for t in dict.fromkeys(steps))
-        + " | training s | of it validation s |",
-        "|---" * (7 + len(dict.fromkeys(steps))) + "|",
+        + " |",
+        "|---" * (5 + len(dict.fromkeys(steps))) + "|",
     ]
     for primal in (False, True):
         chosen = summaries[summaries.index.str.contains(PRIMAL) == primal]
         for schedule, rows in chosen.groupby("schedule", sort=True):
             final = rows["iterations_final"]
             errors = [spread(rows[f"val_error_step_{t}_final"], digits=2) for t in dict.fromkeys(steps)]
-            total = rows["seconds_train"] + rows["seconds_validate"]
             lines.append(
                 f"| {schedule} | {'stopped, as released' if primal else 'right'} | {spread(rows['savings'])} "
                 f"| {spread(rows['savings_incomplete_convergence'])} + "
                 f"{spread(rows['savings_progressive_refinement'])} | {final.min()} to {final.max()} | "
                 + " | ".join(errors)
-                + f" | {spread(total, 1, 0)} | {spread(rows['seconds_validate'], 1, 0)} |"
+                + " |"
             )
     return "\n".join(lines)
 

@@ -24,7 +24,9 @@ def inner(u: Float[Array, "..."], v: Float[Array, "..."], rank: int) -> Float[Ar
 
 @functools.partial(jax.custom_jvp, nondiff_argnums=(2,))
 def inner_each(vectors: tuple[Array, ...], w: Array, rank: int) -> tuple[Array, ...]:
-    """Return `<v, w>` for each `v`, in one pass over all of them (one by one, `w` is read again for each)."""
+    """Return `<v, w>` for each `v`, of three or more in one pass (one by one, `w` is read again for each)."""
+    if len(vectors) < 3:
+        return tuple(inner(v, w, rank) for v in vectors)
     axes = tuple(range(w.ndim - rank, w.ndim))
     zeros = tuple(jnp.zeros((), w.dtype) for _ in vectors)
     products = tuple(v * w for v in vectors)
