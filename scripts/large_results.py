@@ -43,11 +43,11 @@ def wanted(case: str) -> Iterator[list[str]]:
 def table(case: str) -> str:
     """Return the section of a case, from its parquet file."""
     summaries = pd.read_parquet(OUT / f"{case}_summaries.parquet").set_index("overrides")
-    physics, _, small = case.partition("_small")
+    physics, size = case.removesuffix("_small"), "scale=small" if case.endswith("_small") else "full size"
     last = max(int(c.split("_")[3]) for c in map(str, summaries) if c.startswith("val_error_step_"))
     steps = [t for t in (1, 2, last) if t <= last]
     lines = [
-        f"## {physics} {'(scale=small)' if small or case.endswith('_small') else '(full size)'}, "
+        f"## {physics} ({size}), "
         f"{summaries['seed'].nunique()} seed(s), {summaries['epochs'].max()} epochs, "
         f"K_eps = {summaries['converged_iterations'].max()}",
         "",
