@@ -270,6 +270,8 @@ MISTAKES = {
     "physics=navier_stokes task.unrolled_steps=6": "task.unrolled_steps=6: allowed is 1 to data.steps=5",
     "physics=navier_stokes task.validation_iterations=0": f"task.validation_iterations=0: {AT_LEAST_1}",
     "physics=navier_stokes data.validation_key=199": "data.validation_key=199: allowed is any key whose samples",
+    "physics=navier_stokes data.train_key=4294967295": "data.train_key=4294967295: allowed are seeds below 2^32",
+    "physics=navier_stokes data=fourier": "data=fourier makes 1 field(s) a sample",
     "physics=navier_stokes data.smoothing=0": "data.smoothing=0.0: allowed is a number > 0",
     "physics=navier_stokes data.reference_points=4": "data.reference_points=4: allowed is s * physics.points + r",
     "physics=navier_stokes data.reference_points=60": "data.reference_points=60: allowed is s * physics.points + r",

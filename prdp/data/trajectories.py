@@ -72,7 +72,11 @@ class TrajectoryData:
                 raise ValueError(f"{key}={value}: allowed is an integer from {least} to 2^32 - 1")
         keys = self.initial_condition.keys
         train = keys(self.train_key, self.train_samples)
-        if train & keys(self.validation_key, self.validation_samples):
+        validation = keys(self.validation_key, self.validation_samples)
+        for key, used in (("train_key", train), ("validation_key", validation)):
+            if max(used) >= 2**32:
+                raise ValueError(f"{key}={getattr(self, key)}: allowed are seeds below 2^32, one a sample")
+        if train & validation:
             raise ValueError(
                 f"validation_key={self.validation_key}: allowed is any key whose samples are not those of "
                 f"train_key={self.train_key}"
@@ -115,7 +119,7 @@ class TrajectoryData:
         found = storage.read(path, text)
         if found is not None:
             return Trajectories(**found)
-        parts = storage.Parts(cache / f"{name}.parts", text)
+        parts = storage.Parts(cache / f"{name}.parts", f"{text}, {samples_at_once(physics)} a part")
         trajectories = self.generate(physics, dtype, parts, report)
         storage.write(path, text, trajectories._asdict())
         parts.discard()

@@ -55,6 +55,7 @@ class Correction(Task):
             ("unrolled_steps", unrolled_steps, 1, longest),
             ("validation_step", validation_step, 1, longest),
             ("validation_channel", validation_channel, 0, physics.shape[0] - 1),
+            ("validation_iterations", validation_iterations, 1, 2**31 - 1),
         ):
             if not least <= value <= most:
                 raise ValueError(f"{key}={value}: allowed is {least} to {most}")
