@@ -92,7 +92,6 @@ class Fourier(Preconditioner):
         if prepared.coupled:
             channel = axes[0] - 1
             spectrum = jnp.moveaxis(spectrum, channel, -1)[..., None, :]
-            # Written out: as a batch of tiny matrix products this is slower.
             spectrum = jnp.moveaxis(jnp.sum(prepared.inverse * spectrum, -1), -1, channel)
         else:
             spectrum = prepared.inverse * spectrum
