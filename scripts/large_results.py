@@ -48,7 +48,7 @@ def table(case: str) -> str:
     steps = [t for t in (1, 2, last) if t <= last]
     lines = [
         f"## {physics} ({size}), "
-        f"{summaries['seed'].nunique()} seed(s), {summaries['epochs'].max()} epochs, "
+        f"seeds {', '.join(map(str, sorted(set(summaries['seed']))))}, {summaries['epochs'].max()} epochs, "
         f"K_eps = {summaries['converged_iterations'].max()}",
         "",
         PAPER[physics],
@@ -66,11 +66,16 @@ def table(case: str) -> str:
             lines.append(
                 f"| {schedule} | {'stopped, as released' if primal else 'right'} | {spread(rows['savings'])} "
                 f"| {spread(rows['savings_incomplete_convergence'])} + "
-                f"{spread(rows['savings_progressive_refinement'])} | {final.min()} to {final.max()} | "
+                f"{spread(rows['savings_progressive_refinement'])} | {_range(final)} | "
                 + " | ".join(errors)
                 + " |"
             )
     return "\n".join(lines)
+
+
+def _range(values: pd.Series) -> str:
+    low, high = values.min(), values.max()
+    return str(low) if low == high else f"{low} to {high}"
 
 
 def main() -> None:
