@@ -120,9 +120,8 @@ def parts(
         return jax.jit(lambda x: jax.lax.fori_loop(0, updates, lambda i, c: body(c), x), donate_argnums=0)
 
     def step_of(u: Any, k: Any) -> Any:
-        a = arrays["operator"]
-        a = task.physics.operator(u) if a is None else a
-        return task.settings(a, task.physics.rhs(u), k, AdjointCost.zero()).value
+        zero = AdjointCost.zero()
+        return task.settings.time_step(task.physics, arrays["operator"], u, k, zero).value
 
     def physics_body(k: Any) -> Callable[[Any], Any]:
         def loss(u: Any) -> Any:

@@ -7,6 +7,7 @@ annotations give the types, its `__post_init__` the ranges. What is declared her
 import dataclasses
 import math
 from dataclasses import dataclass
+from typing import Any, ClassVar
 
 from prdp.data import TrajectoryData
 from prdp.differentiation import Implicit, Unrolled
@@ -143,18 +144,16 @@ class _Samples:
     steps: int
     reference_points: int | None
     random_stream: str
+    distribution: ClassVar[Any]
 
     def __post_init__(self) -> None:
         self.source()
 
     def source(self) -> TrajectoryData:
         """Return the description of the data; it checks the ranges."""
-        raise NotImplementedError
-
-    def _source(self, distribution: type) -> TrajectoryData:
         options = dataclasses.asdict(self)
-        keys = [f.name for f in dataclasses.fields(distribution)]
-        initial_condition = distribution(**{k: options.pop(k) for k in keys})
+        keys = [f.name for f in dataclasses.fields(self.distribution)]
+        initial_condition = self.distribution(**{k: options.pop(k) for k in keys})
         return TrajectoryData(initial_condition, **options)
 
 
@@ -165,10 +164,7 @@ class FourierOptions(_Samples):
     modes: int
     amplitude: float
     form: str
-
-    def source(self) -> TrajectoryData:
-        """Return the description of the data; it checks the ranges."""
-        return self._source(FourierSeries)
+    distribution: ClassVar[Any] = FourierSeries
 
 
 @dataclass(frozen=True)
@@ -176,10 +172,7 @@ class NoiseOptions(_Samples):
     """Of `prdp.data.TrajectoryData` with `prdp.physics.FilteredNoise`, flat."""
 
     smoothing: float
-
-    def source(self) -> TrajectoryData:
-        """Return the description of the data; it checks the ranges."""
-        return self._source(FilteredNoise)
+    distribution: ClassVar[Any] = FilteredNoise
 
 
 @dataclass(frozen=True)

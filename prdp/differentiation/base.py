@@ -83,7 +83,6 @@ class Solved(NamedTuple):
     value: Any
     result: Iterated
     scale: Any
-    prepared: Operator
 
 
 def solve_scaled(solver: Solver, problem: Problem, controls: Controls, record: int | None = None) -> Solved:
@@ -93,7 +92,7 @@ def solve_scaled(solver: Solver, problem: Problem, controls: Controls, record: i
     scale = power_of_two_scale(rhs, operator.rank)
     guess = None if guess is None else guess * scale
     result = iterate(solver, prepared, rhs * scale, guess, controls.iterations, controls.tolerance, record)
-    return Solved(solver.solution(prepared, result.state) / scale, result, scale, prepared)
+    return Solved(solver.solution(prepared, result.state) / scale, result, scale)
 
 
 def package(

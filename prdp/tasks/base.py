@@ -11,7 +11,7 @@ from jaxtyping import Array, Float
 from prdp.differentiation import AdjointCost, Mode, Solution
 from prdp.linalg import Operator
 from prdp.linear_solve import solve
-from prdp.physics.base import materialise
+from prdp.physics.base import TimeStepper, materialise
 from prdp.solvers import Solver
 
 
@@ -42,6 +42,13 @@ class SolveSettings:
             tolerance=self.tolerance,
             adjoint_cost=cost,
         )
+
+    def time_step(
+        self, physics: TimeStepper, operator: Operator | None, state: Any, iterations: Any, cost: AdjointCost
+    ) -> Solution:
+        """Solve for the state after `state`; `operator` is `None` where it changes with the state."""
+        operator = physics.operator(state) if operator is None else operator
+        return self(operator, physics.rhs(state), iterations, cost)
 
 
 class SolveTotals(NamedTuple):

@@ -82,10 +82,7 @@ class Correction(Task):
         iterations: Any,
         cost: AdjointCost,
     ) -> tuple[Any, SolveTotals]:
-        operator = arrays["operator"]
-        if operator is None:
-            operator = self.physics.operator(state)
-        solution = settings(operator, self.physics.rhs(state), iterations, cost)
+        solution = settings.time_step(self.physics, arrays["operator"], state, iterations, cost)
         return solution.value + model(solution.value), SolveTotals.of(solution)
 
     def loss(

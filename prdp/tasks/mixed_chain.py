@@ -80,10 +80,7 @@ class MixedChain(Task):
         """Return the error of network step and physics step together, mean over batch and space."""
         target = arrays["targets"][indices]
         prior = model(arrays["inputs"][indices])
-        operator = arrays["operator"]
-        if operator is None:
-            operator = self.physics.operator(prior)
-        solution = self.settings(operator, self.physics.rhs(prior), iterations, cost)
+        solution = self.settings.time_step(self.physics, arrays["operator"], prior, iterations, cost)
         squared = (solution.value - target) ** 2
         if self.normalised_loss:
             axes = tuple(range(1, target.ndim))
