@@ -4,9 +4,12 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 ARGS ?=
+EXPERIMENTS ?=
+NARROW = $(if $(SEEDS),--seeds $(SEEDS)) $(if $(PHYSICS),--physics $(PHYSICS))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test test-full lint format results results-large benchmark benchmark-solvers pins clean
+.PHONY: help setup run test test-full lint format reproduce-all reproduce-fast cost records tables claims figures report \
+  wandb-artifacts wandb-dashboard benchmark benchmark-solvers pins clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-17s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -40,11 +43,35 @@ format: $(READY) ## rewrite files in the project's style
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-results: $(READY) ## the numbers of results/core.md: train what is missing, then write them (about 40 minutes)
-	$(BIN)/python scripts/core_results.py $(ARGS)
+reproduce-all: $(READY) ## every preset, then tables, claims, figures, report (SEEDS=3 PHYSICS="heat1d burgers" EXPERIMENTS=fig_8)
+	$(BIN)/python scripts/reproduce.py $(EXPERIMENTS) $(NARROW) $(ARGS)
 
-results-large: $(READY) ## the numbers of results/large.md: Heat 3D and Navier-Stokes, reduced (ARGS="navier_stokes": full size)
-	$(BIN)/python scripts/large_results.py $(ARGS)
+reproduce-fast: $(READY) ## the same for what two CPU cores finish in half an hour
+	$(BIN)/python scripts/reproduce.py fast $(NARROW) $(ARGS)
+
+cost: $(READY) ## about how long reproduce-all would take
+	$(BIN)/python scripts/reproduce.py $(EXPERIMENTS) $(NARROW) --dry-run
+
+records: $(READY) ## finished runs into results/records
+	$(BIN)/python scripts/collect.py $(ARGS)
+
+tables: $(READY) ## records into results/tables
+	$(BIN)/python scripts/tables.py $(ARGS)
+
+claims: $(READY) ## each number of the paper: ours, the rule, the verdict
+	$(BIN)/python scripts/claims.py $(ARGS)
+
+figures: $(READY) ## records into results/figures
+	$(BIN)/python scripts/figures.py $(ARGS)
+
+report: $(READY) ## records into one page, results/report/index.html
+	$(BIN)/python scripts/report.py $(ARGS)
+
+wandb-artifacts: $(READY) ## log figures, tables and records to Weights & Biases, offline (ARGS="--mode online")
+	$(BIN)/python scripts/wandb_artifacts.py $(ARGS)
+
+wandb-dashboard: $(READY) ## the W&B workspace of all runs (ARGS="--dry-run": its JSON, no network)
+	$(BIN)/python scripts/wandb_dashboard.py $(ARGS)
 
 benchmark-solvers: $(READY) ## GMRES here, in JAX and in lineax: time, residuals, silent failures
 	$(BIN)/python scripts/benchmark_solvers.py $(ARGS)

@@ -1,6 +1,7 @@
 """Train with differentiable physics in the loop: `python train.py physics=heat2d schedule=prdp`.
 
-Groups: physics, solver, diff, schedule, model, optimizer, task, data, tracking (see `conf/`, or `--help`).
+Groups: physics, solver, diff, schedule, model, optimizer, task, data, tracking, and experiment, whose presets are whole
+sweeps: `python train.py -m experiment=fig_4` (see `conf/`, or `--help`).
 """
 
 import difflib
@@ -25,23 +26,32 @@ os.environ.setdefault("HYDRA_FULL_ERROR", "1")
 
 
 @hydra.main(version_base="1.3", config_path="conf", config_name="config")
-def experiment(config: DictConfig) -> None:
-    """Run one experiment and print where it is and what came out."""
+def experiment(config: DictConfig) -> Any:
+    """Run one experiment and print where it is and what came out; in a sweep, return what became of it."""
     from prdp.experiment import run
+    from prdp.suite import attempt
+    from prdp.suite.sweeper import is_sweep
 
     _started.append(True)
+    settings = HydraConfig.get()
+    preset = settings.runtime.choices.get("experiment")
+    if settings.mode == RunMode.MULTIRUN:
+        return attempt(settings.overrides.task, lambda: run(config, preset), one_line)
+    if is_sweep(settings):
+        sys.exit(f"error: experiment={preset} is a sweep: python train.py -m experiment={preset}")
     try:
-        outcome = run(config)
+        outcome = run(config, preset)
     except Exception as error:
-        # Hydra would print a line of its own before ours; in a sweep it has to count the failure.
+        # Hydra would print a line of its own before ours.
         line = one_line(error)
-        if line is None or HydraConfig.get().mode == RunMode.MULTIRUN:
+        if line is None:
             raise
         sys.exit(f"error: {line}")
     print(f"run folder: {outcome.folder}{' (finished before)' if outcome.skipped else ''}")
     width = max(map(len, outcome.summary))
     for key, value in outcome.summary.items():
         print(f"  {key:<{width}}  {_show(value)}")
+    return None
 
 
 def _show(value: Any) -> str:
@@ -52,6 +62,10 @@ def main() -> None:
     """Run from the command line; a wrong configuration ends in one line and exit code 1."""
     # A scheduler's SIGTERM ends like Ctrl-C.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
+    if any(x in ("-m", "--multirun") or x.startswith("hydra.mode=") for x in sys.argv):
+        from prdp.suite.sweeper import register
+
+        register()
     try:
         experiment()
     except KeyboardInterrupt:
@@ -71,6 +85,7 @@ def one_line(error: Exception) -> str | None:
     """Return the message for a mistake of the user, `None` for one of ours."""
     from prdp.config import ConfigError
     from prdp.records import RunIsHeld
+    from prdp.suite import GridError
 
     cause: Any = error.__cause__
     parent = getattr(cause, "parent_node", None)
@@ -84,7 +99,7 @@ def one_line(error: Exception) -> str | None:
         lines = f"{error}\n{error.__cause__ or ''}".splitlines()
         told = [x.strip() for x in lines if x.strip() and not x.lstrip().startswith(_NOISE)]
         return "; ".join(dict.fromkeys(told)) or type(error).__name__
-    if isinstance(error, ConfigError | RunIsHeld):
+    if isinstance(error, ConfigError | GridError | RunIsHeld):
         return str(error)
     return None
 

@@ -1,7 +1,10 @@
 """From a configuration to one run: build the objects, train, leave a record."""
 
 import dataclasses
+import logging
 import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -34,6 +37,8 @@ from prdp.training import (
 )
 from prdp.training.checkpoint import Saver
 
+log = logging.getLogger(__name__)
+
 
 @dataclass(frozen=True)
 class Outcome:
@@ -43,17 +48,23 @@ class Outcome:
         folder: the run's folder.
         summary: the content of its `summary.json`.
         skipped: whether the run had been finished before.
+        resumed: whether it went on from a checkpoint.
     """
 
     folder: Path
     summary: dict[str, Any]
     skipped: bool
+    resumed: bool = False
 
 
-def run(composed: DictConfig) -> Outcome:
+def run(composed: DictConfig, experiment: str | None = None) -> Outcome:
     """Run what a composed Hydra configuration describes, or return the record if that is finished.
 
     An unfinished run of the same configuration is continued from its checkpoint.
+
+    Args:
+        composed: the configuration.
+        experiment: the preset that the run belongs to, by which trackers may group it.
 
     Raises:
         ConfigError: the configuration is wrong; no run folder has been made.
@@ -67,6 +78,8 @@ def run(composed: DictConfig) -> Outcome:
     folder = RunFolder(Path(config.general.runs_dir) / name)
     summary = folder.finished_summary()
     if summary is not None and not config.general.overwrite:
+        # Its process may have been killed before it could.
+        folder.checkpoint.unlink(missing_ok=True)
         return Outcome(folder.path, summary, skipped=True)
 
     place = Path(config.general.data_dir) / "compiled"
@@ -81,16 +94,18 @@ def run(composed: DictConfig) -> Outcome:
         if config.general.overwrite:
             folder.discard()
         folder.begin(config.plain, provenance())
-        summary = _train(config, task, schedule, converged, folder, name)
+        summary, resumed = _train(config, task, schedule, converged, folder, experiment)
     except KeyboardInterrupt:
-        folder.set_status("interrupted")
+        with _if_possible():
+            folder.set_status("interrupted")
         raise
     except Exception:
-        folder.set_status("failed", traceback=traceback.format_exc())
+        with _if_possible():
+            folder.set_status("failed", traceback=traceback.format_exc())
         raise
     finally:
         folder.release()
-    return Outcome(folder.path, summary, skipped=False)
+    return Outcome(folder.path, summary, skipped=False, resumed=resumed)
 
 
 def check_system(config: Config) -> None:
@@ -179,27 +194,29 @@ def initialise(config: Config, transformation: Any) -> tuple[Any, TrainState]:
 
 
 def _train(
-    config: Config, task: Task, schedule: Schedule, converged: int, folder: RunFolder, name: str
-) -> dict[str, Any]:
+    config: Config, task: Task, schedule: Schedule, converged: int, folder: RunFolder, experiment: str | None
+) -> tuple[dict[str, Any], bool]:
     general = config.general
     transformation = config.optimizer.transformation()
     graph, state = initialise(config, transformation)
     arrays = task.arrays()
     compiled = compile_run(task, graph, state, arrays, transformation, general.batch_size, scans_well(config))
-    plan = Plan(general.epochs, general.batch_size, general.seed)
+    plan = Plan(general.epochs, general.batch_size, general.seed, general.metric)
     training = Run(task, compiled, arrays, schedule, plan)
     result = training.start(state)
     saver = Saver(folder.checkpoint, general.checkpoint_seconds)
-    _resume(folder, result, compiled.seconds)
+    resumed = _resume(folder, result, compiled.seconds)
 
     info = RunInfo(
-        name,
-        folder.path,
-        config.identity(),
-        config.plain,
-        general.epochs,
-        max(0, len(result.rows) - 1),
-        converged,
+        name=folder.path.name,
+        folder=folder.path,
+        identity=config.identity(),
+        config=config.plain,
+        epochs=general.epochs,
+        done=max(0, len(result.rows) - 1),
+        converged_iterations=converged,
+        experiment=experiment,
+        rows=tuple(result.rows),
     )
     sinks = build_sinks(config)
     for sink in sinks:
@@ -211,12 +228,22 @@ def _train(
         summary = summarise(result.rows, config.identity(), converged, compiled.compilations, status)
         folder.end(result.rows, summary, **details)
     except KeyboardInterrupt:
-        saver.save(result)
+        with _if_possible():
+            saver.save(result)
         raise
     finally:
         for sink in sinks:
             sink.finish(summary)
-    return summary
+    return summary, resumed
+
+
+@contextmanager
+def _if_possible() -> Iterator[None]:
+    """Warn where a file cannot be written: a full disk must not hide why the run ends."""
+    try:
+        yield
+    except OSError as error:
+        log.warning("%s", error)
 
 
 def _advance(
@@ -234,17 +261,18 @@ def _advance(
     return "finished", {}
 
 
-def _resume(folder: RunFolder, result: RunResult, seconds_compile: float) -> None:
-    """Continue `result` from the folder's checkpoint, if it has a whole one."""
+def _resume(folder: RunFolder, result: RunResult, seconds_compile: float) -> bool:
+    """Continue `result` from the folder's checkpoint and return `True`, if it has a whole one."""
     checkpoint = load_checkpoint(folder.checkpoint, result.state)
     if checkpoint is None:
-        return
+        return False
     result.state = checkpoint.tree
     result.rows = checkpoint.meta["rows"]
     # The rows so far stand as they were recorded; this process's compilation is added to theirs.
     result.rows[0]["seconds_compile"] += seconds_compile
     fields = {k: tuple(v) if isinstance(v, list) else v for k, v in checkpoint.meta["schedule_state"].items()}
     result.schedule_state = type(result.schedule_state)(**fields)
+    return True
 
 
 def build_sinks(config: Config) -> list[Sink]:

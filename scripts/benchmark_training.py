@@ -27,7 +27,7 @@ from hydra import compose, initialize_config_dir
 from prdp.config import parse
 from prdp.differentiation import AdjointCost
 from prdp.experiment import initialise, prepare, scans_well
-from prdp.training import compile_run
+from prdp.training import compile_run, traced_controls
 
 ROOT = Path(__file__).resolve().parents[1]
 LEVELS = {
@@ -79,6 +79,7 @@ def benchmark(physics: str, epochs: int, extra: list[str]) -> None:
     overrides.append("converged_iterations=100000")
     config = parse(compose("config", overrides=[*overrides, f"data_dir={ROOT / 'results/data'}"]))
     task, _, _ = prepare(config)
+    tolerance = config.solver_common.tolerance
     transformation = config.optimizer.transformation()
     graph, state = initialise(config, transformation)
     arrays, batch = task.arrays(), config.general.batch_size
@@ -90,7 +91,7 @@ def benchmark(physics: str, epochs: int, extra: list[str]) -> None:
     holder = [state]
 
     def epoch(k: int) -> Any:
-        holder[0], totals = compiled.train(holder[0], arrays, order, np.int32(k))
+        holder[0], totals = compiled.train(holder[0], arrays, order, traced_controls(k, tolerance))
         return totals
 
     per_update = {k: seconds(lambda k=k: epoch(k), epochs) / updates for k in LEVELS[physics]}  # type: ignore[misc]
@@ -106,6 +107,10 @@ def parts(
 ) -> None:
     """Print the time of physics, network and optimiser alone, each in a loop like the training's own."""
     updates = task.samples // config.general.batch_size
+
+    def controls(k: int) -> Any:
+        return traced_controls(k, config.solver_common.tolerance)
+
     indices = jnp.arange(config.general.batch_size)
     parameters = state.parameters
     if "train" in arrays:
@@ -150,11 +155,11 @@ def parts(
 
         return seconds(step, epochs) / updates
 
-    solver = {k: timed(physics_body(jnp.int32(k)), prior) for k in per_update}
+    solver = {k: timed(physics_body(controls(k)), prior) for k in per_update}
     if steps > 1:
         # No gradient passes the first solve.
         for k in per_update:
-            forward = timed(lambda u, k=k: prior + 1e-9 * step_of(u, jnp.int32(k)), prior)  # type: ignore[misc]
+            forward = timed(lambda u, k=k: prior + 1e-9 * step_of(u, controls(k)), prior)  # type: ignore[misc]
             solver[k] = forward + (steps - 1) * solver[k]
     # A gradient that nobody uses would be compiled away: both take a plain descent step, which is subtracted again.
     network = timed(lambda p: descend(p, network_gradient(p)), parameters)

@@ -10,7 +10,9 @@ from prdp.config import SCHEMA, ConfigError, parse
 from prdp.records import digest, run_name
 
 ROOT = Path(__file__).resolve().parents[1]
-OPTIONS = sorted((p.parent.name, p.stem) for p in (ROOT / "conf").glob("*/*.yaml"))
+OPTIONS = sorted(
+    (p.parent.name, p.stem) for p in (ROOT / "conf").glob("*/*.yaml") if p.parent.name != "experiment"
+)
 PHYSICS = [name for group, name in OPTIONS if group == "physics"]
 # These go with every physics; an option of the other groups has to go with one at least.
 UNIVERSAL = ("solver", "diff", "schedule", "tracking")

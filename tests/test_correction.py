@@ -13,7 +13,7 @@ from flax import nnx
 import prdp
 from prdp import experiment
 from prdp.data import TrajectoryData
-from prdp.differentiation import AdjointCost, Implicit, Unrolled
+from prdp.differentiation import AdjointCost, Controls, Implicit, Unrolled
 from prdp.physics import FilteredNoise, FourierSeries, Heat, NavierStokes
 from prdp.records import COLUMNS
 from prdp.records.schema import TIMINGS
@@ -110,13 +110,15 @@ def value_and_gradient(task, indices, iterations):
     arrays = task.arrays()
 
     @jax.jit
-    def evaluate(parameters, iterations):
+    def evaluate(parameters, controls):
         def loss(parameters, cost):
-            return task.loss(nnx.merge(graph, parameters), arrays, jnp.asarray(indices), iterations, cost)
+            return task.loss(nnx.merge(graph, parameters), arrays, jnp.asarray(indices), controls, cost)
 
         return jax.value_and_grad(loss, (0, 1), has_aux=True)(parameters, AdjointCost.zero())
 
-    (value, totals), (gradient, cost) = evaluate(parameters, jnp.int32(iterations))
+    (value, totals), (gradient, cost) = evaluate(
+        parameters, Controls(jnp.int32(iterations), task.settings.tolerance)
+    )
     return value, totals, gradient["weights"][...], cost
 
 

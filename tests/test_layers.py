@@ -14,6 +14,7 @@ PROGRAMS = [ROOT / "train.py", *sorted((ROOT / "scripts").rglob("*.py"))]
 
 # From top to bottom: a package may import what is below its own line.
 LAYERS = (
+    ("suite",),
     ("experiment",),
     ("config",),
     ("training",),
@@ -35,17 +36,17 @@ BESIDE = {
     "compilation_cache": set(),
     "interrupts": set(),
     "records": {"", "atomic"},
-    "analysis": {"records"},
+    "analysis": {"records", "atomic"},
 }
 # ... and which layers may import them.
 USERS = {
     "schedules": {"experiment", "config", "training"},
     "tracking": {"experiment", "config"},
-    "records": {"experiment"},
+    "records": {"experiment", "suite"},
     "atomic": {"experiment", "training", "data"},
     "compilation_cache": {"experiment"},
     "interrupts": {"experiment"},
-    "analysis": set(),
+    "analysis": {"suite"},
 }
 
 
@@ -113,6 +114,7 @@ def test_every_package_has_its_place():
         ("training", "schedules", True),
         ("solvers", "tracking", False),
         ("analysis", "training", False),
+        ("experiment", "suite", False),
         ("analysis", "records", True),
         ("records", "training", False),
     ],
@@ -134,7 +136,7 @@ def test_what_each_part_may_take_from_outside(path):
         assert not outside
     if part in ("tracking", "analysis"):
         assert not outside & {"jax", "jaxlib", "flax", "optax"}
-    if part not in ("experiment", "config"):
+    if part not in ("experiment", "config", "suite"):
         assert not outside & {"hydra", "omegaconf"}
 
 

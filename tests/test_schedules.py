@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from prdp.schedules import PRDP, Fixed, Linear
+from prdp.schedules import PRDP, Fixed, Linear, TolerancePRDP
 
 plain = partial(PRDP, tau_step=0.9, tau_stop=0.8, grace_window=2, smoothing_window=1)
 
@@ -152,6 +152,29 @@ def test_prdp_runs_inside_scan_and_vmap():
     np.testing.assert_array_equal(jax.vmap(run)(metrics), [[1, 1, 2, 2, 3], [1, 1, 1, 1, 1]])
 
 
+def test_tolerances_tighten_where_prdp_would_raise_k():
+    random = np.random.default_rng(7)
+    metrics = list(np.exp(np.cumsum(random.normal(-0.03, 0.15, 80))))
+    options = {"tau_step": 0.9, "tau_stop": 0.95, "grace_window": 2, "smoothing_window": 3}
+    ks, _ = trace(PRDP(iterations=4, increment=3, cap=20, **options), metrics)
+    assert len(set(ks)) == 7
+    schedule = TolerancePRDP(iterations=20, start=4, increment=3, smallest=1e-5, **options)
+    budgets, states = trace(schedule, metrics)
+    assert set(budgets) == {20}
+    # As tight as K iterations of a solver that takes 20 to 1e-5 with a constant rate.
+    np.testing.assert_allclose([s.tolerance for s in states], [1e-5 ** (k / 20) for k in ks], rtol=1e-12)
+    assert schedule.init().tolerance == 1e-5 ** (4 / 20)
+    assert states[-1].tolerance == 1e-5
+
+    update, traced = jax.jit(schedule.update), []
+    with jax.enable_x64(True):
+        state = jax.tree.map(jnp.asarray, schedule.init())
+        for metric in metrics:
+            state, _ = update(state, jnp.asarray(metric))
+            traced.append(float(state.tolerance))
+    np.testing.assert_allclose(traced, [s.tolerance for s in states], rtol=1e-12)
+
+
 def test_linear_starts_after_the_untrained_metric_and_stops_at_its_cap():
     assert trace(Linear(25, 5, 40), [0.0] * 6)[0] == [25, 30, 35, 40, 40, 40]
     assert trace(Linear(1, 2, 6, interval=3), [0.0] * 10)[0] == [1, 1, 1, 3, 3, 3, 5, 5, 5, 6]
@@ -198,6 +221,11 @@ def test_the_largest_k_is_known():
         (lambda: Linear(1, 0, 5), "increment=0"),
         (lambda: Linear(6, 1, 5), "cap=5"),
         (lambda: Linear(1, 1, 5, interval=0), "interval=0"),
+        (lambda: TolerancePRDP(0), "iterations=0"),
+        (lambda: TolerancePRDP(5, start=0), "start=0"),
+        (lambda: TolerancePRDP(5, increment=0), "increment=0"),
+        (lambda: TolerancePRDP(5, smallest=0.0), "smallest=0.0: allowed is 0 < smallest < 1"),
+        (lambda: TolerancePRDP(5, tau_step=2.0), "tau_step=2.0"),
     ],
 )
 def test_bad_parameters_are_named(make, message):

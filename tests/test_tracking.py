@@ -8,17 +8,32 @@ import pytest
 import wandb
 
 from prdp import experiment
+from prdp.config import parse
 from prdp.tracking import Console, RunInfo, Sink, WeightsAndBiases
-from prdp.tracking.weights_and_biases import WeightsAndBiasesSettings
+from prdp.tracking.weights_and_biases import WeightsAndBiasesSettings, described, group
 
 POISSON = ("physics=poisson", "epochs=3")
 # Nothing listens on the discard port.
 NOWHERE = "http://127.0.0.1:9"
 
 
-def info(folder, epochs=50, done=0):
-    identity = {"physics": "heat1d", "solver": "jacobi", "diff": "implicit", "schedule": "prdp", "seed": 0}
-    return RunInfo("a-run", folder, identity, {"seed": 0}, epochs, done, 25)
+def info(folder, epochs=50, schedule="prdp", seed=0, resumed=(), experiment=None, **changes):
+    identity = {
+        "physics": "heat1d",
+        "solver": "jacobi",
+        "diff": "implicit",
+        "schedule": schedule,
+        "seed": seed,
+    }
+    options = {"prdp": {"iterations": 1, "tau_step": 0.98, "tau_stop": 0.9}, "fixed": {"iterations": None}}
+    config = {
+        "seed": seed,
+        "scale": "full",
+        "schedule": {"name": schedule, **options[schedule]},
+        "runs_dir": str(folder),
+        **changes,
+    }
+    return RunInfo("a-run", folder, identity, config, epochs, len(resumed), 25, experiment, tuple(resumed))
 
 
 def row(epoch, **changes):
@@ -47,14 +62,14 @@ class Fake:
     """Stands in for `wandb.init` and for the run that it returns."""
 
     def __init__(self):
-        self.options, self.logged, self.summary, self.exit_code = {}, [], {}, None
+        self.options, self.metrics, self.logged, self.summary, self.exit_code = {}, {}, [], {}, None
 
     def __call__(self, **options):
         self.options = options
         return self
 
-    def define_metric(self, *arguments, **options):
-        pass
+    def define_metric(self, name, **options):
+        self.metrics[name] = options
 
     def log(self, row):
         self.logged.append(row)
@@ -79,31 +94,75 @@ def test_an_offline_run_needs_no_account_and_stays_in_its_folder(run_in, tmp_pat
     assert warnings(caplog) == []
     (log,) = outcome.folder.glob("wandb/offline-run-*/*.wandb")
     content = log.read_bytes()
-    for expected in (b"val_error", b"poisson-prdp", outcome.folder.name.encode()):
+    for expected in (b"val_error", b"poisson-jacobi-unrolled-prdp-", outcome.folder.name.encode()):
         assert expected in content
     assert list(cwd.iterdir()) == []
     assert run_in(tmp_path / "runs", *POISSON, "tracking=wandb").skipped
 
 
 def test_every_epoch_is_logged_without_what_is_not_a_number(fake, tmp_path):
-    sink = WeightsAndBiases(WeightsAndBiasesSettings(project="p", entity="e", tags=("t",)))
-    sink.start(info(tmp_path))
+    sink = WeightsAndBiases(WeightsAndBiasesSettings(project="p", entity="e", tags=("t", "prdp")))
+    sink.start(info(tmp_path, experiment="fig_4"))
     sink.row(row(0, train_loss=math.nan))
     sink.row(row(1))
-    sink.finish({"savings": 0.8})
-    assert fake.logged == [{"epoch": 0, "iterations": 5, "val_error": 0.25}, row(1)]
+    sink.finish({"savings": 0.8, "val_error_final": math.nan})
+    thresholds = {"tau_step": 0.98, "tau_stop": 0.9}
+    assert fake.logged == [
+        {"epoch": 0, "iterations": 5, "val_error": 0.25, **thresholds},
+        row(1, **thresholds),
+    ]
     assert fake.summary == {"savings": 0.8}
     assert fake.exit_code == 0
-    chosen = {k: fake.options[k] for k in ("mode", "project", "entity", "name", "group", "dir")}
+    chosen = {k: fake.options[k] for k in ("mode", "project", "entity", "name", "job_type", "dir")}
     assert chosen == {
         "mode": "offline",
         "project": "p",
         "entity": "e",
         "name": "a-run",
-        "group": "heat1d-prdp",
+        "job_type": "train",
         "dir": str(tmp_path),
     }
-    assert fake.options["tags"] == ["heat1d", "jacobi", "implicit", "prdp", "t"]
+    assert fake.options["tags"] == ["heat1d", "jacobi", "implicit", "prdp", "fig_4", "t"]
+    assert fake.options["group"].startswith("heat1d-jacobi-implicit-prdp-")
+
+
+def test_epochs_are_the_axis_and_the_least_error_is_kept(fake, tmp_path):
+    WeightsAndBiases(WeightsAndBiasesSettings()).start(info(tmp_path))
+    assert fake.metrics["*"] == {"step_metric": "epoch"}
+    assert fake.metrics["val_error"] == {"step_metric": "epoch", "summary": "min,last"}
+
+
+def test_a_resumed_run_has_all_its_epochs(fake, tmp_path):
+    sink = WeightsAndBiases(WeightsAndBiasesSettings())
+    sink.start(info(tmp_path, schedule="fixed", resumed=[row(0), row(1)]))
+    sink.row(row(2))
+    assert fake.logged == [row(0), row(1), row(2)]
+
+
+def test_seeds_share_a_group_and_configurations_do_not(tmp_path):
+    def name(**changes):
+        return group(info(tmp_path, **changes))
+
+    assert name(seed=1) == name(seed=2, runs_dir="elsewhere", progress=True, tracking={"mode": "online"})
+    different = [
+        {},
+        {"batch_size": 5},
+        {"metric": "train_loss"},
+        {"scale": "small"},
+        {"schedule": "fixed"},
+        {"model": {"width": 64}},
+        {"model": {"width": 128}},
+    ]
+    assert len({name(**changes) for changes in different}) == len(different)
+    assert "-fixed25-" in name(schedule="fixed")
+    assert "-prdp-small-" in name(scale="small")
+
+
+def test_what_is_described_is_what_determines_a_run(compose, tmp_path):
+    config = parse(compose("physics=heat1d", f"runs_dir={tmp_path}"))
+    assert str(tmp_path) not in str(described(config.plain))
+    # `metric` is left out of a run's name where it has its old value.
+    assert described(config.plain).keys() - {"metric"} == config.determinants().keys() - {"metric"}
 
 
 def test_a_run_that_did_not_end_is_marked(fake, tmp_path):

@@ -1,6 +1,6 @@
 """Records -> tidy tables -> savings. Never trains."""
 
 from prdp.analysis.poisson import PoissonAccount, account
-from prdp.analysis.runs import load_histories, load_summaries
+from prdp.analysis.records import Records, load, load_runs, merge, save
 
-__all__ = ["PoissonAccount", "account", "load_histories", "load_summaries"]
+__all__ = ["PoissonAccount", "Records", "account", "load", "load_runs", "merge", "save"]

@@ -4,6 +4,11 @@ from typing import NamedTuple
 
 import pandas as pd
 
+# The smallest round error of the parameters that every run of the paper's table reaches in float32.
+COMMON_ERROR = 2e-5
+# With one parameter the paper charges the baseline and each schedule up to these updates; with three, all.
+_CHARGED = {"fixed": 125, "linear": 145, "prdp": 170}
+
 
 class PoissonAccount(NamedTuple):
     """Inner iterations of a schedule against those of a converged baseline.
@@ -46,6 +51,35 @@ def account(
     baseline_cost = _cost(baseline, baseline_updates)
     cost = _cost(schedule, updates)
     return PoissonAccount(baseline_updates, baseline_cost, updates, cost, 1 - cost / baseline_cost)
+
+
+def paper_account(
+    baseline: pd.DataFrame, schedule: pd.DataFrame, *, parameters: int, name: str
+) -> PoissonAccount:
+    """Return the account of the paper's table in section 4.1.
+
+    Args:
+        baseline: history of the converged baseline.
+        schedule: history of the schedule.
+        parameters: of the inverse problem.
+        name: of the schedule: with one parameter, each is charged up to an update of its own.
+    """
+    if parameters > 1:
+        return account(baseline, schedule)
+    return account(
+        baseline,
+        schedule,
+        baseline_updates=min(_CHARGED["fixed"], int(baseline["updates"].max())),
+        updates=min(_CHARGED.get(name, _CHARGED["prdp"]), int(schedule["updates"].max())),
+    )
+
+
+def common_account(baseline: pd.DataFrame, schedule: pd.DataFrame) -> PoissonAccount | None:
+    """Return the account to a common error, `COMMON_ERROR`; null if one of both never reaches it."""
+    try:
+        return account(baseline, schedule, error=COMMON_ERROR)
+    except ValueError:
+        return None
 
 
 def first_reach(history: pd.DataFrame, error: float) -> int:

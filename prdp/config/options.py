@@ -13,7 +13,7 @@ from prdp.data import TrajectoryData
 from prdp.differentiation import Implicit, Unrolled
 from prdp.models.convolution import METHODS, PADDINGS
 from prdp.physics import Burgers, FilteredNoise, FourierSeries, Heat, NavierStokes, Poisson
-from prdp.schedules import PRDP, Fixed, Linear
+from prdp.schedules import PRDP, Fixed, Linear, TolerancePRDP
 from prdp.solvers import (
     GMRES,
     BiCGStab,
@@ -189,6 +189,7 @@ class General:
     batch_size: int
     scale: str
     precision: str
+    metric: str
     converged_iterations: int | None
     runs_dir: str
     data_dir: str
@@ -204,12 +205,14 @@ class General:
         _at_least("batch_size", self.batch_size, 1)
         _one_of("scale", self.scale, SCALES)
         _one_of("precision", self.precision, ("float32", "float64"))
+        _one_of("metric", self.metric, METRICS)
         if self.converged_iterations is not None:
             _at_least("converged_iterations", self.converged_iterations, 1)
         if not self.checkpoint_seconds >= 0:
             raise ValueError(f"checkpoint_seconds={self.checkpoint_seconds}: allowed is a number >= 0")
 
 
+METRICS = ("val_error", "train_loss")
 SCALES = ("full", "small")
 PRECONDITIONERS = {"none": None, "jacobi": Diagonal, "fourier": Fourier}
 
@@ -232,7 +235,7 @@ SCHEMA: dict[str, dict[str, type]] = {
         "direct": Direct,
     },
     "diff": {"implicit": Implicit, "unrolled": Unrolled},
-    "schedule": {"fixed": Fixed, "linear": Linear, "prdp": PRDP},
+    "schedule": {"fixed": Fixed, "linear": Linear, "prdp": PRDP, "tolerance_prdp": TolerancePRDP},
     "model": {"mlp": MLPOptions, "resnet": ResNetOptions, "parameters": ParametersOptions},
     "optimizer": {"adam": Adam, "gradient_descent": GradientDescent},
     "task": {"inverse": InverseOptions, "mixed_chain": MixedChainOptions, "correction": CorrectionOptions},

@@ -13,7 +13,14 @@ from prdp.models.convolution import use_winograd
 from prdp.solvers import Preconditioned
 
 # Which keys `null` stands for K_epsilon in, by schedule.
-_CONVERGED_KEYS = {"fixed": ("iterations",), "linear": ("cap",), "prdp": ("cap",)}
+_CONVERGED_KEYS = {
+    "fixed": ("iterations",),
+    "linear": ("cap",),
+    "prdp": ("cap",),
+    "tolerance_prdp": ("iterations",),
+}
+# Keys that came after runs had been recorded, with the value that these had: it does not count for a run's name.
+_SINCE_LATER = (("metric", "val_error"),)
 # Stands in for a K_epsilon that is not measured yet, so that everything else is checked before any computing.
 _UNKNOWN = 2**31 - 1
 
@@ -58,7 +65,7 @@ class Config:
         ignored = {
             "runs_dir", "data_dir", "overwrite", "progress", "checkpoint_seconds", "tracking", "compilation_cache",
         }  # fmt: skip
-        return {k: v for k, v in self.plain.items() if k not in ignored}
+        return {k: v for k, v in self.plain.items() if k not in ignored and (k, v) not in _SINCE_LATER}
 
     def identity(self) -> dict[str, Any]:
         """Return the keys by which runs are told apart at a glance."""

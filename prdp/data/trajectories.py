@@ -74,9 +74,9 @@ class TrajectoryData:
         train = keys(self.train_key, self.train_samples)
         validation = keys(self.validation_key, self.validation_samples)
         for key, used in (("train_key", train), ("validation_key", validation)):
-            if max(used) >= 2**32:
+            if used[-1] >= 2**32:
                 raise ValueError(f"{key}={getattr(self, key)}: allowed are seeds below 2^32, one a sample")
-        if train & validation:
+        if max(train.start, validation.start) < min(train.stop, validation.stop):
             raise ValueError(
                 f"validation_key={self.validation_key}: allowed is any key whose samples are not those of "
                 f"train_key={self.train_key}"

@@ -50,9 +50,9 @@ class FourierSeries:
             if getattr(self, key) not in allowed:
                 raise ValueError(f"{key}={getattr(self, key)!r}: allowed are {', '.join(allowed)}")
 
-    def keys(self, key: int, count: int) -> set[int]:
+    def keys(self, key: int, count: int) -> range:
         """Return the seeds that a set of `count` samples with seed `key` draws from: one stream."""
-        return {key}
+        return range(key, key + 1)
 
     def sample(self, sets: dict[int, int], grid: tuple[Any, ...]) -> list[np.ndarray]:
         """Return a set of fields for each `seed: count`, on the tensor grid of `grid`.
@@ -130,9 +130,9 @@ class FilteredNoise:
         if self.random_stream not in RANDOM_STREAMS:
             raise ValueError(f"random_stream={self.random_stream!r}: allowed are {', '.join(RANDOM_STREAMS)}")
 
-    def keys(self, key: int, count: int) -> set[int]:
+    def keys(self, key: int, count: int) -> range:
         """Return the seeds that a set of `count` samples with seed `key` draws from: one a sample."""
-        return set(range(key, key + count))
+        return range(key, key + count)
 
     def sample(self, sets: dict[int, int], grid: tuple[Any, ...]) -> list[np.ndarray]:
         """Return a set of fields for each `seed: count`, float64, `(count, dimensions, *space)`.

@@ -9,6 +9,7 @@ COLUMNS = {
     "epoch": "int64",
     "updates": "int64",
     "iterations": "int64",
+    "tolerance": "float64",
     "iterations_total": "int64",
     "iterations_executed_total": "int64",
     "matvecs_total": "int64",

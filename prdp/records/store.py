@@ -11,6 +11,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+import pyarrow.parquet as pq
 import yaml
 
 from prdp.atomic import write_bytes, write_json, write_text
@@ -75,12 +76,15 @@ class RunFolder:
             # Its holder removed the file between our opening and locking it: this lock guards nothing.
             lock.close()
         self._lock = lock
-        self._lock.truncate(0)
-        self._lock.write(f"process {os.getpid()} on {socket.gethostname()}")
-        self._lock.flush()
         for leftover in self.path.glob(".*.tmp"):
             # Of a process that was killed while writing.
             leftover.unlink()
+        try:
+            os.ftruncate(lock.fileno(), 0)
+            os.write(lock.fileno(), f"process {os.getpid()} on {socket.gethostname()}".encode())
+        except OSError:
+            self.release()
+            raise
 
     def release(self) -> None:
         """Let go of the folder."""
@@ -92,12 +96,18 @@ class RunFolder:
     def finished_summary(self) -> dict[str, Any] | None:
         """Return the summary if the run has ended (`finished` or `diverged`) with all of its files whole."""
         try:
-            status = json.loads((self.path / "status.json").read_text())
-            summary = json.loads((self.path / "summary.json").read_text())
-        except (OSError, json.JSONDecodeError):
+            status, summary, provenance = (
+                json.loads((self.path / f"{name}.json").read_text())
+                for name in ("status", "summary", "provenance")
+            )
+            checksum = hashlib.sha256((self.path / "config.yaml").read_bytes()).hexdigest()
+            epochs = pq.read_metadata(self.path / "history.parquet").num_rows - 1
+        except (OSError, ValueError):
             return None
-        ended = status.get("status") in ("finished", "diverged")
-        return summary if ended and (self.path / "history.parquet").exists() else None
+        ended = status["status"] in ("finished", "diverged")
+        # The first runs have no checksum.
+        whole = epochs == summary["epochs"] and provenance.get("config_sha256", checksum) == checksum
+        return summary if ended and whole else None
 
     def discard(self) -> None:
         """Remove what an earlier run left, except the lock."""
@@ -110,9 +120,11 @@ class RunFolder:
                 item.unlink()
 
     def begin(self, config: dict[str, Any], provenance: dict[str, Any]) -> None:
-        """Write what is known before training."""
-        write_text(self.path / "config.yaml", yaml.safe_dump(config, sort_keys=False))
-        write_json(self.path / "provenance.json", provenance)
+        """Write what is known before training, with the checksum by which a damaged configuration is told."""
+        text = yaml.safe_dump(config, sort_keys=False)
+        write_text(self.path / "config.yaml", text)
+        checksum = hashlib.sha256(text.encode()).hexdigest()
+        write_json(self.path / "provenance.json", {**provenance, "config_sha256": checksum})
         self.set_status("running")
 
     def end(self, rows: list[dict[str, Any]], summary: dict[str, Any], **details: Any) -> None:

@@ -8,5 +8,16 @@ from prdp.schedules.base import Schedule
 from prdp.schedules.fixed import Fixed, FixedState
 from prdp.schedules.linear import Linear, LinearState
 from prdp.schedules.prdp import PRDP, PRDPState
+from prdp.schedules.tolerance_prdp import TolerancePRDP, TolerancePRDPState
 
-__all__ = ["PRDP", "Fixed", "FixedState", "Linear", "LinearState", "PRDPState", "Schedule"]
+__all__ = [
+    "PRDP",
+    "Fixed",
+    "FixedState",
+    "Linear",
+    "LinearState",
+    "PRDPState",
+    "Schedule",
+    "TolerancePRDP",
+    "TolerancePRDPState",
+]

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Float
 
-from prdp.differentiation import AdjointCost, Mode, Solution
+from prdp.differentiation import AdjointCost, Controls, Mode, Solution
 from prdp.linalg import Operator
 from prdp.linear_solve import solve
 from prdp.physics.base import TimeStepper, materialise
@@ -17,9 +17,10 @@ from prdp.solvers import Solver
 
 @dataclass(frozen=True)
 class SolveSettings:
-    """How the physics is solved: what a task passes to `prdp.solve` besides the system and K.
+    """How the physics is solved: what a task passes to `prdp.solve` besides the system and its `Controls`.
 
-    With `dense`, operators that change with the state are materialised at every solve.
+    `tolerance` is that of a converged solve. With `dense`, operators that change with the state are materialised at
+    every solve.
     """
 
     solver: Solver
@@ -28,9 +29,9 @@ class SolveSettings:
     dense: bool = False
 
     def __call__(
-        self, operator: Operator, rhs: Float[Array, "..."], iterations: Any, cost: AdjointCost
+        self, operator: Operator, rhs: Float[Array, "..."], controls: Controls, cost: AdjointCost
     ) -> Solution:
-        """Solve `operator` for `rhs` with at most `iterations` iterations."""
+        """Solve `operator` for `rhs` with at most so many iterations, or to a tolerance."""
         if self.dense:
             operator = materialise(operator)
         return solve(
@@ -38,17 +39,22 @@ class SolveSettings:
             rhs,
             solver=self.solver,
             differentiation=self.differentiation,
-            iterations=iterations,
-            tolerance=self.tolerance,
+            iterations=controls.iterations,
+            tolerance=controls.tolerance,
             adjoint_cost=cost,
         )
 
     def time_step(
-        self, physics: TimeStepper, operator: Operator | None, state: Any, iterations: Any, cost: AdjointCost
+        self,
+        physics: TimeStepper,
+        operator: Operator | None,
+        state: Any,
+        controls: Controls,
+        cost: AdjointCost,
     ) -> Solution:
         """Solve for the state after `state`; `operator` is `None` where it changes with the state."""
         operator = physics.operator(state) if operator is None else operator
-        return self(operator, physics.rhs(state), iterations, cost)
+        return self(operator, physics.rhs(state), controls, cost)
 
 
 class SolveTotals(NamedTuple):
@@ -98,12 +104,12 @@ class Task(ABC):
     Attributes:
         samples: training samples, which `batch_size` must divide.
         solves_per_update: linear solves in one loss, each of which costs K.
-        metric: the key of `validate` that drives refinement.
+        settings: how the physics is solved.
     """
 
     samples: int
     solves_per_update: int = 1
-    metric: str = "val_error"
+    settings: SolveSettings
 
     @abstractmethod
     def arrays(self) -> Any:
@@ -111,9 +117,9 @@ class Task(ABC):
 
     @abstractmethod
     def loss(
-        self, model: nnx.Module, arrays: Any, indices: Any, iterations: Any, cost: AdjointCost
+        self, model: nnx.Module, arrays: Any, indices: Any, controls: Controls, cost: AdjointCost
     ) -> tuple[Any, SolveTotals]:
-        """Return the loss of the samples at `indices` (float scalar), physics solved with K iterations."""
+        """Return the loss of the samples at `indices` (float scalar), physics solved as `controls` say."""
 
     @abstractmethod
     def validate(self, model: nnx.Module, arrays: Any) -> dict[str, Any]:

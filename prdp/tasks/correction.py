@@ -7,7 +7,7 @@ import jax.numpy as jnp
 from flax import nnx
 
 from prdp.data import Trajectories
-from prdp.differentiation import AdjointCost, Implicit
+from prdp.differentiation import AdjointCost, Controls, Implicit
 from prdp.linalg import Operator
 from prdp.physics.base import TimeStepper
 from prdp.tasks.base import SolveSettings, SolveTotals, Task, relative_square
@@ -79,14 +79,14 @@ class Correction(Task):
         model: nnx.Module,
         arrays: Any,
         state: Any,
-        iterations: Any,
+        controls: Controls,
         cost: AdjointCost,
     ) -> tuple[Any, SolveTotals]:
-        solution = settings.time_step(self.physics, arrays["operator"], state, iterations, cost)
+        solution = settings.time_step(self.physics, arrays["operator"], state, controls, cost)
         return solution.value + model(solution.value), SolveTotals.of(solution)
 
     def loss(
-        self, model: nnx.Module, arrays: Any, indices: Any, iterations: Any, cost: AdjointCost
+        self, model: nnx.Module, arrays: Any, indices: Any, controls: Controls, cost: AdjointCost
     ) -> tuple[Any, SolveTotals]:
         """Return the sum over the unrolled steps of the mean squared error."""
         reference = arrays["train"][indices]
@@ -94,7 +94,7 @@ class Correction(Task):
         for t in range(1, self.solves_per_update + 1):
             # The first solve sees no parameter: asked for its adjoint's cost, it would solve one for nothing.
             asked = cost if t > 1 else AdjointCost.zero()
-            state, of_step = self._step(self.settings, model, arrays, state, iterations, asked)
+            state, of_step = self._step(self.settings, model, arrays, state, controls, asked)
             value = value + jnp.mean((state - reference[:, t]) ** 2)
             totals.append(of_step)
         return value, SolveTotals.over(totals)
@@ -103,11 +103,11 @@ class Correction(Task):
         """Return the errors of the rollout with converged physics, and the worst residual of its solves."""
         # No gradient is taken, so the mode does not matter; unrolled has no room for so many iterations.
         settings = dataclasses.replace(self.settings, differentiation=Implicit())
+        converged = Controls(jnp.int32(self.validation_iterations), settings.tolerance)
         reference = arrays["validation"]
         state, columns, residual = reference[:, 0], {}, jnp.zeros(())
         for t in range(1, self.validation_step + 1):
-            iterations = jnp.int32(self.validation_iterations)
-            state, totals = self._step(settings, model, arrays, state, iterations, AdjointCost.zero())
+            state, totals = self._step(settings, model, arrays, state, converged, AdjointCost.zero())
             target = reference[:, t, self.channel]
             error = state[:, self.channel] - target
             columns[f"val_error_step_{t}"] = relative_square(error, target)

@@ -8,7 +8,7 @@ import numpy as np
 from flax import nnx
 
 from prdp.data import reference_solution
-from prdp.differentiation import AdjointCost
+from prdp.differentiation import AdjointCost, Controls
 from prdp.linalg import Operator
 from prdp.physics.base import Physics
 from prdp.tasks.base import SolveSettings, SolveTotals, Task
@@ -59,10 +59,10 @@ class Inverse(Task):
         return {"operator": self.operator, "theta": theta, "target": target}
 
     def loss(
-        self, model: nnx.Module, arrays: Any, indices: Any, iterations: Any, cost: AdjointCost
+        self, model: nnx.Module, arrays: Any, indices: Any, controls: Controls, cost: AdjointCost
     ) -> tuple[Any, SolveTotals]:
         """Return the loss; there is only one sample."""
-        solution = self.settings(arrays["operator"], self.physics.rhs(model()), iterations, cost)
+        solution = self.settings(arrays["operator"], self.physics.rhs(model()), controls, cost)
         error = solution.value - arrays["target"]
         return self.weight * jnp.sum(error**2), SolveTotals.of(solution)
 

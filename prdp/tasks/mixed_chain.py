@@ -6,7 +6,7 @@ import jax.numpy as jnp
 from flax import nnx
 
 from prdp.data import Trajectories
-from prdp.differentiation import AdjointCost
+from prdp.differentiation import AdjointCost, Controls
 from prdp.linalg import Operator
 from prdp.physics.base import TimeStepper
 from prdp.tasks.base import SolveSettings, SolveTotals, Task, relative_square
@@ -75,12 +75,12 @@ class MixedChain(Task):
         }
 
     def loss(
-        self, model: nnx.Module, arrays: Any, indices: Any, iterations: Any, cost: AdjointCost
+        self, model: nnx.Module, arrays: Any, indices: Any, controls: Controls, cost: AdjointCost
     ) -> tuple[Any, SolveTotals]:
         """Return the error of network step and physics step together, mean over batch and space."""
         target = arrays["targets"][indices]
         prior = model(arrays["inputs"][indices])
-        solution = self.settings.time_step(self.physics, arrays["operator"], prior, iterations, cost)
+        solution = self.settings.time_step(self.physics, arrays["operator"], prior, controls, cost)
         squared = (solution.value - target) ** 2
         if self.normalised_loss:
             axes = tuple(range(1, target.ndim))

@@ -17,6 +17,8 @@ class RunInfo:
         epochs: how many there will be.
         done: how many a resumed run already has.
         converged_iterations: K_epsilon.
+        experiment: the preset that the run belongs to, if any.
+        rows: of the epochs that a resumed run already has.
     """
 
     name: str
@@ -26,6 +28,8 @@ class RunInfo:
     epochs: int
     done: int
     converged_iterations: int
+    experiment: str | None = None
+    rows: tuple[dict[str, Any], ...] = ()
 
 
 class Sink:

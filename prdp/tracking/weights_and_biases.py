@@ -1,5 +1,7 @@
 """Weights & Biases: one log call an epoch, offline unless asked otherwise."""
 
+import hashlib
+import json
 import logging
 import math
 import netrc
@@ -15,6 +17,11 @@ log = logging.getLogger(__name__)
 
 MODES = ("offline", "online")
 _REACHABLE_WITHIN_SECONDS = 2.0
+# Of the configuration, what says where and how a run is kept, not what it computes.
+_HOUSEKEEPING = (
+    "runs_dir", "data_dir", "overwrite", "progress", "checkpoint_seconds", "tracking", "compilation_cache",
+)  # fmt: skip
+_THRESHOLDS = ("tau_step", "tau_stop")
 
 
 @dataclass(frozen=True)
@@ -43,7 +50,11 @@ class WeightsAndBiasesSettings:
 
 
 class WeightsAndBiases(Sink):
-    """Mirrors the history to a W&B run in the run's folder; runs of a sweep group by physics and schedule.
+    """Mirrors the history to a W&B run in the run's folder.
+
+    The seeds of one configuration make one group. Beside the columns of the history each epoch has the thresholds of
+    r and r_c, `tau_step` and `tau_stop`, where the schedule has them. A resumed run makes a W&B run of its own, with
+    all epochs; that of the interrupted one stays beside it, marked as not finished.
 
     No failure of W&B reaches the run: it is reported once, and the run goes on without.
     """
@@ -54,36 +65,38 @@ class WeightsAndBiases(Sink):
 
     def start(self, info: RunInfo) -> None:
         """Open the W&B run."""
+        schedule = info.config["schedule"]
+        self._thresholds = {k: schedule[k] for k in _THRESHOLDS if k in schedule}
         try:
             import wandb
 
-            identity = info.identity
             self._run = wandb.init(
-                mode=self._mode(wandb),
+                mode=choose_mode(self._settings.mode),
                 project=self._settings.project,
                 entity=self._settings.entity,
                 name=info.name,
-                group=f"{identity['physics']}-{identity['schedule']}",
-                job_type=str(identity["schedule"]),
-                tags=[
-                    *(str(identity[k]) for k in ("physics", "solver", "diff", "schedule")),
-                    *self._settings.tags,
-                ],
-                config=info.config,
+                group=group(info),
+                job_type="train",
+                tags=_tags(info, self._settings.tags),
+                config=described(info.config),
                 dir=str(info.folder),
                 settings=wandb.Settings(console="off", silent=True, init_timeout=20),
             )
+            self._run.define_metric("epoch", hidden=True)
             self._run.define_metric("*", step_metric="epoch")
+            # Its name in full: it then does not matter in which order W&B tries the patterns.
+            self._run.define_metric("val_error", step_metric="epoch", summary="min,last")
         except Exception as error:
             self._give_up(error)
+        for row in info.rows:
+            self.row(row)
 
     def row(self, row: dict[str, Any]) -> None:
         """Log one epoch; what is not a number is left out."""
         if self._run is None:
             return
-        usable = {k: v for k, v in row.items() if not (isinstance(v, float) and math.isnan(v))}
         try:
-            self._run.log(usable)
+            self._run.log(_without_nan(row) | self._thresholds)
         except Exception as error:
             self._give_up(error)
 
@@ -93,25 +106,70 @@ class WeightsAndBiases(Sink):
             return
         try:
             if summary is not None:
-                self._run.summary.update(summary)
+                self._run.summary.update(_without_nan(summary))
             self._run.finish(exit_code=0 if summary is not None else 1)
         except Exception as error:
             self._give_up(error)
 
-    def _mode(self, wandb: Any) -> Literal["offline", "online"]:
-        if self._settings.mode == "offline":
-            return "offline"
-        if not _has_key(wandb):
-            log.warning("W&B: no API key is set, so the run is logged offline")
-            return "offline"
-        if not _is_reachable(wandb.setup().settings.base_url):
-            log.warning("W&B: its server cannot be reached, so the run is logged offline")
-            return "offline"
-        return "online"
-
     def _give_up(self, error: Exception) -> None:
         log.warning("W&B: %s: the run goes on without it", error)
         self._run = None
+
+
+def described(config: dict[str, Any]) -> dict[str, Any]:
+    """Return the part of a configuration that says what a run computes: no paths, nothing of how it is kept."""
+    return {k: v for k, v in config.items() if k not in _HOUSEKEEPING}
+
+
+def group(info: RunInfo) -> str:
+    """Return the name that all seeds of a configuration share, and no other configuration has.
+
+    Physics, solver, mode and schedule (with its K where that is constant, and `small` at the reduced size), then a
+    digest of the configuration without its seed.
+    """
+    config = {k: v for k, v in described(info.config).items() if k != "seed"}
+    parts = [str(info.identity[k]) for k in ("physics", "solver", "diff", "schedule")]
+    if parts[-1] == "fixed":
+        parts[-1] += str(config["schedule"]["iterations"] or info.converged_iterations)
+    if config["scale"] != "full":
+        parts.append(config["scale"])
+    text = json.dumps(config, sort_keys=True)
+    return "-".join([*parts, hashlib.sha256(text.encode()).hexdigest()[:8]])
+
+
+def _tags(info: RunInfo, further: tuple[str, ...]) -> list[str]:
+    tags = [str(info.identity[k]) for k in ("physics", "solver", "diff", "schedule")]
+    if info.config["scale"] != "full":
+        tags.append(info.config["scale"])
+    if info.experiment is not None:
+        tags.append(info.experiment)
+    return list(dict.fromkeys([*tags, *further]))
+
+
+def _without_nan(values: dict[str, Any]) -> dict[str, Any]:
+    return {k: v for k, v in values.items() if not (isinstance(v, float) and math.isnan(v))}
+
+
+def choose_mode(wanted: str) -> Literal["offline", "online"]:
+    """Return `online` if that is wanted and possible; else `offline`, after a warning if it was not wanted."""
+    if wanted == "offline":
+        return "offline"
+    problem = obstacle()
+    if problem is None:
+        return "online"
+    log.warning("W&B: %s, so the run is logged offline", problem)
+    return "offline"
+
+
+def obstacle() -> str | None:
+    """Return what keeps this machine from going online, in words, or `None`. Takes two seconds at most."""
+    import wandb
+
+    if not _has_key(wandb):
+        return "no API key is set"
+    if not _is_reachable(wandb.setup().settings.base_url):
+        return "its server cannot be reached"
+    return None
 
 
 def _has_key(wandb: Any) -> bool:

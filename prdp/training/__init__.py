@@ -3,7 +3,7 @@
 from prdp.training.checkpoint import load_checkpoint, save_checkpoint
 from prdp.training.converged import converged_iterations
 from prdp.training.loop import Diverged, Plan, Run, RunResult
-from prdp.training.step import Compiled, TrainState, compile_run
+from prdp.training.step import Compiled, TrainState, compile_run, traced_controls
 
 __all__ = [
     "Compiled",
@@ -16,4 +16,5 @@ __all__ = [
     "converged_iterations",
     "load_checkpoint",
     "save_checkpoint",
+    "traced_controls",
 ]

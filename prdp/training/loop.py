@@ -11,7 +11,7 @@ import numpy as np
 
 from prdp.schedules import Schedule
 from prdp.tasks import Task
-from prdp.training.step import Compiled, TrainState
+from prdp.training.step import Compiled, TrainState, traced_controls
 
 Row = dict[str, Any]
 
@@ -35,11 +35,12 @@ class RunResult:
 
 @dataclass(frozen=True)
 class Plan:
-    """How long a run trains, in what batches, and the seed that shuffles them."""
+    """How long a run trains, in what batches, the seed that shuffles them, and the column that the schedule is told."""
 
     epochs: int
     batch_size: int
     seed: int
+    metric: str = "val_error"
 
 
 def shuffled(plan: Plan, samples: int, epoch: int) -> np.ndarray:
@@ -78,13 +79,13 @@ class Run:
             Diverged: after the row that has a non-finite loss or validation error.
         """
         for epoch in range(len(result.rows), self.epochs + 1):
-            iterations = int(result.schedule_state.iterations)
+            row = self._levels(result.schedule_state)
             result.in_epoch = True
-            row = self._first(iterations) if epoch == 0 else self._train(result, epoch, iterations)
+            row.update(self._first() if epoch == 0 else self._train(result, epoch, row))
             began = time.perf_counter()
             row.update(self._validate(result.state))
             row["seconds_validate"] = time.perf_counter() - began
-            result.schedule_state, _ = self.schedule.update(result.schedule_state, row[self.task.metric])
+            result.schedule_state, _ = self.schedule.update(result.schedule_state, row[self.plan.metric])
             row.update(decision(result.schedule_state))
             result.rows.append(row)
             result.in_epoch = False
@@ -93,11 +94,15 @@ class Run:
             if unusable and epoch > 0:
                 raise Diverged(f"{unusable[0]} is {row[unusable[0]]} after epoch {epoch}")
 
-    def _first(self, iterations: int) -> Row:
+    def _levels(self, schedule_state: Any) -> Row:
+        # A schedule over iterations says nothing of the tolerance.
+        tolerance = getattr(schedule_state, "tolerance", self.task.settings.tolerance)
+        return {"iterations": int(schedule_state.iterations), "tolerance": float(tolerance)}
+
+    def _first(self) -> Row:
         return {
             "epoch": 0,
             "updates": 0,
-            "iterations": iterations,
             "iterations_total": 0,
             "iterations_executed_total": 0,
             "matvecs_total": 0,
@@ -110,10 +115,12 @@ class Run:
             "seconds_compile": self.compiled.seconds,
         }
 
-    def _train(self, result: RunResult, epoch: int, iterations: int) -> Row:
+    def _train(self, result: RunResult, epoch: int, levels: Row) -> Row:
+        iterations = levels["iterations"]
+        controls = traced_controls(iterations, levels["tolerance"])
         began = time.perf_counter()
         order = shuffled(self.plan, self.task.samples, epoch)
-        result.state, totals = self.compiled.train(result.state, self.arrays, order, np.int32(iterations))
+        result.state, totals = self.compiled.train(result.state, self.arrays, order, controls)
         totals = jax.device_get(jax.block_until_ready(totals))
         seconds = time.perf_counter() - began
         last, updates = result.rows[-1], self.updates_per_epoch
@@ -121,7 +128,6 @@ class Run:
         return {
             "epoch": epoch,
             "updates": last["updates"] + updates,
-            "iterations": iterations,
             "iterations_total": last["iterations_total"] + iterations * solves,
             "iterations_executed_total": last["iterations_executed_total"] + int(totals.executed),
             "matvecs_total": last["matvecs_total"] + int(totals.matvecs),

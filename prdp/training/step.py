@@ -11,7 +11,7 @@ import numpy as np
 import optax
 from flax import nnx
 
-from prdp.differentiation import AdjointCost
+from prdp.differentiation import AdjointCost, Controls
 from prdp.tasks import Task
 
 
@@ -39,7 +39,7 @@ class Compiled:
     """The executables of a run, and what compiling them took.
 
     Attributes:
-        train: `(state, arrays, order, iterations) -> (state, EpochTotals)`; donates `state`. `order` holds the sample
+        train: `(state, arrays, order, controls) -> (state, EpochTotals)`; donates `state`. `order` holds the sample
             indices of each minibatch, `(batches, batch_size)` int32.
         validate: `(parameters, arrays) -> {column: value}`.
         seconds: wall time of compilation.
@@ -74,9 +74,9 @@ def compile_run(
     """
     traces: list[int] = []
 
-    def update(state: TrainState, arrays: Any, indices: Any, iterations: Any) -> Any:
+    def update(state: TrainState, arrays: Any, indices: Any, controls: Controls) -> Any:
         def loss(parameters: Any, cost: AdjointCost) -> Any:
-            return task.loss(nnx.merge(graph, parameters), arrays, indices, iterations, cost)
+            return task.loss(nnx.merge(graph, parameters), arrays, indices, controls, cost)
 
         differentiate = jax.value_and_grad(loss, argnums=(0, 1), has_aux=True)
         (value, solves), (gradient, cost) = differentiate(state.parameters, AdjointCost.zero())
@@ -85,9 +85,9 @@ def compile_run(
         totals = EpochTotals(value, solves.executed, solves.matvecs, cost.matvecs, *solves[2:])
         return TrainState(parameters, optimizer), totals
 
-    def train(state: TrainState, arrays: Any, order: Any, iterations: Any) -> Any:
+    def train(state: TrainState, arrays: Any, order: Any, controls: Controls) -> Any:
         state, totals = jax.lax.scan(
-            lambda carry, indices: update(carry, arrays, indices, iterations), state, order
+            lambda carry, indices: update(carry, arrays, indices, controls), state, order
         )
         return state, _over_epoch(totals, jnp)
 
@@ -103,25 +103,30 @@ def compile_run(
 
     began = time.perf_counter()
     order = jnp.zeros((task.samples // batch_size, batch_size), jnp.int32)
-    k = jnp.int32(1)
+    controls = traced_controls(1, task.settings.tolerance)
     if scan:
         run_epoch: Callable[..., Any] = (
-            jax.jit(counted(train), donate_argnums=0).lower(state, arrays, order, k).compile()
+            jax.jit(counted(train), donate_argnums=0).lower(state, arrays, order, controls).compile()
         )
     else:
-        one = jax.jit(counted(update), donate_argnums=0).lower(state, arrays, order[0], k).compile()
+        one = jax.jit(counted(update), donate_argnums=0).lower(state, arrays, order[0], controls).compile()
         run_epoch = _looping(one)
     compiled_validate = jax.jit(validate).lower(state.parameters, arrays).compile()
     return Compiled(run_epoch, compiled_validate, time.perf_counter() - began, traces)
 
 
+def traced_controls(iterations: int, tolerance: float) -> Controls:
+    """Return both as arrays of the kind that the executables take, so that neither ever recompiles."""
+    return Controls(np.int32(iterations), np.asarray(tolerance, jnp.result_type(float)))
+
+
 def _looping(update: Callable[..., Any]) -> Callable[..., Any]:
     """Return an epoch that calls a compiled update once a minibatch."""
 
-    def train(state: TrainState, arrays: Any, order: Any, iterations: Any) -> Any:
+    def train(state: TrainState, arrays: Any, order: Any, controls: Controls) -> Any:
         collected = []
         for indices in order:
-            state, totals = update(state, arrays, indices, iterations)
+            state, totals = update(state, arrays, indices, controls)
             collected.append(totals)
         stacked = jax.tree.map(lambda *x: np.stack(x), *jax.device_get(collected))
         return state, _over_epoch(stacked, np)

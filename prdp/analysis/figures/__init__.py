@@ -1,0 +1,8 @@
+"""Records -> the paper's figures; plain arrays -> its example trajectories."""
+
+from prdp.analysis.figures.base import FigureSpec, NothingToDraw
+from prdp.analysis.figures.catalogue import FIGURES
+from prdp.analysis.figures.style import save, svg
+from prdp.analysis.figures.trajectories import draw_trajectories
+
+__all__ = ["FIGURES", "FigureSpec", "NothingToDraw", "draw_trajectories", "save", "svg"]

@@ -1,0 +1,117 @@
+"""PRDP steered otherwise: by a tolerance instead of iterations, by the training loss (figures 13 and 26)."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from prdp.analysis.figures import style
+from prdp.analysis.figures.base import keep, name_of, panels, seeds_of
+from prdp.analysis.figures.curves import draw_band, draw_ends, draw_staircases, error_axis, table
+from prdp.analysis.records import Records
+
+# Draws one kind of run into a panel.
+Row = Callable[..., None]
+
+_LINES = ((style.PRDP, "-"), (style.OTHER, "--"))
+
+
+def executed(records: Records) -> pd.DataFrame:
+    """Return the mean iterations that a solve really made, a row an epoch, a column a run."""
+    done = table(records, "iterations_executed_total").diff()
+    solves = table(records, "iterations_total").diff() / table(records, "iterations")
+    return done / solves
+
+
+def draw_columns(
+    figure: Figure,
+    found: dict[str, Records],
+    kinds: Callable[[Records], dict[str, Records]],
+    rows: dict[str, Row],
+) -> None:
+    """Draw a column a physics: the validation error of every kind of run, and the rows (label -> drawing) beneath."""
+    heights = (1.6, *[1.0] * len(rows))
+    axes = figure.subplots(1 + len(rows), len(found), sharex="col", height_ratios=heights, squeeze=False)
+    for (error, *others), runs in zip(axes.T, found.values(), strict=True):
+        drawn = []
+        parts = [(name, part, *line) for (name, part), line in zip(kinds(runs).items(), _LINES, strict=True)]
+        for name, part, colour, dashes in parts:
+            if part.summaries.empty:
+                continue
+            drawn.append(table(part, "val_error"))
+            draw_band(error, drawn[-1], color=colour, linestyle=dashes, label=name)
+            for ax, draw in zip(others, rows.values(), strict=True):
+                draw(ax, part, color=colour, linestyle=dashes)
+        error_axis(error, drawn)
+        for _, part, colour, _ in parts:
+            draw_ends(error, part, "val_error", color=colour)
+        error.set_title(f"{name_of(runs)}\n{seeds_of(runs)}", pad=4)
+        others[-1].set(xlabel="epoch", xlim=(0, runs.histories["epoch"].max()))
+    for ax, label in zip(axes[:, 0], ("validation error", *rows), strict=True):
+        ax.set_ylabel(label)
+    figure.align_ylabels(axes[:, 0])
+    handles, labels = axes[0, 0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=2)
+
+
+def draw_iterations(ax: Axes, records: Records, **line: Any) -> None:
+    """Draw K of every run and the median."""
+    draw_staircases(ax, records, **line)
+    _from_zero(ax)
+
+
+def draw_executed(ax: Axes, records: Records, **line: Any) -> None:
+    """Draw the iterations that a solve made."""
+    draw_band(ax, executed(records), **line)
+    _from_zero(ax)
+
+
+def _from_zero(ax: Axes) -> None:
+    ax.autoscale(axis="y")
+    ax.set_ylim(bottom=0)
+    ax.yaxis.set_major_locator(MaxNLocator(4, integer=True))
+
+
+def draw_tolerance(ax: Axes, records: Records, **line: Any) -> None:
+    """Draw the solver's tolerance of every run and the median, where it was recorded."""
+    if "tolerance" in records.histories and records.histories["tolerance"].notna().any():
+        draw_staircases(ax, records, "tolerance", **line)
+        ax.set_yscale("log")
+
+
+@style.styled
+def fig_13(records: Records) -> Figure:
+    """Draw PRDP by iterations and PRDP by tolerance: error, iterations made, tolerance."""
+    found = panels(records, ("fig_13",), ("heat1d", "burgers", "navier_stokes"))
+    figure = style.canvas(max(2.6 * len(found), style.WIDTH), 4.9)
+    rows = {"iterations made,\nper solve": draw_executed, "tolerance": draw_tolerance}
+    draw_columns(figure, found, by_schedule, rows)
+    return figure
+
+
+def by_schedule(runs: Records) -> dict[str, Records]:
+    """Return the runs by what PRDP refines."""
+    return {
+        "PRDP by iterations": runs.where(schedule="prdp"),
+        "PRDP by tolerance": runs.where(schedule="tolerance_prdp"),
+    }
+
+
+@style.styled
+def fig_26(records: Records) -> Figure:
+    """Draw PRDP driven by the validation error and by the training loss: error and K."""
+    physics = ("heat1d", "heat2d", "heat3d", "burgers", "navier_stokes")
+    found = panels(records, ("fig_26",), physics, schedule="prdp")
+    figure = style.canvas(max(2.4 * len(found), style.WIDTH), 3.7)
+    draw_columns(figure, found, by_metric, {"iterations K": draw_iterations})
+    return figure
+
+
+def by_metric(runs: Records) -> dict[str, Records]:
+    """Return the runs by what drives PRDP; those that do not say are driven by the validation error."""
+    loss = runs.where(metric="train_loss")
+    others = keep(runs, ~runs.summaries["run"].isin(loss.summaries["run"]))
+    return {"driven by the validation error": others, "driven by the training loss": loss}

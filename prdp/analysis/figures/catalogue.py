@@ -1,0 +1,99 @@
+"""The paper's figures that are drawn from records."""
+
+from prdp.analysis.figures.ablations import fig_13, fig_26
+from prdp.analysis.figures.base import FAST, FigureSpec
+from prdp.analysis.figures.decisions import fig_5
+from prdp.analysis.figures.expressiveness import fig_25
+from prdp.analysis.figures.fan import fig_4, fig_6, fig_8, fig_10
+from prdp.analysis.figures.inverse import fig_3, fig_15
+from prdp.analysis.figures.savings import fig_2, fig_7
+from prdp.analysis.figures.wall_clock import fig_24
+
+_BAND = "Lines are means over the seeds, bands one standard deviation."
+_FAN = (
+    "Validation error at constant K (light: coarse, dark: converged) and with PRDP (orange). "
+    f"{_BAND} Beneath: the K of every PRDP run (thin) and their median (thick)."
+)
+_BARS = (
+    "IC: saved by ending at a K below K_epsilon (incomplete convergence); PR: saved by getting there step by step "
+    "(progressive refinement). Means over the seeds that finished; the error bar is one standard deviation."
+)
+
+_SPECS = (
+    FigureSpec(
+        "fig_2",
+        "PRDP at a glance: Navier-Stokes",
+        ("fig_2", FAST),
+        fig_2,
+        "(a) Validation error, (b) inner iterations, (c) wall-clock time of a run (dark: training, pale: validation, "
+        f"dotted: compilation). {_BAND} {_BARS}",
+    ),
+    FigureSpec(
+        "fig_3",
+        "Progressive refinement of the Poisson inverse problem",
+        ("fig_3", FAST),
+        fig_3,
+        "Relative parameter error, K and cumulative inner iterations over the outer updates. Dots mark where each run "
+        "first reaches the smallest one-digit error that all reach; percentages are the iterations saved up to there.",
+    ),
+    FigureSpec(
+        "fig_4",
+        "Incomplete convergence: Heat 1D at constant K",
+        ("fig_4", FAST),
+        fig_4,
+        f"Left: validation error by constant K. {_BAND} Right: the final error; K_max is the lowest K whose mean is "
+        "within one standard deviation of that of K_epsilon (shaded).",
+    ),
+    FigureSpec(
+        "fig_5",
+        "What PRDP decides, and why",
+        ("fig_5", "fig_6", FAST),
+        fig_5,
+        "One run. A plateau is r above tau_step; at a plateau K rises if r_c is below tau_stop (refining helped) or "
+        "above 1 (training got worse), and is kept otherwise.",
+    ),
+    FigureSpec("fig_6", "PRDP over the fan of constant K: heat", ("fig_6", FAST), fig_6, _FAN),
+    FigureSpec("fig_7", "Inner iterations saved: heat", ("fig_7", FAST), fig_7, _BARS),
+    FigureSpec("fig_8", "PRDP for Burgers", ("fig_8", FAST), fig_8, f"{_FAN} {_BARS}"),
+    FigureSpec("fig_10", "PRDP for Navier-Stokes", ("fig_10", FAST), fig_10, f"{_FAN} {_BARS}"),
+    FigureSpec(
+        "fig_13",
+        "Refining by iterations and by tolerance",
+        ("fig_13",),
+        fig_13,
+        f"Validation error, iterations that a solve made on average, and the solver's tolerance. {_BAND} Tolerances: "
+        "every run thin, their median thick.",
+    ),
+    FigureSpec(
+        "fig_15",
+        "The six Poisson inverse problems",
+        ("fig_15", "table_4_1", FAST),
+        fig_15,
+        "As figure 3, for both numbers of parameters, both solvers and both differentiation modes.",
+    ),
+    FigureSpec(
+        "fig_24",
+        "Training time, converged and with PRDP",
+        ("fig_24", "table_1", FAST),
+        fig_24,
+        "Mean wall-clock time of a run on the device named below. Percentages compare training and validation; "
+        "compilation, which depends on caches, is shown but not counted.",
+    ),
+    FigureSpec(
+        "fig_25",
+        "Savings and the size of the network",
+        ("fig_25",),
+        fig_25,
+        "Heat 1D with networks of several widths: final validation error and iterations saved (in all, by incomplete "
+        "convergence and by progressive refinement) over the number of parameters; means and standard deviations over "
+        "the seeds. The dashed line has the slope -1/5 and is fitted in height.",
+    ),
+    FigureSpec(
+        "fig_26",
+        "Driven by the validation error or by the training loss",
+        ("fig_26",),
+        fig_26,
+        f"Validation error and K of PRDP for either metric. {_BAND} Beneath: every run thin, the median thick.",
+    ),
+)
+FIGURES = {spec.name: spec for spec in _SPECS}

@@ -1,0 +1,116 @@
+"""Histories -> lines with a band over the seeds, and axes that huge errors do not spoil."""
+
+from collections.abc import Iterable
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+
+from prdp.analysis.records import Records
+
+# A log axis ends at so many times the error of the untrained model: what lies above has diverged.
+_HEADROOM = 300.0
+
+
+class Band(NamedTuple):
+    """A mean over runs and its spread.
+
+    Attributes:
+        x: epochs.
+        centre: mean over the runs that reached the epoch.
+        low: mean less one standard deviation, but not below the lowest run.
+        high: mean plus one standard deviation.
+        runs: how many there are; with one, `low` and `high` are NaN.
+    """
+
+    x: np.ndarray
+    centre: np.ndarray
+    low: np.ndarray
+    high: np.ndarray
+    runs: int
+
+
+def table(records: Records, column: str) -> pd.DataFrame:
+    """Return a column of the histories, a row an epoch, a column a run; what is not finite is NaN."""
+    wide = records.histories.pivot(index="epoch", columns="run", values=column)
+    return wide.astype(float).replace([np.inf, -np.inf], np.nan)
+
+
+def band(values: pd.DataFrame) -> Band:
+    """Return the mean and the spread over the columns."""
+    centre, spread = values.mean(axis=1), values.std(axis=1)
+    low = (centre - spread).clip(lower=values.min(axis=1)).where(spread.notna())
+    high = centre + spread
+    return Band(values.index.to_numpy(), centre.to_numpy(), low.to_numpy(), high.to_numpy(), values.shape[1])
+
+
+def draw_band(ax: Axes, values: pd.DataFrame, *, opacity: float = 0.18, **line: Any) -> Band:
+    """Draw the mean over the columns, and the band where there is more than one; return both."""
+    drawn = band(values)
+    ax.plot(drawn.x, drawn.centre, **line)
+    if drawn.runs > 1:
+        ax.fill_between(
+            drawn.x,
+            drawn.low,
+            drawn.high,
+            color=line.get("color"),
+            alpha=opacity,
+            linewidth=0,
+            zorder=line.get("zorder", 2) - 0.1,
+        )
+    return drawn
+
+
+def draw_ends(ax: Axes, records: Records, column: str, **marker: Any) -> None:
+    """Mark where each diverged run ended."""
+    diverged = records.where(status="diverged")
+    top = ax.get_ylim()[1]
+    for _, history in diverged.histories.groupby("run"):
+        last = history[np.isfinite(history[column])].iloc[-1]
+        ax.plot(last["epoch"], min(last[column], top), "x", clip_on=False, markersize=5, **marker)
+
+
+def draw_staircases(
+    ax: Axes, records: Records, column: str = "iterations", *, linestyle: str = "-", **line: Any
+) -> pd.DataFrame:
+    """Draw K of every run, thin, and their median, thick; return K, a column a run.
+
+    The K of a row was in force in the epoch that ends there.
+    """
+    levels = table(records, column)
+    if levels.shape[1] > 1:
+        for run in levels:
+            ax.step(levels.index, levels[run], where="pre", linewidth=0.6, alpha=0.45, **_plain(line))
+    # The lower median: a level that some run was at.
+    median = levels.quantile(0.5, axis=1, interpolation="lower")
+    ax.step(levels.index, median, where="pre", linewidth=1.6, linestyle=linestyle, zorder=3, **line)
+    return levels
+
+
+def _plain(line: dict[str, Any]) -> dict[str, Any]:
+    return {k: v for k, v in line.items() if k != "label"}
+
+
+def error_axis(ax: Axes, drawn: Iterable[pd.DataFrame]) -> None:
+    """Make y logarithmic, with limits that hold every error short of divergence; say what they cut off."""
+    errors = pd.concat(list(drawn), axis=1)
+    known = errors.to_numpy()
+    known = known[np.isfinite(known) & (known > 0)]
+    if not known.size:
+        return
+    untrained = np.nanmedian(errors.iloc[0].to_numpy())
+    highest, ceiling = known.max(), _HEADROOM * max(untrained, known.min())
+    ax.set_yscale("log")
+    ax.set_ylim(known.min() / 1.4, min(highest, ceiling) * 1.4)
+    if highest > ceiling:
+        ax.text(
+            0.98,
+            0.98,
+            f"cut off: up to {highest:.0e}",
+            transform=ax.transAxes,
+            ha="right",
+            va="top",
+            size=6.5,
+            style="italic",
+        )

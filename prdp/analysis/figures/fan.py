@@ -1,0 +1,205 @@
+"""Validation error by fixed K, fanned out, with PRDP drawn over it and its K beneath (figures 4, 6, 8 and 10)."""
+
+import math
+from typing import NamedTuple
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import FixedLocator, MaxNLocator, NullLocator
+
+from prdp.analysis.figures import style
+from prdp.analysis.figures.base import FAST, name_of, panels, seeds_of
+from prdp.analysis.figures.curves import draw_band, draw_ends, draw_staircases, error_axis, table
+from prdp.analysis.figures.savings import draw_savings
+from prdp.analysis.records import Records
+
+
+def fixed_levels(records: Records) -> dict[int, Records]:
+    """Return the runs with a constant K, by K."""
+    fixed = records.where(schedule="fixed")
+    levels = sorted(fixed.summaries["iterations_final"].unique()) if len(fixed.summaries) else []
+    return {int(k): fixed.where(iterations_final=k) for k in levels}
+
+
+def converged_level(records: Records) -> int:
+    """Return K_epsilon."""
+    return int(records.summaries["converged_iterations"].max())
+
+
+def draw_fan(ax: Axes, records: Records, *, prdp: bool = True) -> None:
+    """Draw the validation error of every fixed K, and of PRDP."""
+    levels, converged = fixed_levels(records), converged_level(records)
+    drawn = []
+    for level, runs in levels.items():
+        errors = table(runs, "val_error")
+        colour = style.level_colour(level, converged)
+        draw_band(ax, errors, color=colour, linewidth=1.6 if level == converged else 1.0)
+        drawn.append(errors)
+    refined = records.where(schedule="prdp")
+    if prdp and len(refined.summaries):
+        errors = table(refined, "val_error")
+        draw_band(ax, errors, color=style.PRDP, linewidth=1.5, zorder=4, label="PRDP")
+        drawn.append(errors)
+        ax.legend(loc="upper right", bbox_to_anchor=(1.0, 0.97))
+    error_axis(ax, drawn)
+    for level, runs in levels.items():
+        draw_ends(ax, runs, "val_error", color=style.level_colour(level, converged))
+    if prdp:
+        draw_ends(ax, refined, "val_error", color=style.PRDP)
+    title = f"{name_of(records)}, {seeds_of(records)}"
+    top = style.level_strip(ax, list(levels), converged) if levels else ax
+    top.set_title(title, pad=4)
+
+
+def draw_levels(ax: Axes, records: Records) -> None:
+    """Draw K over the epochs of every PRDP run, beneath K_epsilon."""
+    converged = converged_level(records)
+    refined = records.where(schedule="prdp")
+    if len(refined.summaries):
+        draw_staircases(ax, refined, color=style.PRDP)
+    ax.axhline(converged, color=style.CONVERGED, linewidth=1.0, linestyle="--")
+    ax.text(
+        0.01,
+        converged * 0.97,
+        rf"$K_\epsilon$ = {converged}",
+        transform=ax.get_yaxis_transform(),
+        va="top",
+        size=7,
+        color=style.CONVERGED,
+    )
+    ax.set_ylim(0, converged * 1.08)
+    ax.yaxis.set_major_locator(MaxNLocator(4, integer=True))
+
+
+def _column(error: Axes, levels: Axes, records: Records) -> None:
+    draw_fan(error, records)
+    draw_levels(levels, records)
+    levels.set_xlabel("epoch")
+    levels.set_xlim(0, records.histories["epoch"].max())
+
+
+@style.styled
+def fig_6(records: Records) -> Figure:
+    """Draw the three heat equations beside each other."""
+    found = panels(records, ("fig_6", FAST), ("heat1d", "heat2d", "heat3d"))
+    figure = style.canvas(style.WIDTH * len(found), 3.7)
+    axes = figure.subplots(2, len(found), sharex="col", height_ratios=(2.2, 1), squeeze=False)
+    for (error, levels), runs in zip(axes.T, found.values(), strict=True):
+        _column(error, levels, runs)
+    axes[0, 0].set_ylabel("validation error")
+    axes[1, 0].set_ylabel("iterations K")
+    figure.align_ylabels(axes[:, 0])
+    return figure
+
+
+def _with_bars(records: Records, experiment: str, physics: str) -> Figure:
+    runs = panels(records, (experiment, FAST), (physics,))[physics]
+    figure = style.canvas(style.WIDTH * 1.65, 3.7)
+    axes = figure.subplot_mosaic(
+        [["error", "bars"], ["levels", "bars"]], height_ratios=(2.2, 1), width_ratios=(1.7, 1)
+    )
+    axes["levels"].sharex(axes["error"])
+    axes["error"].tick_params(labelbottom=False)
+    _column(axes["error"], axes["levels"], runs)
+    axes["error"].set_ylabel("validation error")
+    axes["levels"].set_ylabel("iterations K")
+    figure.align_ylabels([axes["error"], axes["levels"]])
+    draw_savings(axes["bars"], runs)
+    return figure
+
+
+@style.styled
+def fig_8(records: Records) -> Figure:
+    """Draw Burgers: fan, K and savings."""
+    return _with_bars(records, "fig_8", "burgers")
+
+
+@style.styled
+def fig_10(records: Records) -> Figure:
+    """Draw Navier-Stokes: fan, K and savings."""
+    return _with_bars(records, "fig_10", "navier_stokes")
+
+
+class Final(NamedTuple):
+    """Final validation errors over seeds: their mean and standard deviation, NaN for one seed."""
+
+    mean: float
+    spread: float
+
+
+def final_errors(records: Records) -> dict[int, Final]:
+    """Return the final validation error by fixed K; a diverged run makes the mean of its K infinite."""
+    found = {}
+    for level, runs in fixed_levels(records).items():
+        errors = runs.summaries["val_error_final"].to_numpy(dtype=float)
+        if (runs.summaries["status"] == "diverged").any():
+            found[level] = Final(math.inf, math.nan)
+        else:
+            found[level] = Final(
+                float(errors.mean()), float(errors.std(ddof=1)) if len(errors) > 1 else math.nan
+            )
+    return found
+
+
+def sufficient_level(errors: dict[int, Final], converged: int) -> int | None:
+    """Return K_max: the lowest K whose mean error is at most that of K_epsilon plus its standard deviation.
+
+    `None` where K_epsilon has no standard deviation (fewer than two seeds).
+    """
+    best = errors.get(converged)
+    if best is None or not math.isfinite(best.spread):
+        return None
+    return min(level for level, error in errors.items() if error.mean <= best.mean + best.spread)
+
+
+@style.styled
+def fig_4(records: Records) -> Figure:
+    """Draw Heat 1D at constant K: error over epochs, and the final error by K."""
+    runs = panels(records, ("fig_4", FAST), ("heat1d",), schedule="fixed")["heat1d"]
+    figure = style.canvas(style.WIDTH * 2, 2.9)
+    left, right = figure.subplots(1, 2)
+    draw_fan(left, runs, prdp=False)
+    left.set(xlabel="epoch", ylabel="validation error", xlim=(0, runs.histories["epoch"].max()))
+    draw_final_errors(right, runs)
+    return figure
+
+
+def draw_final_errors(ax: Axes, records: Records) -> None:
+    """Draw the final error by K, with K_epsilon's as a band and K_max marked."""
+    converged = converged_level(records)
+    errors = {k: e for k, e in final_errors(records).items() if math.isfinite(e.mean)}
+    for level, (mean, spread) in errors.items():
+        colour = style.level_colour(level, converged)
+        if math.isfinite(spread):
+            # On a logarithmic axis the bar may not reach zero.
+            bar = [[min(spread, 0.9 * mean)], [spread]]
+            ax.errorbar(level, mean, yerr=bar, color=colour, capsize=2, linewidth=1.0)
+        ax.plot(level, mean, "o", color=colour, markersize=5, markeredgecolor="black", markeredgewidth=0.4)
+    ax.set(xscale="log", yscale="log", xlabel="iterations K (constant)")
+    ax.set_ylabel(f"validation error after {records.summaries['epochs'].max()} epochs")
+    ax.xaxis.set_major_locator(FixedLocator(list(errors)))
+    ax.xaxis.set_minor_locator(NullLocator())
+    ax.set_xticklabels([str(k) for k in errors])
+    if converged in errors:
+        mean, spread = errors[converged]
+        ax.axhline(mean, color=style.CONVERGED, linewidth=0.8, linestyle="--")
+        if math.isfinite(spread):
+            ax.axhspan(mean - spread, mean + spread, color=style.CONVERGED, alpha=0.12, linewidth=0)
+    sufficient = sufficient_level(errors, converged)
+    if sufficient is not None:
+        _mark_sufficient(ax, sufficient, converged)
+
+
+def _mark_sufficient(ax: Axes, sufficient: int, converged: int) -> None:
+    ax.axvline(sufficient, color=style.NEUTRAL, linewidth=0.8, linestyle=":")
+    text = rf"$K_\mathrm{{max}}$ = {sufficient}:" + f"\n{1 - sufficient / converged:.0%} IC savings\n"
+    ax.annotate(
+        text + rf"against $K_\epsilon$ = {converged}",
+        (sufficient, 0.95),
+        xycoords=("data", "axes fraction"),
+        xytext=(-4, 0),
+        textcoords="offset points",
+        ha="right",
+        va="top",
+        size=7,
+    )

@@ -1,0 +1,78 @@
+"""When a number of ours reproduces one of the paper's."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from prdp.analysis.statistics import Statistic
+
+
+@dataclass(frozen=True)
+class Rule:
+    """A rule, the same for every claim of its kind. Margins are in the claim's unit.
+
+    Attributes:
+        name: how claims refer to it.
+        kind: which comparison, see `KINDS`.
+        text: the rule in words.
+        margin: of `within`: the absolute difference that is allowed; of `at_most` and `not_above`: the limit.
+        relative: of `within`: the difference that is allowed, as a part of the paper's number.
+        paper_text: what the paper claims, where that is no number.
+        or_std: of `within`: whether a difference of one standard deviation of ours is allowed too.
+    """
+
+    name: str
+    kind: str
+    text: str
+    margin: float = 0.0
+    relative: float = 0.0
+    or_std: bool = False
+    paper_text: str = ""
+
+    def __post_init__(self) -> None:
+        if self.kind not in KINDS:
+            raise ValueError(f"rule {self.name}: kind is {self.kind}, expected one of {', '.join(KINDS)}")
+
+    @property
+    def uses_interval(self) -> bool:
+        """Whether the verdict depends on the 95 % interval."""
+        return self.kind == "not_above"
+
+    def check(self, paper: float | None) -> None:
+        """Raise a `TypeError` if a claim has no number but this rule needs one."""
+        if paper is None and self.kind in ("within", "touching"):
+            raise TypeError(f"rule {self.name} needs a number of the paper")
+
+    def holds(self, paper: float | None, spread: float | None, ours: Statistic) -> bool:
+        """Return whether `ours` (finished runs, in the claim's unit) reproduces `paper` ± `spread`."""
+        return KINDS[self.kind](self, paper or 0.0, spread or 0.0, ours)
+
+
+def _within(rule: Rule, paper: float, spread: float, ours: Statistic) -> bool:
+    allowed = max(rule.margin, rule.relative * abs(paper), (ours.std or 0.0) if rule.or_std else 0.0)
+    # Numbers with one decimal, say, are to meet a margin that they meet on paper.
+    return abs(ours.mean - paper) <= allowed + 1e-9
+
+
+def _touching(rule: Rule, paper: float, spread: float, ours: Statistic) -> bool:
+    return abs(ours.mean - paper) <= spread + (ours.std or 0.0) + 1e-9
+
+
+def _at_most(rule: Rule, paper: float, spread: float, ours: Statistic) -> bool:
+    return ours.mean <= rule.margin
+
+
+def _not_above(rule: Rule, paper: float, spread: float, ours: Statistic) -> bool:
+    return (ours.mean if ours.low is None else ours.low) <= rule.margin
+
+
+def _positive(rule: Rule, paper: float, spread: float, ours: Statistic) -> bool:
+    return ours.mean > 0
+
+
+KINDS: dict[str, Callable[[Rule, float, float, Statistic], bool]] = {
+    "within": _within,
+    "touching": _touching,
+    "at_most": _at_most,
+    "not_above": _not_above,
+    "positive": _positive,
+}

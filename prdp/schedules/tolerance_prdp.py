@@ -1,0 +1,103 @@
+"""PRDP over the solver's tolerance instead of its number of iterations."""
+
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from prdp.schedules.base import Schedule, choose, is_whole, require
+from prdp.schedules.prdp import PRDP, PRDPState
+
+
+class TolerancePRDPState(NamedTuple):
+    """The budget, the tolerance in force, and what `PRDPState` has for the level (1, 2, ...).
+
+    Attributes:
+        iterations: the most iterations of a solve, constant.
+        tolerance: relative residual at which a system leaves.
+        level: the number of tolerances so far; the other fields are those of `PRDPState`.
+    """
+
+    iterations: Any
+    tolerance: Any
+    level: Any
+    checkpoint: Any
+    smoothed: Any
+    recent: tuple[Any, ...]
+    seen: Any
+    ratio_step: Any
+    ratio_stop: Any
+    refined: Any
+
+
+@dataclass(frozen=True)
+class TolerancePRDP(Schedule):
+    """Tighten the tolerance where `PRDP` would raise K.
+
+    A converged solve takes `iterations` to reach `smallest`, so on average an iteration divides the residual by
+    `smallest^(-1/iterations)`. The tolerance after n refinements is what `start + n increment` such iterations reach,
+
+        smallest^((start + n increment) / iterations),    at least `smallest`.
+
+    The decisions are those of `PRDP` on the same metric. What a run costs is not known beforehand but counted: the
+    iterations executed.
+
+    Args:
+        iterations: the most iterations of a solve, at least 1; K_epsilon.
+        start: the first tolerance, in average iterations: K_0.
+        increment: of each refinement, likewise: Delta K.
+        smallest: the last tolerance, between 0 and 1.
+        tau_step: see `PRDP`, as the four below.
+        tau_stop: adequacy threshold.
+        grace_window: delta.
+        smoothing_window: Delta e.
+        checkpoint: the first c.
+
+    Raises:
+        ValueError: an argument is outside its range.
+
+    Source: paper, appendix F, figure 13.
+    """
+
+    iterations: int
+    start: int = 1
+    increment: int = 1
+    smallest: float = 1e-5
+    tau_step: float = 0.95
+    tau_stop: float = 0.9
+    grace_window: int = 3
+    smoothing_window: int = 6
+    checkpoint: float = 100.0
+
+    def __post_init__(self) -> None:
+        for key in ("iterations", "start", "increment"):
+            value = getattr(self, key)
+            require(is_whole(value) and value >= 1, key, value, "an integer >= 1")
+        require(0 < self.smallest < 1, "smallest", self.smallest, "0 < smallest < 1")
+        self._controller()
+
+    def _controller(self) -> PRDP:
+        return PRDP(
+            tau_step=self.tau_step,
+            tau_stop=self.tau_stop,
+            grace_window=self.grace_window,
+            smoothing_window=self.smoothing_window,
+            checkpoint=self.checkpoint,
+        )
+
+    def _pack(self, state: PRDPState) -> TolerancePRDPState:
+        reached = (self.start + (state.iterations - 1) * self.increment) / self.iterations
+        tolerance = self.smallest ** choose(reached > 1.0, 1.0, reached)
+        return TolerancePRDPState(self.iterations, tolerance, *state)
+
+    def init(self) -> TolerancePRDPState:
+        """Return the state before any metric is known."""
+        return self._pack(self._controller().init())
+
+    def update(self, state: TolerancePRDPState, metric: Any) -> tuple[TolerancePRDPState, Any]:
+        """Return the state after one more metric, and the budget, which stays."""
+        decided, _ = self._controller().update(PRDPState(*state[2:]), metric)
+        return self._pack(decided), self.iterations
+
+    @property
+    def largest_iterations(self) -> int:
+        """The budget of a solve."""
+        return self.iterations

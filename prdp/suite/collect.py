@@ -1,0 +1,29 @@
+"""Run folders into committed records, each run filed under the experiments that it belongs to."""
+
+from collections.abc import Iterable
+from pathlib import Path
+
+import pandas as pd
+
+from prdp.analysis.records import Records, load, load_runs, merge, save
+from prdp.suite.plan import plan
+from prdp.suite.presets import preset_jobs, preset_names
+
+
+def collect(runs: Path, records: Path) -> Records:
+    """Add what is finished below `runs` to the records in `records`, and return all of them.
+
+    Hydra must have been initialised.
+    """
+    jobs = pd.DataFrame(_jobs(runs), columns=["experiment", "overrides", "run"])
+    wanted = [runs / name for name in dict.fromkeys(jobs["run"])]
+    found = load_runs(folder for folder in wanted if folder.is_dir())
+    merged = merge(load(records), Records(found.summaries, found.histories, jobs))
+    save(merged, records)
+    return merged
+
+
+def _jobs(runs: Path) -> Iterable[tuple[str, str, str]]:
+    for name in preset_names():
+        for job in plan(preset_jobs(name, {}), [f"runs_dir={runs}"]):
+            yield name, " ".join(job.overrides), job.folder.name

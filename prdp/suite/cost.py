@@ -1,0 +1,47 @@
+"""About how long a job will take, judged by recorded runs of its kind."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import pandas as pd
+
+from prdp.analysis.records import flatten
+from prdp.suite.plan import Job
+
+# Runs that agree in these take about equally long an epoch; the first that has a record decides.
+_KINDS = (
+    ("physics", "scale", "model.width", "model.channels", "schedule", "schedule.iterations"),
+    ("physics", "scale", "model.width", "model.channels", "schedule"),
+    ("physics", "scale", "model.width", "model.channels"),
+    ("physics", "scale"),
+)
+_SECONDS = ["seconds_train", "seconds_validate", "seconds_compile"]
+
+
+def estimate(jobs: Sequence[Job], summaries: pd.DataFrame) -> list[float | None]:
+    """Return about how many seconds each job takes: the median of recorded runs of its kind, `None` without one."""
+    if summaries.empty:
+        return [None] * len(jobs)
+    per_epoch = summaries[_SECONDS].sum(axis="columns") / summaries["epochs"].clip(lower=1)
+    return [_estimate(job.config, summaries, per_epoch) for job in jobs]
+
+
+def _estimate(config: dict[str, Any], summaries: pd.DataFrame, per_epoch: pd.Series) -> float | None:
+    flat = flatten(config)
+    flat |= {group: flat[f"{group}.name"] for group in ("physics", "schedule")}
+    for kind in _KINDS:
+        alike = pd.Series(True, index=summaries.index)
+        for key in kind:
+            column = summaries.get(key, pd.Series(None, index=alike.index, dtype=object))
+            value = flat.get(key)
+            alike &= column.isna() if value is None else column == value
+        if alike.any():
+            return float(per_epoch[alike].median() * config["epochs"])
+    return None
+
+
+def duration(seconds: float) -> str:
+    """Return a duration as people say it: `40 s`, `12 min`, `3.5 h`."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

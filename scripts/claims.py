@@ -1,0 +1,39 @@
+"""Judge every number of the paper on the records. Trains nothing; rules and reasons are in results/paper.yaml.
+
+python scripts/claims.py                  one claim after the other
+python scripts/claims.py --markdown       a table
+python scripts/claims.py --strict         exit with 1 if a claim is not reproduced
+
+Writes results/claims.json and results/claims.md.
+"""
+
+import argparse
+import sys
+from pathlib import Path
+
+from prdp.analysis import load
+from prdp.analysis.claims import Verdict, judge, load_claims
+from prdp.analysis.claims_report import as_json, as_markdown, as_text
+from prdp.atomic import write_json, write_text
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("--records", type=Path, default=ROOT / "results" / "records")
+    parser.add_argument("--paper", type=Path, default=ROOT / "results" / "paper.yaml")
+    parser.add_argument("--out", type=Path, default=ROOT / "results")
+    parser.add_argument("--markdown", action="store_true", help="print Markdown")
+    parser.add_argument("--strict", action="store_true", help="exit with 1 if a claim is not reproduced")
+    arguments = parser.parse_args()
+    judgements = judge(load_claims(arguments.paper), load(arguments.records))
+    write_json(arguments.out / "claims.json", as_json(judgements))
+    write_text(arguments.out / "claims.md", as_markdown(judgements))
+    print(as_markdown(judgements) if arguments.markdown else as_text(judgements))
+    if arguments.strict and any(j.verdict is Verdict.NOT_REPRODUCED for j in judgements):
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,48 @@
+"""Draw the paper's figures from the records.
+
+    python scripts/figures.py                 all that have data
+    python scripts/figures.py fig_4 fig_6     some of them
+
+Writes results/figures/<name>.png (200 dpi) and .pdf, and says what is missing. The same records give the same bytes.
+Example trajectories (figures 16 to 20) need no records: see scripts/trajectories.py.
+"""
+
+import argparse
+from pathlib import Path
+
+from prdp.analysis import Records, load
+from prdp.analysis.figures import FIGURES, FigureSpec, NothingToDraw, save
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def missing(spec: FigureSpec, records: Records) -> str:
+    """Return how many runs of a figure's own experiment are not recorded yet, in words; empty if none."""
+    jobs = records.jobs[records.jobs["experiment"] == spec.experiments[0]]
+    absent = int((~jobs["run"].isin(records.summaries["run"])).sum())
+    return f"{absent} of {len(jobs)} runs of {spec.experiments[0]} missing" if absent else ""
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("names", nargs="*", metavar="name", help=f"of {', '.join(FIGURES)} (default: all)")
+    parser.add_argument("--records", type=Path, default=ROOT / "results" / "records")
+    parser.add_argument("--out", type=Path, default=ROOT / "results" / "figures")
+    arguments = parser.parse_args()
+    unknown = [name for name in arguments.names if name not in FIGURES]
+    if unknown:
+        parser.error(f"no figure {', '.join(unknown)}; there are {', '.join(FIGURES)}")
+    records = load(arguments.records)
+    for name in arguments.names or FIGURES:
+        spec = FIGURES[name]
+        try:
+            paths = save(spec.draw(records), arguments.out / name)
+        except NothingToDraw as reason:
+            print(f"{name}: not drawn, {reason}")
+            continue
+        lacking = missing(spec, records)
+        print(f"{name}: {paths[0]}" + (f" ({lacking})" if lacking else ""), flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,103 @@
+"""Run presets of conf/experiment/, then collect, aggregate, judge and report.
+
+python scripts/reproduce.py                              all of them: weeks on two cores, hours to days on GPUs
+python scripts/reproduce.py fast                         what two cores finish in half an hour
+python scripts/reproduce.py fig_8 --seeds 3 --physics burgers
+python scripts/reproduce.py --dry-run                    only what it would cost
+
+Finished runs are skipped and interrupted ones go on, so it can be stopped and started again at any point.
+"""
+
+import argparse
+import math
+import subprocess
+import sys
+from pathlib import Path
+
+import jax
+from hydra import compose, initialize_config_dir
+
+from prdp.analysis import load
+from prdp.experiment import run
+from prdp.suite import GridError, Job, Ledger, attempt, plan, preset_jobs, preset_names
+from prdp.suite.collect import collect
+from prdp.suite.cost import duration, estimate
+
+ROOT = Path(__file__).resolve().parents[1]
+RESULTS = ROOT / "results"
+RECORDS = RESULTS / "records"
+
+
+def main() -> None:
+    """Run what the command line asks for."""
+    arguments = parse()
+    common = [f"runs_dir={RESULTS / 'runs'}", f"data_dir={RESULTS / 'data'}", "progress=false"]
+    with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
+        names = arguments.experiments or [n for n in preset_names() if n != "fast"]
+        jobs = gather(names, arguments, common)
+        ledger = Ledger(jobs, RECORDS)
+        ledger.say(ledger.headline())
+        if arguments.dry_run:
+            return
+        try:
+            train(jobs, common, ledger)
+        finally:
+            ledger.close()
+            collect(RESULTS / "runs", RECORDS)
+    for script in ("tables", "claims", "figures", "report"):
+        subprocess.run([sys.executable, str(ROOT / "scripts" / f"{script}.py")], check=True)
+    if ledger.failed:
+        sys.exit(1)
+
+
+def parse() -> argparse.Namespace:
+    """Return the command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("experiments", nargs="*", help="presets; default: all but fast")
+    parser.add_argument("--seeds", type=int, help="only the first so many seeds")
+    parser.add_argument("--physics", nargs="+", default=[], help="only these")
+    parser.add_argument("--dry-run", action="store_true", help="only say what it would cost")
+    arguments = parser.parse_args()
+    if arguments.seeds is not None and arguments.seeds < 1:
+        parser.error(f"--seeds {arguments.seeds}: allowed is an integer >= 1")
+    return arguments
+
+
+def gather(names: list[str], arguments: argparse.Namespace, common: list[str]) -> list[Job]:
+    """Return the jobs of all presets, each run once, the quick ones first; say what each preset costs."""
+    unknown = [name for name in names if name not in preset_names()]
+    if unknown:
+        sys.exit(f"error: {', '.join(unknown)}: no such experiment; there are {', '.join(preset_names())}")
+    given = {"physics": arguments.physics} if arguments.physics else {}
+    summaries = load(RECORDS).summaries
+    every: dict[Path, tuple[Job, float | None]] = {}
+    refusals = []
+    for name in names:
+        try:
+            jobs = plan(preset_jobs(name, given, arguments.seeds), common)
+        except GridError as nothing:
+            refusals.append(str(nothing))
+            continue
+        times = estimate(jobs, summaries)
+        left = [t for job, t in zip(jobs, times, strict=True) if not job.finished]
+        unknown_length = sum(t is None for t in left)
+        cost = duration(sum(t for t in left if t is not None))
+        cost += f" and {unknown_length} of unknown length" if unknown_length else ""
+        print(f"  {name:<10} {len(jobs):4d} jobs, {len(left):4d} to run: {cost}")
+        every |= {job.folder: (job, t) for job, t in zip(jobs, times, strict=True)}
+    if not every:
+        sys.exit(f"error: {refusals[0]}")
+    return [job for job, _ in sorted(every.values(), key=lambda x: math.inf if x[1] is None else x[1])]
+
+
+def train(jobs: list[Job], common: list[str], ledger: Ledger) -> None:
+    """Run all jobs in this process, one after the other; a failure does not stop them."""
+    for job in jobs:
+        overrides = [*job.overrides, *common]
+        ledger.add(attempt(job.overrides, lambda o=overrides: run(compose("config", overrides=o)), str))  # type: ignore[misc]
+        # The programs of a finished run would otherwise pile up.
+        jax.clear_caches()
+
+
+if __name__ == "__main__":
+    main()

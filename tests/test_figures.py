@@ -1,0 +1,265 @@
+"""Figures show the numbers of the records, draw from whatever there is, and come out the same byte for byte."""
+
+import math
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import jax
+import numpy as np
+import pandas as pd
+import pytest
+from flax import nnx
+from matplotlib.colors import to_hex
+from matplotlib.figure import Figure
+
+from prdp.analysis import Records, account, load
+from prdp.analysis import save as save_records
+from prdp.analysis.figures import FIGURES, NothingToDraw, draw_trajectories, save, svg
+from prdp.analysis.figures.ablations import by_metric, executed
+from prdp.analysis.figures.base import pick, seeds_of
+from prdp.analysis.figures.curves import band, error_axis, table
+from prdp.analysis.figures.decisions import decisions
+from prdp.analysis.figures.expressiveness import parameters
+from prdp.analysis.figures.fan import Final, draw_fan, draw_levels, final_errors, sufficient_level
+from prdp.analysis.figures.inverse import common_error
+from prdp.analysis.figures.savings import count, draw_savings
+from prdp.analysis.figures.style import PRDP, level_colour
+from prdp.analysis.figures.wall_clock import same_device, seconds, time_saved
+from prdp.models import MLP
+from tests.made_up_records import CONVERGED, EPOCHS, NOTHING, UPDATES, everything, gather, made_up
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture(scope="module")
+def records():
+    return everything((1, 2, 3))
+
+
+@pytest.fixture(scope="module")
+def partial():
+    """One seed, no converged runs, no level above 4."""
+    records = everything((2,))
+    runs = records.summaries
+    kept = runs[(runs["schedule"] != "fixed") | (runs["iterations_final"] <= 4)]
+    return Records(kept, records.histories[records.histories["run"].isin(kept["run"])], records.jobs)
+
+
+@pytest.mark.parametrize("name", FIGURES)
+def test_every_figure_draws_and_keeps_its_text_as_text(name, records):
+    drawn = svg(FIGURES[name].draw(records))
+    assert "<text" in drawn
+
+
+@pytest.mark.parametrize("name", FIGURES)
+def test_every_figure_draws_from_one_seed_without_the_converged_runs(name, partial):
+    assert isinstance(FIGURES[name].draw(partial), Figure)
+
+
+@pytest.mark.parametrize("name", FIGURES)
+def test_without_runs_there_is_nothing_to_draw(name, records):
+    with pytest.raises(NothingToDraw):
+        FIGURES[name].draw(NOTHING)
+    others = records.jobs[~records.jobs["experiment"].isin(FIGURES[name].experiments)]
+    with pytest.raises(NothingToDraw):
+        FIGURES[name].draw(Records(records.summaries, records.histories, others))
+
+
+def test_every_figure_has_its_preset_and_says_what_it_shows():
+    for name, spec in FIGURES.items():
+        assert spec.name == name
+        assert spec.caption.endswith(".")
+        missing = [e for e in spec.experiments if not (ROOT / "conf" / "experiment" / f"{e}.yaml").exists()]
+        assert missing == []
+
+
+def test_the_same_records_give_the_same_bytes(tmp_path, partial):
+    save_records(partial, tmp_path / "records")
+    command = [sys.executable, "scripts/figures.py", "fig_8", "--records", str(tmp_path / "records")]
+    environment = {**os.environ, "PYTHONHASHSEED": "1", "PYTHONPATH": str(ROOT)}
+    command += ["--out", str(tmp_path / "a")]
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=True)
+    assert done.stderr == ""
+    assert done.stdout.endswith("(5 of 20 runs of fig_8 missing)\n")
+    again = save(FIGURES["fig_8"].draw(load(tmp_path / "records")), tmp_path / "b" / "fig_8")
+    assert [path.name for path in again] == ["fig_8.png", "fig_8.pdf"]
+    for path in again:
+        assert path.read_bytes() == (tmp_path / "a" / path.name).read_bytes()
+
+
+def axes():
+    return Figure().subplots()
+
+
+def test_savings_bars_add_up_to_the_converged_iterations():
+    runs = gather(*(made_up("heat1d", seed=s) for s in (1, 2)))
+    ax = axes()
+    draw_savings(ax, runs)
+    converged, used, progressive, incomplete = (patch.get_height() for patch in ax.patches)
+    summaries = runs.summaries
+    assert converged == EPOCHS * UPDATES * CONVERGED["heat1d"]
+    assert used + progressive + incomplete == pytest.approx(converged)
+    assert used == pytest.approx(summaries["iterations_total"].mean())
+    assert incomplete / converged == pytest.approx(summaries["savings_incomplete_convergence"].mean())
+    assert progressive / converged == pytest.approx(summaries["savings_progressive_refinement"].mean())
+    assert f"\u2212{summaries['savings'].mean():.0%}" in [t.get_text() for t in ax.texts]
+
+
+def test_a_diverged_run_saves_nothing_and_is_marked():
+    good, bad = made_up("heat1d", seed=1), made_up("heat1d", seed=2, status="diverged", end=5)
+    assert count(gather(good, bad)) == count(gather(good))
+    assert count(gather(bad)) is None
+    ax = axes()
+    draw_savings(ax, gather(good, bad))
+    assert ax.get_xticklabels()[1].get_text() == "PRDP\n(1 of 2 diverged)"
+    ax = axes()
+    draw_fan(ax, gather(good, bad))
+    crosses = [line for line in ax.lines if line.get_marker() == "x"]
+    assert [line.get_xdata()[0] for line in crosses] == [5]
+    fixed = gather(made_up("heat1d", "fixed", 1, 4, end=3, status="diverged"), made_up("heat1d", "fixed"))
+    assert final_errors(fixed)[4].mean == math.inf
+
+
+def test_the_staircase_of_a_run_is_its_history():
+    runs = gather(made_up("heat1d", seed=2))
+    ax = axes()
+    draw_levels(ax, runs)
+    stairs = ax.lines[0]
+    assert stairs.get_drawstyle() == "steps-pre"
+    np.testing.assert_array_equal(stairs.get_xdata(), runs.histories["epoch"])
+    np.testing.assert_array_equal(stairs.get_ydata(), runs.histories["iterations"])
+    assert to_hex(stairs.get_color()) == PRDP
+
+
+def test_bands_are_the_mean_and_one_standard_deviation_above_the_lowest_seed():
+    values = pd.DataFrame({"a": [1.0, 1.0], "b": [3.0, 1.1], "c": [2.0, 90.0]})
+    drawn = band(values)
+    np.testing.assert_allclose(drawn.centre, [2.0, 92.1 / 3])
+    np.testing.assert_allclose(drawn.high[0], 3.0)
+    np.testing.assert_allclose(drawn.low, [1.0, 1.0])
+    assert np.isnan(band(values[["a"]]).low).all()
+    ax = axes()
+    draw_fan(ax, gather(made_up("heat1d", seed=1)))
+    assert not ax.collections
+
+
+def test_errors_beyond_divergence_are_cut_off_and_said_to_be():
+    ax, tame = axes(), pd.DataFrame({"a": [1.0, 0.1, 0.01]})
+    error_axis(ax, [tame])
+    assert ax.get_ylim()[1] < 2
+    assert not ax.texts
+    error_axis(ax, [tame.assign(b=[1.0, 1e10, np.nan])])
+    assert ax.get_ylim()[1] < 1e3
+    assert ax.texts[0].get_text() == "cut off: up to 1e+10"
+
+
+@pytest.mark.parametrize(
+    ("errors", "expected"),
+    [
+        ({5: (0.07, 0.01), 10: (0.032, 0.01), 15: (0.033, 0.01), 25: (0.03, 0.002)}, 10),
+        ({5: (0.07, 0.01), 10: (0.0321, 0.01), 15: (0.0319, 0.01), 25: (0.03, 0.002)}, 15),
+        ({5: (math.inf, math.nan), 25: (0.03, 0.002)}, 25),
+        ({5: (0.01, 0.001), 25: (0.03, math.nan)}, None),
+        ({5: (0.01, 0.001)}, None),
+    ],
+)
+def test_sufficient_level_is_the_lowest_within_a_standard_deviation_of_the_converged(errors, expected):
+    assert sufficient_level({k: Final(*e) for k, e in errors.items()}, 25) == expected
+
+
+def test_colours_darken_with_the_level():
+    brightness = [sum(level_colour(k, 25)[:3]) for k in (25, 10, 5, 2, 1)]
+    assert brightness == sorted(set(brightness))
+
+
+def test_decisions_are_where_the_level_rises_and_where_a_plateau_is_kept():
+    history = made_up("heat1d", seed=2)[1]
+    refined, kept = decisions(history, tau_step=0.98)
+    rises = history["iterations"].diff().shift(-1) > 0
+    assert refined["epoch"].tolist() == history.loc[rises, "epoch"].tolist() == [2, 5, 8, 11]
+    assert kept["epoch"].tolist() == [9, 10, 12]
+
+
+def test_wall_clock_compares_runs_of_one_device():
+    runs = [made_up("heat1d", s, seed) for s in ("fixed", "prdp") for seed in (1, 2)]
+    elsewhere = made_up("heat1d", "fixed", 3, device="gpu: A", cpu_count=8)
+    chosen = same_device(gather(*runs, elsewhere))
+    assert set(chosen.summaries["device"]) == {"cpu: cpu"}
+    means = seconds(chosen)
+    assert means["converged"]["seconds_train"] == pytest.approx(0.1 * 25 * EPOCHS)
+    prdp = chosen.where(schedule="prdp").summaries
+    spent = (prdp["seconds_train"] + prdp["seconds_validate"]).mean()
+    assert time_saved(means) == pytest.approx(1 - spent / (0.1 * 25 * EPOCHS + 0.05 * (EPOCHS + 1)))
+
+
+def test_parameters_are_counted_as_the_network_has_them():
+    model = nnx.eval_shape(lambda: MLP((1, 30), 64, 3, rngs=nnx.Rngs(0)))
+    sizes = [leaf.size for leaf in jax.tree.leaves(nnx.state(model))]
+    assert parameters(gather(made_up("heat1d")).summaries).tolist() == [sum(sizes)]
+
+
+def test_poisson_is_compared_where_all_reach_one_error():
+    histories = {"fixed": made_up("poisson", "fixed")[1], "prdp": made_up("poisson", "prdp")[1]}
+    worst = min(histories["prdp"]["val_error"])
+    target = common_error(histories.values())
+    assert worst <= target < 2 * worst
+    case = {"experiments": ("fig_3",), "physics__parameters": 1}
+    figure = FIGURES["fig_3"].draw(gather(*(made_up("poisson", s, **case) for s in histories)))
+    texts = [t.get_text() for t in figure.axes[2].get_legend().get_texts()]
+    saved = account(histories["fixed"], histories["prdp"], error=target).savings
+    assert texts == ["converged", f"PRDP (\u2212{saved:.0%})"]
+
+
+def test_iterations_made_are_those_executed_by_a_solve():
+    made = executed(gather(made_up("heat1d", "fixed", level=10)))
+    np.testing.assert_array_equal(made.iloc[1:], 5.0)
+
+
+def test_runs_that_say_nothing_are_driven_by_the_validation_error():
+    old, said, loss = (made_up("heat2d", seed=1, metric=m) for m in (None, "val_error", "train_loss"))
+    driven = by_metric(gather(old, said, loss))
+    assert [len(part.summaries) for part in driven.values()] == [2, 1]
+    assert [len(p.summaries) for p in by_metric(gather(made_up("heat2d"))).values()] == [1, 0]
+
+
+def test_reduced_and_fast_runs_stand_in_only_for_what_is_missing():
+    small = made_up("heat3d", experiments=("fast",), scale="small")
+    full = made_up("heat3d", seed=2, experiments=("fig_6",))
+    assert pick(gather(small), ("fig_6", "fast"), physics="heat3d").summaries["scale"].tolist() == ["small"]
+    assert pick(gather(small), ("fig_6",), physics="heat3d").summaries.empty
+    both = pick(gather(small, full), ("fig_6", "fast"), physics="heat3d")
+    assert both.summaries["scale"].tolist() == ["full"]
+    figure = FIGURES["fig_7"].draw(gather(small))
+    assert figure.axes[0].get_title() == "Heat 3D (reduced), 1 seed"
+
+
+def test_unequal_numbers_of_seeds_are_not_hidden():
+    runs = [made_up("heat1d", seed=s) for s in (1, 2, 3)]
+    assert seeds_of(gather(*runs)) == "3 seeds"
+    assert seeds_of(gather(*runs, made_up("heat1d", "fixed", 1, 4))) == "1 to 3 seeds"
+
+
+def test_means_in_the_fan_are_those_of_the_records():
+    runs = gather(*(made_up("heat1d", "fixed", s, 4) for s in (1, 2, 3)))
+    ax = axes()
+    draw_fan(ax, runs)
+    means = runs.histories.groupby("epoch")["val_error"].mean()
+    np.testing.assert_allclose(ax.lines[0].get_ydata(), means)
+    assert table(runs, "val_error").shape == (EPOCHS + 1, 3)
+
+
+@pytest.mark.parametrize(("space", "channels"), [((9,), 1), ((9, 9), 1), ((9, 9, 9), 1), ((9, 9), 2)])
+def test_trajectories_show_their_states(space, channels):
+    states = np.random.default_rng(0).normal(size=(2, 3, channels, *space))
+    grid = np.linspace(0, 1, 9)
+    figure = draw_trajectories(states, grid, "x", channels=("u", "v")[:channels], times=(0, 2))
+    if len(space) == 1:
+        np.testing.assert_array_equal(figure.axes[1].lines[1].get_ydata(), states[1, 2, 0])
+        return
+    shown = states[..., 2] if len(space) == 3 else states
+    images = [ax.images[0].get_array() for ax in figure.axes if ax.images]
+    assert len(images) == 2 * 2 * channels
+    last = shown[1, :, -1][[0, 2]]
+    np.testing.assert_allclose(images[-1], last[1].T / np.abs(last).max())

@@ -1,0 +1,261 @@
+"""Numbers over seeds, which runs are compared, and what it costs to aggregate many."""
+
+import math
+import time
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from prdp.analysis.comparison import baseline, diverged, finished, tidy
+from prdp.analysis.quantities import QUANTITIES, Ambiguous, Selection, parameters
+from prdp.analysis.records import Records
+from prdp.analysis.statistics import Statistic, describe, exponent, relative_difference, sufficient_level
+from tests.hand_made import pair, records, run
+
+
+def test_mean_std_and_median_are_those_of_the_sample():
+    found = describe([1.0, 2.0, 3.0, 6.0])
+    assert (found.runs, found.mean, found.median, found.diverged) == (4, 3.0, 2.5, 0)
+    # (4 + 1 + 0 + 9) / 3
+    assert found.std == pytest.approx(math.sqrt(14 / 3))
+
+
+def test_one_run_has_no_spread_and_none_has_no_number():
+    assert describe([0.5]) == Statistic(1, 0.5, None, 0.5, None, None, 0)
+    nothing = describe([], diverged=2)
+    assert (nothing.runs, nothing.std, nothing.low, nothing.diverged) == (0, None, None, 2)
+    assert math.isnan(nothing.mean)
+
+
+def test_equal_values_have_an_interval_of_no_width():
+    found = describe([3.0] * 5, interval_of="median")
+    assert (found.std, found.low, found.high) == (0.0, 3.0, 3.0)
+
+
+@pytest.mark.parametrize(("of", "scale"), [("mean", 1.0), ("median", 1.2533)])
+def test_the_interval_is_that_of_its_statistic(of, scale):
+    # Of n normal values the mean has a standard error of 1/sqrt(n), the median sqrt(pi/2) times as much.
+    widths = []
+    for seed in range(40):
+        found = describe(np.random.default_rng(seed).normal(size=200), interval_of=of)
+        widths.append((found.high - found.low) / (2 * 1.96))
+    assert np.mean(widths) == pytest.approx(scale / math.sqrt(200), rel=0.08)
+
+
+def test_the_interval_is_the_same_every_time():
+    values = np.random.default_rng(3).normal(size=10)
+    first, again = (describe(values, interval_of="mean") for _ in range(2))
+    assert first == again
+    assert first.low < first.mean < first.high
+
+
+def test_a_relative_difference_is_paired_by_seed():
+    found = relative_difference({1: 3.0, 2: 2.0, 3: 9.0}, {1: 2.0, 2: 2.0, 4: 8.0})
+    # Seeds 1 and 2: (1 + 0) / 2, relative to the mean of 2.
+    assert (found.runs, found.mean) == (2, 0.25)
+    assert found.std == pytest.approx(math.sqrt(0.125))
+    assert (found.low, found.high) == (0.0, 0.5)
+    assert relative_difference({1: 1.0}, {2: 1.0}).runs == 0
+
+
+def level(mean, std=0.1, lost=0):
+    return Statistic(10, mean, std, diverged=lost)
+
+
+@pytest.mark.parametrize(
+    ("errors", "expected"),
+    [
+        ({1: level(9.0), 4: level(2.2), 8: level(2.05), 16: level(2.0)}, 8),
+        # Exactly one standard deviation above still suffices.
+        ({4: level(2.5), 16: level(2.0, 0.5)}, 4),
+        # A better one does too, and a diverged one does not.
+        ({4: level(1.0), 16: level(2.0)}, 4),
+        ({4: level(1.0, lost=1), 8: level(2.0), 16: level(2.0)}, 8),
+        ({4: level(9.0), 16: level(2.0)}, 16),
+        ({4: level(2.0), 16: level(2.0, None)}, None),
+        ({4: level(2.0), 16: level(2.0, lost=1)}, None),
+        ({4: level(2.0)}, None),
+    ],
+)
+def test_the_sufficient_level_is_the_lowest_within_one_standard_deviation(errors, expected):
+    assert sufficient_level(errors, 16) == expected
+
+
+def test_the_exponent_of_a_power_law_is_found():
+    sizes = [1000, 10_000, 100_000]
+    assert exponent(sizes, [7 * n**-0.2 for n in sizes]) == pytest.approx(-0.2)
+
+
+def test_cases_differ_in_configuration_and_arms_in_schedule():
+    made = records(
+        *pair(["e"]),
+        run("small", ["e"], levels=[2, 4, 4], scale="small"),
+        run("fan", ["e"], levels=[4] * 3, schedule="fixed"),
+        run("loss", ["e"], levels=[2] * 3, metric="train_loss"),
+    )
+    frame = tidy(made).set_index("run")
+    assert frame["case"].nunique() == 2
+    assert frame.loc["small", "case"] != frame.loc["heat1d-prdp-1", "case"]
+    arms = frame.groupby("arm").size().to_dict()
+    assert arms == {"PRDP": 4, "converged, K = 10": 3, "K = 4": 1, "PRDP on the training loss": 1}
+
+
+def test_arms_and_cases_are_told_apart_by_what_differs():
+    made = records(
+        run("a", ["e"], levels=[2], **{"schedule.tau_stop": 0.9, "data.form": "products"}),
+        run("b", ["e"], levels=[2], **{"schedule.tau_stop": 0.98, "data.form": "products"}),
+        run("c", ["e"], levels=[2], **{"schedule.tau_stop": 0.9, "data.form": "matched"}),
+    )
+    frame = tidy(made).set_index("run")
+    assert frame["arm"].to_dict() == {
+        "a": "PRDP (tau_stop = 0.9)",
+        "b": "PRDP (tau_stop = 0.98)",
+        "c": "PRDP",
+    }
+    assert frame["variant"].to_dict() == {
+        "a": "form = products",
+        "b": "form = products",
+        "c": "form = matched",
+    }
+
+
+def test_of_two_records_of_one_run_the_last_counts():
+    old = run("old", ["e"], levels=[2], error=0.5)
+    new = run("new", ["e"], levels=[2], error=0.1, recorded="2026-02-01T00:00:00Z")
+    assert list(tidy(records(new, old))["run"]) == ["new"]
+
+
+def test_runs_of_other_lengths_are_other_cases_and_a_diverged_run_is_of_its_own():
+    made = records(
+        run("long", ["e"], levels=[2] * 4),
+        run("short", ["e"], levels=[2] * 2, seed=2),
+        run("lost", ["e"], levels=[2], seed=3, status="diverged"),
+    )
+    frame = tidy(made).set_index("run")
+    assert frame.loc["long", "case"] != frame.loc["short", "case"]
+    assert frame.loc["lost", "case"] == frame.loc["long", "case"]
+    assert (diverged(frame), len(finished(frame))) == (1, 2)
+
+
+def test_the_baseline_is_of_the_same_seed_else_the_mean_of_its_case():
+    made = pair(["e"], theirs=(0.2, 0.3, 0.7))
+    extra = run("alone", ["e"], levels=[2, 4, 4], seed=9)
+    frame = tidy(records(*made, extra)).assign(row=lambda f: baseline(f, "val_error_final")).set_index("run")
+    assert frame["row"].filter(like="prdp").to_list() == [0.2, 0.3, 0.7]
+    assert frame.loc["alone", "row"] == pytest.approx(0.4)
+    other = tidy(records(*made, run("gpu", ["e"], levels=[2, 4, 4], seed=9, device="gpu"))).set_index("run")
+    assert math.isnan(baseline(other, "seconds", same_device=True)["gpu"])
+
+
+def select(*runs, **where):
+    return Selection.of(records(*runs), "e").where(None, where)
+
+
+def test_quantities_of_seeds_have_the_numbers_of_the_records():
+    selection = select(*pair(["e"]))
+    mean = QUANTITIES["mean"](selection, "savings")
+    assert (mean.runs, mean.mean, mean.std) == (3, pytest.approx(2 / 3), pytest.approx(0))
+    error = QUANTITIES["mean"](selection, "val_error_final")
+    assert (error.mean, error.std) == (pytest.approx(0.03), pytest.approx(0.01))
+    # (0 + 0.01 + 0.02) / 3 of 0.02
+    assert QUANTITIES["accuracy"](selection).mean == pytest.approx(0.5)
+    assert QUANTITIES["final_residual"](selection, 10).mean == pytest.approx(1e-5)
+    assert QUANTITIES["final_residual"](selection, 9).runs == 0
+    assert QUANTITIES["difference"](selection, "iterations_final", "prdp", "converged").mean == -6
+
+
+def test_what_diverged_is_counted_and_in_no_mean():
+    selection = select(*pair(["e"]), run("x", ["e"], levels=[2], seed=4, error=math.inf, status="diverged"))
+    found = QUANTITIES["mean"](selection, "val_error_final")
+    assert (found.runs, found.mean, found.diverged) == (3, pytest.approx(0.03), 1)
+    assert QUANTITIES["accuracy"](selection).diverged == 1
+
+
+def test_the_share_of_seconds_saved_is_against_the_same_seed():
+    runs = pair(["e"])
+    for summary, _, _ in runs:
+        slow = 2 if summary["schedule"] == "fixed" else 1
+        summary["seconds_train"] = slow * summary["seed"]
+    found = QUANTITIES["wall_clock"](select(*runs))
+    # (train + validate): 1.5/2.5, 2.5/4.5, 3.5/6.5 were paid.
+    assert found.mean == pytest.approx(1 - (0.6 + 5 / 9 + 7 / 13) / 3)
+    without = QUANTITIES["wall_clock"](select(*runs), against="seconds_train")
+    assert without.mean == pytest.approx(1 - (1.5 / 2 + 2.5 / 4 + 3.5 / 6) / 3)
+
+
+def test_the_sufficient_level_of_a_fan():
+    fan = [
+        run(f"{k}-{s}", ["e"], levels=[k] * 3, schedule="fixed", seed=s, error=error + 0.01 * s)
+        for k, error in ((2, 0.5), (4, 0.11), (10, 0.1))
+        for s in (1, 2, 3)
+    ]
+    assert QUANTITIES["level_sufficient"](select(*fan)).mean == 4
+    assert QUANTITIES["savings_sufficient"](select(*fan)).mean == pytest.approx(0.6)
+    assert QUANTITIES["level_sufficient"](select(*fan[:6])) is None
+
+
+def test_network_sizes_give_an_exponent_by_seed():
+    shape = {"physics.points": 30, "physics.dimensions": 1, "model.depth": 3}
+    # 30 -> 64 -> 64 -> 64 -> 30: 1984 + 2 * 4160 + 1950.
+    sizes = {64: 12254, 128: 40862}
+    runs = [
+        run(f"{w}-{s}", ["e"], levels=[4], seed=s, error=s * n**-0.2, **shape, **{"model.width": w})
+        for w, n in sizes.items()
+        for s in (1, 2)
+    ]
+    selection = select(*runs)
+    assert [parameters(part.runs) for _, part in selection.by("model.width")] == list(sizes.values())
+    found = QUANTITIES["size_exponent"](selection)
+    assert (found.runs, found.mean, found.std) == (2, pytest.approx(-0.2), pytest.approx(0, abs=1e-12))
+    assert QUANTITIES["farthest"](selection, "savings", "model.width", 0.8).mean == pytest.approx(0.6)
+    assert QUANTITIES["farthest"](select(*runs[:2]), "savings", "model.width", 0.8) is None
+
+
+def test_runs_that_differ_in_more_than_the_seed_are_never_averaged():
+    selection = select(
+        run("a", ["e"], levels=[2], **{"data.form": "x"}), run("b", ["e"], levels=[2], **{"data.form": "y"})
+    )
+    with pytest.raises(Ambiguous, match=r"data\.form"):
+        QUANTITIES["mean"](selection, "savings")
+    selection = select(
+        run("a", ["e"], levels=[2], **{"schedule.tau_stop": 0.9}),
+        run("b", ["e"], levels=[2], **{"schedule.tau_stop": 0.98}),
+    )
+    with pytest.raises(Ambiguous, match=r"tau_stop = 0\.98"):
+        QUANTITIES["mean"](selection, "savings")
+
+
+def many(runs, epochs):
+    """Synthetic records: 10 seeds, half of the arms PRDP, over cases that differ in a width."""
+    summary, history, _ = run("x", ["e"], levels=[4] * epochs)
+    index = np.arange(runs)
+    converged = index // 10 % 2 == 0
+    names = [f"run{i}" for i in index]
+    summaries = pd.DataFrame([summary] * runs).assign(
+        run=names,
+        seed=index % 10,
+        schedule=np.where(converged, "fixed", "prdp"),
+        iterations_final=np.where(converged, 10, 4),
+        val_error_final=np.random.default_rng(0).uniform(0.02, 0.03, runs),
+        **{f"data.key{i}": i for i in range(60)},
+        **{"model.width": 1 + index // 20},
+    )
+    histories = pd.concat([history] * runs, ignore_index=True).assign(run=np.repeat(names, epochs + 1))
+    jobs = pd.DataFrame({"experiment": "table_1", "overrides": names, "run": names})
+    return Records(summaries, histories, jobs)
+
+
+def test_aggregation_is_fast_enough_for_thousands_of_runs():
+    # A quarter of the 2,000 runs that are to take 10 s.
+    made = many(500, 100)
+    began = time.perf_counter()
+    frame = tidy(made.of("table_1"))
+    groups = [
+        describe(finished(group)["val_error_final"], interval_of="median")
+        for _, group in frame.groupby(["case", "arm"])
+    ]
+    paid = frame["matvecs"] / baseline(frame, "matvecs")
+    assert time.perf_counter() - began < 2.5
+    assert [g.runs for g in groups] == [10] * 50
+    assert paid.notna().all()
