@@ -13,7 +13,22 @@ __version__ = "0.1.0"
 
 _EXPORTS = {
     "solve": "prdp.linear_solve",
-    **dict.fromkeys(("AdjointCost", "Implicit", "Solution", "Unrolled"), "prdp.differentiation"),
+    **dict.fromkeys(
+        (
+            "AdjointCost",
+            "Checkpointed",
+            "Implicit",
+            "JFB",
+            "Neumann",
+            "OneStep",
+            "Phantom",
+            "ReducedCG",
+            "Solution",
+            "Truncated",
+            "Unrolled",
+        ),
+        "prdp.differentiation",
+    ),
     **dict.fromkeys(
         (
             "BiCGStab",
@@ -47,7 +62,7 @@ _EXPORTS = {
         ),
         "prdp.linalg",
     ),
-    **dict.fromkeys(("Fixed", "Linear", "PRDP", "Schedule"), "prdp.schedules"),
+    **dict.fromkeys(("Fixed", "Linear", "PRDP", "Schedule", "TolerancePRDP"), "prdp.schedules"),
 }
 
 __all__ = ["__version__", *sorted(_EXPORTS)]

@@ -117,6 +117,11 @@ def check_system(config: Config) -> None:
     except ValueError as error:
         physics, solver = config.names["physics"], config.names["solver"]
         raise ConfigError(f"solver={solver} does not go with physics={physics}: {error}") from error
+    try:
+        config.diff.check(config.solver, operator)
+    except ValueError as error:
+        diff = config.names["diff"]
+        raise ConfigError(f"diff={diff} does not go with this solver and physics: {error}") from error
 
 
 def prepare(config: Config) -> tuple[Task, Schedule, int]:

@@ -31,7 +31,7 @@ def solve(
         operator: `A`, square, on fields of shape `operator.shape`.
         rhs: `b`, shape `(*batch, *operator.shape)`.
         solver: the iteration, e.g. `prdp.Jacobi()`.
-        differentiation: `prdp.Implicit()` or `prdp.Unrolled()`.
+        differentiation: a mode, e.g. `prdp.Implicit()` or `prdp.Unrolled()`.
         iterations: K, at most so many iterations. May be traced: changing it does not recompile.
         tolerance: relative to `||b||_2` (paper, eq. 6); 0 runs all K iterations.
         guess: initial guess, default zero as in the paper.
@@ -42,7 +42,7 @@ def solve(
 
     Raises:
         ValueError: shapes that do not fit, K below 1, a negative tolerance, a solver that this operator does not
-            suit. Raised while tracing, before anything is computed.
+            suit, a mode that is not defined for them. Raised while tracing, before anything is computed.
 
     Source: paper, section 2, P_K.
     """
@@ -55,6 +55,7 @@ def solve(
     if _is_known(tolerance) and not float(tolerance) >= 0:
         raise ValueError(f"tolerance={tolerance}: allowed is a number >= 0")
     solver.check(operator)
+    differentiation.check(solver, operator)
     # Parameters of the operator may carry more batch axes, or more precision, than the right-hand side.
     product = jax.eval_shape(operator.mv, rhs)
     rhs = jnp.broadcast_to(rhs, product.shape).astype(product.dtype)

@@ -18,7 +18,9 @@ import jax
 from hydra import compose, initialize_config_dir
 
 from prdp.analysis import load
+from prdp.config import ConfigError
 from prdp.experiment import run
+from prdp.records import RunIsHeld
 from prdp.suite import GridError, Job, Ledger, attempt, plan, preset_jobs, preset_names
 from prdp.suite.collect import collect
 from prdp.suite.cost import duration, estimate
@@ -81,7 +83,7 @@ def gather(names: list[str], arguments: argparse.Namespace, common: list[str]) -
         times = estimate(jobs, summaries)
         left = [t for job, t in zip(jobs, times, strict=True) if not job.finished]
         unknown_length = sum(t is None for t in left)
-        cost = duration(sum(t for t in left if t is not None))
+        cost = duration(sum((t for t in left if t is not None), 0.0))
         cost += f" and {unknown_length} of unknown length" if unknown_length else ""
         print(f"  {name:<10} {len(jobs):4d} jobs, {len(left):4d} to run: {cost}")
         every |= {job.folder: (job, t) for job, t in zip(jobs, times, strict=True)}
@@ -94,9 +96,14 @@ def train(jobs: list[Job], common: list[str], ledger: Ledger) -> None:
     """Run all jobs in this process, one after the other; a failure does not stop them."""
     for job in jobs:
         overrides = [*job.overrides, *common]
-        ledger.add(attempt(job.overrides, lambda o=overrides: run(compose("config", overrides=o)), str))  # type: ignore[misc]
+        ledger.add(attempt(job.overrides, lambda o=overrides: run(compose("config", overrides=o)), explain))  # type: ignore[misc]
         # The programs of a finished run would otherwise pile up.
         jax.clear_caches()
+
+
+def explain(error: Exception) -> str | None:
+    """Return the message of a mistake in a configuration or of a run that is held; others are told with their type."""
+    return str(error) if isinstance(error, ConfigError | RunIsHeld) else None
 
 
 if __name__ == "__main__":

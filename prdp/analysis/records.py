@@ -137,15 +137,8 @@ def save(records: Records, folder: Path) -> None:
     # In this order: whatever comes between, a recorded run has its history.
     for physics, summaries in () if records.summaries.empty else records.summaries.groupby("physics"):
         histories = records.histories[records.histories["run"].isin(summaries["run"])]
-        # A column that only other physics have says nothing here.
-        _write(
-            histories.dropna(axis="columns", how="all").sort_values(["run", "epoch"]),
-            folder / f"{physics}_histories.parquet",
-        )
-        _write(
-            summaries.dropna(axis="columns", how="all").sort_values("run"),
-            folder / f"{physics}_summaries.parquet",
-        )
+        _write(_in_order(histories, "run", "epoch"), folder / f"{physics}_histories.parquet")
+        _write(_in_order(summaries, "run"), folder / f"{physics}_summaries.parquet")
     _write(records.jobs.sort_values(["experiment", "overrides"]), folder / "jobs.parquet")
 
 
@@ -172,6 +165,13 @@ def _concat(frames: list[pd.DataFrame]) -> pd.DataFrame:
 
 def _frame(rows: list[dict[str, Any]]) -> pd.DataFrame:
     return pd.DataFrame(rows) if rows else pd.DataFrame(columns=["run"])
+
+
+def _in_order(frame: pd.DataFrame, *keys: str) -> pd.DataFrame:
+    """Return rows and columns in an order of their own, so that the same records make the same file."""
+    # A column that only other physics have says nothing here.
+    frame = frame.dropna(axis="columns", how="all").sort_values(list(keys))
+    return frame[[*keys, *frame.columns.difference(keys)]]
 
 
 def _read(path: Path) -> pd.DataFrame:

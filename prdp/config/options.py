@@ -10,7 +10,17 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from prdp.data import TrajectoryData
-from prdp.differentiation import Implicit, Unrolled
+from prdp.differentiation import (
+    JFB,
+    Checkpointed,
+    Implicit,
+    Neumann,
+    OneStep,
+    Phantom,
+    ReducedCG,
+    Truncated,
+    Unrolled,
+)
 from prdp.models.convolution import METHODS, PADDINGS
 from prdp.physics import Burgers, FilteredNoise, FourierSeries, Heat, NavierStokes, Poisson
 from prdp.schedules import PRDP, Fixed, Linear, TolerancePRDP
@@ -234,7 +244,17 @@ SCHEMA: dict[str, dict[str, type]] = {
         "bicgstab": BiCGStab,
         "direct": Direct,
     },
-    "diff": {"implicit": Implicit, "unrolled": Unrolled},
+    "diff": {
+        "implicit": Implicit,
+        "unrolled": Unrolled,
+        "checkpointed": Checkpointed,
+        "truncated": Truncated,
+        "one_step": OneStep,
+        "jfb": JFB,
+        "phantom": Phantom,
+        "neumann": Neumann,
+        "reduced_cg": ReducedCG,
+    },
     "schedule": {"fixed": Fixed, "linear": Linear, "prdp": PRDP, "tolerance_prdp": TolerancePRDP},
     "model": {"mlp": MLPOptions, "resnet": ResNetOptions, "parameters": ParametersOptions},
     "optimizer": {"adam": Adam, "gradient_descent": GradientDescent},

@@ -20,7 +20,7 @@ _CONVERGED_KEYS = {
     "tolerance_prdp": ("iterations",),
 }
 # Keys that came after runs had been recorded, with the value that these had: it does not count for a run's name.
-_SINCE_LATER = (("metric", "val_error"),)
+_SINCE_LATER = {"metric": "val_error", "diff.adjoint_ratio": None}
 # Stands in for a K_epsilon that is not measured yet, so that everything else is checked before any computing.
 _UNKNOWN = 2**31 - 1
 
@@ -65,12 +65,22 @@ class Config:
         ignored = {
             "runs_dir", "data_dir", "overwrite", "progress", "checkpoint_seconds", "tracking", "compilation_cache",
         }  # fmt: skip
-        return {k: v for k, v in self.plain.items() if k not in ignored and (k, v) not in _SINCE_LATER}
+        return _without_later_keys({k: v for k, v in self.plain.items() if k not in ignored})
 
     def identity(self) -> dict[str, Any]:
         """Return the keys by which runs are told apart at a glance."""
         groups = ("physics", "solver", "diff", "schedule")
         return {**{g: self.names[g] for g in groups}, "seed": self.general.seed}
+
+
+def _without_later_keys(options: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    kept = {}
+    for key, value in options.items():
+        name = f"{prefix}{key}"
+        if name in _SINCE_LATER and value == _SINCE_LATER[name]:
+            continue
+        kept[key] = _without_later_keys(value, f"{name}.") if isinstance(value, dict) else value
+    return kept
 
 
 def parse(config: DictConfig) -> Config:

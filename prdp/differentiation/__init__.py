@@ -1,7 +1,30 @@
 """Differentiation modes: objects that receive the solver's loop and decide how gradients pass it."""
 
+from prdp.differentiation.adjoint import AdjointMode
 from prdp.differentiation.base import AdjointCost, Controls, Mode, Problem, Solution
+from prdp.differentiation.checkpointed import Checkpointed
 from prdp.differentiation.implicit import Implicit
+from prdp.differentiation.jfb import JFB
+from prdp.differentiation.neumann import Neumann
+from prdp.differentiation.phantom import Phantom
+from prdp.differentiation.reduced_cg import ReducedCG
+from prdp.differentiation.truncated import OneStep, Truncated
 from prdp.differentiation.unrolled import Unrolled
 
-__all__ = ["AdjointCost", "Controls", "Implicit", "Mode", "Problem", "Solution", "Unrolled"]
+__all__ = [
+    "JFB",
+    "AdjointCost",
+    "AdjointMode",
+    "Checkpointed",
+    "Controls",
+    "Implicit",
+    "Mode",
+    "Neumann",
+    "OneStep",
+    "Phantom",
+    "Problem",
+    "ReducedCG",
+    "Solution",
+    "Truncated",
+    "Unrolled",
+]

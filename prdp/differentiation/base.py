@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
 from prdp.linalg import Operator, power_of_two_scale
-from prdp.solvers import Iterated, Solver, Status, iterate
+from prdp.solvers import Iterated, Record, Solver, Status, iterate
 
 
 class Solution(NamedTuple):
@@ -68,6 +68,13 @@ class Mode(ABC):
     def run(self, solver: Solver, problem: Problem, controls: Controls, cost: AdjointCost) -> Solution:
         """Solve, with this mode's vector-Jacobian product attached to `value`."""
 
+    def check(self, solver: Solver, operator: Operator) -> None:  # noqa: B027
+        """Refuse a solver or an operator for which this mode is not defined.
+
+        Raises:
+            ValueError: it is one.
+        """
+
     def prepare(self, iterations: Any) -> "Mode":
         """Return the mode with whatever it derives from K, if K is a number; called before tracing.
 
@@ -85,7 +92,9 @@ class Solved(NamedTuple):
     scale: Any
 
 
-def solve_scaled(solver: Solver, problem: Problem, controls: Controls, record: int | None = None) -> Solved:
+def solve_scaled(
+    solver: Solver, problem: Problem, controls: Controls, record: Record | None = None
+) -> Solved:
     """Run the loop on `s A u = s b`; `value` is that of the unscaled system."""
     operator, rhs, guess = problem
     prepared = solver.prepare(operator)

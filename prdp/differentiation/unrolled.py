@@ -1,11 +1,11 @@
 """Unrolled differentiation: reverse exactly the iterations that ran, K traced."""
 
+import dataclasses
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 
 from prdp.differentiation.base import (
     AdjointCost,
@@ -17,9 +17,8 @@ from prdp.differentiation.base import (
     package,
     solve_scaled,
 )
-from prdp.linalg.norms import expand
-from prdp.solvers import Solver
-from prdp.solvers.iterate import select
+from prdp.differentiation.reverse import Carry, Reversal
+from prdp.solvers import Record, Solver
 
 
 @dataclass(frozen=True)
@@ -56,7 +55,7 @@ class Unrolled(Mode):
         if self.iterations_cap is None:
             if known is None:
                 raise ValueError("unrolled differentiation with a traced K needs iterations_cap")
-            return Unrolled(known)
+            return dataclasses.replace(self, iterations_cap=known)
         if known is not None and known > self.iterations_cap:
             raise ValueError(f"iterations={known} is above iterations_cap={self.iterations_cap}")
         return self
@@ -76,7 +75,7 @@ def _solve(solver: Solver, room: int, problem: Problem, controls: Controls, cost
 def _forward(
     solver: Solver, room: int, problem: Problem, controls: Controls, cost: AdjointCost
 ) -> tuple[Solution, Any]:
-    solved = solve_scaled(solver, problem, controls, record=room)
+    solved = solve_scaled(solver, problem, controls, record=Record(room))
     result = solved.result
     solution = package(solver, result, solved.value, problem.guess is not None, room)
     saved = (problem, solved.scale, result.state, result.history, result.iterations, result.trips)
@@ -85,59 +84,15 @@ def _forward(
 
 def _backward(solver: Solver, room: int, saved: Any, cotangent: Solution) -> tuple:
     problem, scale, last, history, counts, trips = saved
-    operator, pull_back_prepared = jax.vjp(solver.prepare, problem.operator)
-    rhs = problem.rhs * scale
-    _, pull_back = jax.vjp(solver.solution, operator, last)
-    operator_bar, state_bar = pull_back(cotangent.value / scale)
+    reversal = Reversal(solver, problem, scale)
 
-    def body(j: Any, carry: tuple) -> tuple:
+    def body(j: Any, carry: Carry) -> Carry:
         k = trips - 1 - j
-        state_bar, operator_bar, rhs_bar = carry
-        state = jax.tree.map(lambda h: h[k], history)
-        active = k < counts
-        _, pull_back = jax.vjp(solver.step, operator, rhs, state)
         # A system that had left by iteration k contributes nothing and passes its cotangent on.
-        masked = jax.tree.map(lambda x: _mask(active, x), state_bar)
-        da, db, ds = pull_back(masked)
-        state_bar = select(active, _like(ds, state_bar), state_bar)
-        return state_bar, _add(operator_bar, da), rhs_bar + db
+        return reversal.step(jax.tree.map(lambda h: h[k], history), k < counts, carry)
 
-    start = (state_bar, operator_bar, jnp.zeros_like(rhs))
-    state_bar, operator_bar, rhs_bar = jax.lax.fori_loop(0, trips, body, start)
-
-    guess = None if problem.guess is None else problem.guess * scale
-    _, pull_back = jax.vjp(partial(_init, solver), operator, rhs, guess)
-    da, db, dg = pull_back(state_bar)
-    (problem_operator_bar,) = pull_back_prepared(_add(operator_bar, da))
-    problem_bar = Problem(
-        problem_operator_bar,
-        (rhs_bar + db) * scale,
-        None if guess is None else dg * scale,
-    )
-    return problem_bar, None, adjoint_cost(solver, trips)
-
-
-def _init(solver: Solver, operator: Any, rhs: Any, guess: Any) -> Any:
-    return solver.init(operator, rhs, guess)
-
-
-def _is_float0(x: Any) -> bool:
-    return getattr(x, "dtype", None) == jax.dtypes.float0
-
-
-def _mask(active: Any, x: Any) -> Any:
-    """Return `x` of the active systems and zero of the others; integers have no cotangent to mask."""
-    if _is_float0(x):
-        return x
-    return jnp.where(expand(active, x.ndim - active.ndim), x, 0)
-
-
-def _like(new: Any, old: Any) -> Any:
-    return jax.tree.map(lambda n, o: o if _is_float0(o) else n, new, old)
-
-
-def _add(a: Any, b: Any) -> Any:
-    return jax.tree.map(lambda x, y: x if _is_float0(x) else x + y, a, b)
+    carry = jax.lax.fori_loop(0, trips, body, reversal.end(last, cotangent.value))
+    return reversal.begin(carry), None, adjoint_cost(solver, trips)
 
 
 _solve.defvjp(_forward, _backward)

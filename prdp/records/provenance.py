@@ -25,10 +25,22 @@ def provenance() -> dict[str, Any]:
         "python": platform.python_version(),
         "packages": {name: _version(name) for name in _PACKAGES},
         "platform": platform.platform(),
-        "device": f"{device.platform}: {device.device_kind}",
+        "device": f"{device.platform}: {_kind(device)}",
         "device_count": jax.device_count(),
         "cpu_count": os.cpu_count(),
     }
+
+
+def _kind(device: Any) -> str:
+    """Return what the device is; JAX calls every CPU `cpu`."""
+    if device.platform != "cpu":
+        return str(device.device_kind)
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        lines = []
+    named = (x.partition(":")[2].strip() for x in lines if x.startswith("model name"))
+    return next(named, platform.machine())
 
 
 def _version(name: str) -> str | None:

@@ -5,7 +5,7 @@ from prdp.solvers.bicgstab import BiCGStab
 from prdp.solvers.conjugate_gradient import ConjugateGradient
 from prdp.solvers.direct import Direct, solve_directly
 from prdp.solvers.gmres import GMRES
-from prdp.solvers.iterate import Iterated, iterate
+from prdp.solvers.iterate import Iterated, Record, iterate
 from prdp.solvers.jacobi import Jacobi
 from prdp.solvers.preconditioned import Diagonal, Fourier, Preconditioned, Preconditioner
 from prdp.solvers.richardson import Richardson
@@ -23,6 +23,7 @@ __all__ = [
     "Jacobi",
     "Preconditioned",
     "Preconditioner",
+    "Record",
     "Richardson",
     "Solver",
     "Status",

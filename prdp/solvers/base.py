@@ -24,12 +24,14 @@ class Solver(ABC):
     Attributes:
         requires_symmetric: refuse operators that are not declared symmetric.
         is_iterative: False where one step solves exactly, so that K has no meaning.
+        has_splitting: whether an iteration is `u <- u + M^-1 (b - A u)` with a fixed `M`: see `correction`.
         preconditionable: whether it solves any regular system from products alone, so that `Preconditioned` can
             hand it `A P`.
     """
 
     requires_symmetric: ClassVar[bool] = False
     is_iterative: ClassVar[bool] = True
+    has_splitting: ClassVar[bool] = False
     preconditionable: ClassVar[bool] = False
 
     @property
@@ -52,6 +54,14 @@ class Solver(ABC):
     def solution(self, operator: Operator, state: State) -> Float[Array, "..."]:
         """Return the current iterate."""
         return state.value
+
+    def correction(self, operator: Operator, residual: Float[Array, "..."]) -> Float[Array, "..."]:
+        """Return `M^-1 r`, for a solver with a splitting `A = M - N`.
+
+        Raises:
+            ValueError: it has none.
+        """
+        raise ValueError(f"{type(self).__name__} has no splitting A = M - N: use Jacobi or Richardson")
 
     def check(self, operator: Operator) -> None:
         """Refuse an operator that this solver is not made for.

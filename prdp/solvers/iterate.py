@@ -21,7 +21,7 @@ class Iterated(NamedTuple):
         iterations: iterations of each system until it left, `(*batch,)`, int32.
         trips: passes of the loop, the largest of `iterations`.
         status: a `Status` of each system, `(*batch,)`, int32.
-        history: with `record`, the states *before* iterations `0..record-1`, stacked; otherwise `None`.
+        history: with `record`, states *before* iterations, stacked; otherwise `None`.
     """
 
     state: State
@@ -32,6 +32,36 @@ class Iterated(NamedTuple):
     history: Any
 
 
+class Record(NamedTuple):
+    """Which states the loop keeps for a backward pass.
+
+    Attributes:
+        room: how many, a static number.
+        stride: those before iterations `0, stride, 2 stride, ...`; beyond the room nothing is kept.
+        ring: keep the last ones of each system instead, that before its iteration k at `k % room` (stride 1).
+    """
+
+    room: int
+    stride: int = 1
+    ring: bool = False
+
+    def write(self, history: State, k: Array, active: Array, state: State) -> State:
+        """Return the history with the state before iteration `k`."""
+        if self.ring:
+            slot = k % self.room
+            return jax.tree.map(
+                lambda h, x: h.at[slot].set(x), history, select(active, state, _at(history, slot))
+            )
+        if self.stride == 1:
+            return jax.tree.map(lambda h, x: h.at[k].set(x), history, state)
+        slot = jnp.where(k % self.stride == 0, k // self.stride, self.room)
+        return jax.tree.map(lambda h, x: h.at[slot].set(x), history, state)
+
+
+def _at(history: State, slot: Array) -> State:
+    return jax.tree.map(lambda h: h[slot], history)
+
+
 def iterate(
     solver: Solver,
     operator: Operator,
@@ -39,7 +69,7 @@ def iterate(
     guess: Float[Array, "..."] | None,
     iterations: Int[Array, ""] | int,
     tolerance: Float[Array, "..."] | float,
-    record: int | None = None,
+    record: Record | None = None,
 ) -> Iterated:
     """Run at most `iterations` steps, each system until `||b - A u|| / ||b|| < tolerance` (paper, eq. 6).
 
@@ -53,7 +83,7 @@ def iterate(
         guess: where to start, or `None` for zero.
         iterations: K, the largest number of steps; may be traced, a change never recompiles.
         tolerance: relative, a number or one of each system; 0 uses all K steps.
-        record: the number of states to keep for a backward pass (a static K_cap), or `None`.
+        record: which states to keep for a backward pass, or `None`.
     """
     rank = operator.rank
     # The system is assembled once: XLA would else fuse the assembly into every product of the loop.
@@ -67,7 +97,7 @@ def iterate(
     counts = jnp.zeros(residual.shape, jnp.int32)
     history = None
     if record is not None:
-        history = jax.tree.map(lambda x: jnp.zeros((record, *x.shape), x.dtype), state)
+        history = jax.tree.map(lambda x: jnp.zeros((record.room, *x.shape), x.dtype), state)
 
     def is_active(state: State, residual: Array) -> Array:
         # Comparisons with NaN are false: a non-finite residual ends the system.
@@ -80,8 +110,8 @@ def iterate(
     def body(carry: tuple) -> tuple:
         k, state, residual, counts, history = carry
         active = is_active(state, residual)
-        if history is not None:
-            history = jax.tree.map(lambda h, x: h.at[k].set(x), history, state)
+        if record is not None:
+            history = record.write(history, k, active, state)
         proposal = solver.step(operator, rhs, state)
         state = select(active, proposal, state)
         residual = jnp.where(active, relative_norm(state.residual, rhs_norm, rank), residual)

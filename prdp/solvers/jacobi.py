@@ -1,7 +1,7 @@
 """Jacobi relaxation."""
 
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 import jax.numpy as jnp
 from jaxtyping import Array, Float
@@ -35,6 +35,8 @@ class Jacobi(Solver):
     Source: paper, Algorithm 1 and eq. 7.
     """
 
+    has_splitting: ClassVar[bool] = True
+
     relaxation: float = 1.0
 
     def __post_init__(self) -> None:
@@ -51,5 +53,9 @@ class Jacobi(Solver):
 
     def step(self, operator: Operator, rhs: Float[Array, "..."], state: JacobiState) -> JacobiState:
         """Return the state one relaxation on: one product with `A`."""
-        value = state.value + self.relaxation * safe_divide(state.residual, operator.diagonal())
+        value = state.value + self.correction(operator, state.residual)
         return JacobiState(value, rhs - operator.mv(value), state.failure)
+
+    def correction(self, operator: Operator, residual: Float[Array, "..."]) -> Float[Array, "..."]:
+        """Return `omega D^-1 r`."""
+        return self.relaxation * safe_divide(residual, operator.diagonal())

@@ -1,7 +1,7 @@
 """Richardson iteration."""
 
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 import jax.numpy as jnp
 from jaxtyping import Array, Float
@@ -35,6 +35,8 @@ class Richardson(Solver):
     Source: Saad, *Iterative Methods for Sparse Linear Systems*, section 4.2.1.
     """
 
+    has_splitting: ClassVar[bool] = True
+
     step_size: float | None = None
 
     def __post_init__(self) -> None:
@@ -52,8 +54,12 @@ class Richardson(Solver):
 
     def step(self, operator: Operator, rhs: Float[Array, "..."], state: RichardsonState) -> RichardsonState:
         """Return the state one iteration on: one product with `A`."""
-        value = state.value + self._omega(operator) * state.residual
+        value = state.value + self.correction(operator, state.residual)
         return RichardsonState(value, rhs - operator.mv(value), state.failure)
+
+    def correction(self, operator: Operator, residual: Float[Array, "..."]) -> Float[Array, "..."]:
+        """Return `omega r`."""
+        return self._omega(operator) * residual
 
     def _omega(self, operator: Operator) -> Array | float:
         if self.step_size is not None:

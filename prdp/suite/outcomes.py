@@ -46,7 +46,8 @@ def attempt(
     try:
         outcome = run()
     except Exception as error:
-        line = explain(error) or f"{type(error).__name__}: {' '.join(str(error).split())}"
+        text = explain(error) or f"{type(error).__name__}: {error}"
+        line = " ".join(text.split())
         return Result(tuple(overrides), "failed", seconds=time.perf_counter() - began, error=line)
     summary = outcome.summary
     ended = "diverged" if summary["status"] == "diverged" else "resumed" if outcome.resumed else "done"

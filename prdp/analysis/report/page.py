@@ -1,0 +1,126 @@
+"""The page itself."""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup, escape
+
+from prdp.analysis.claims import Claim, Judgement, Verdict
+from prdp.analysis.figures import FigureSpec, NothingToDraw, svg
+from prdp.analysis.figures.base import FAST
+from prdp.analysis.records import Records
+from prdp.analysis.report import verdicts
+from prdp.analysis.report.inline import inline
+from prdp.analysis.report.provenance import Coverage, Provenance, cover, describe, needed, trace
+from prdp.analysis.report.tradeoff import TRADEOFF
+from prdp.analysis.tables import NothingToShow, Table, TableSpec
+
+_SYMBOL = re.compile(r"\bK_(eps|epsilon|max)\b")
+_POWER = re.compile(r"(\d*e-\d+)")
+_INDEX = {"eps": "ε", "epsilon": "ε", "max": "max"}
+
+
+@dataclass(frozen=True)
+class Exhibit:
+    """A figure or a table of the page.
+
+    Attributes:
+        spec: what it is.
+        provenance: of the runs that it shows.
+        content: the drawing or the table; null if there is nothing to show.
+        reason: why there is none.
+    """
+
+    spec: FigureSpec | TableSpec
+    provenance: Provenance
+    content: Markup | Table | None
+    reason: str = ""
+
+
+def render(
+    records: Records,
+    judgements: Sequence[Judgement],
+    tables: Mapping[str, TableSpec],
+    figures: Mapping[str, FigureSpec],
+    titles: Mapping[str, str],
+) -> str:
+    """Return the report as one HTML page that loads nothing. The same records give the same text.
+
+    Args:
+        records: all that there are.
+        judgements: of the paper's claims on these records.
+        tables: to be shown, by name.
+        figures: to be shown, by name.
+        titles: of the experiments, by name; those without one are left out unless they have jobs.
+    """
+    coverage = cover(records, titles)
+    paper = {j.claim.id: j.claim for j in judgements}
+    shown = [_table(spec, records, paper, coverage) for spec in tables.values()]
+    drawn = [
+        _figure(spec, records, coverage, needed(records, spec.experiments, FAST)) for spec in figures.values()
+    ]
+    template = _environment().get_template("page.html.j2")
+    return template.render(
+        everything=describe(records.summaries),
+        incomplete=[c for c in coverage.values() if c.present < c.jobs or not c.jobs],
+        complete=[c for c in coverage.values() if 0 < c.jobs == c.present],
+        waiting={name: _waiting(judgements, name) for name in coverage},
+        main=verdicts.main_claims(judgements),
+        readings=verdicts.readings(judgements),
+        differing=[j for j in judgements if j.verdict is Verdict.NOT_REPRODUCED],
+        headlines=verdicts.headlines(judgements),
+        tradeoff=_figure(TRADEOFF, records, coverage, TRADEOFF.experiments),
+        tables=[t for t in shown if t.content],
+        figures=[f for f in drawn if f.content],
+        absent=[("Table", t) for t in shown if not t.content]
+        + [("Figure", f) for f in drawn if not f.content],
+        Verdict=Verdict,
+        verdicts=verdicts,
+    )
+
+
+def _environment() -> Environment:
+    environment = Environment(
+        loader=FileSystemLoader(Path(__file__).parent),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    environment.filters["typeset"] = _typeset
+    return environment
+
+
+def _typeset(text: str) -> Markup:
+    """Return a text in HTML: the indices of K set as such, powers of ten in one piece."""
+    symbols = _SYMBOL.sub(lambda m: f"K<sub>{_INDEX[m[1]]}</sub>", str(escape(text)))
+    return Markup(_POWER.sub(r'<span class="unbroken">\1</span>', symbols))
+
+
+def _figure(
+    spec: FigureSpec, records: Records, coverage: Mapping[str, Coverage], experiments: tuple[str, ...]
+) -> Exhibit:
+    provenance = trace(records, coverage, experiments)
+    try:
+        drawing = svg(spec.draw(records))
+    except NothingToDraw as reason:
+        return Exhibit(spec, provenance, None, str(reason))
+    return Exhibit(spec, provenance, inline(drawing, spec.name, spec.title))
+
+
+def _table(
+    spec: TableSpec, records: Records, paper: Mapping[str, Claim], coverage: Mapping[str, Coverage]
+) -> Exhibit:
+    provenance = trace(records, coverage, spec.experiments)
+    try:
+        return Exhibit(spec, provenance, spec.build(records, paper))
+    except NothingToShow as reason:
+        return Exhibit(spec, provenance, None, str(reason))
+
+
+def _waiting(judgements: Sequence[Judgement], experiment: str) -> int:
+    return sum(j.verdict is Verdict.NOT_RUN and experiment in j.claim.experiments for j in judgements)

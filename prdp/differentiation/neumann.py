@@ -1,0 +1,50 @@
+"""A truncated Neumann series for the inverse."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from prdp.differentiation.adjoint import AdjointMode
+from prdp.differentiation.base import AdjointCost, Controls
+from prdp.linalg import Operator
+from prdp.solvers import Richardson, Solver
+
+
+@dataclass(frozen=True)
+class Neumann(AdjointMode):
+    """`lambda = alpha sum_(i=0..terms) (I - alpha A^T)^i ubar`: `terms + 1` Richardson iterations on the adjoint.
+
+    Whatever the primal's solver. Converges where `0 < alpha lambda < 2` for every eigenvalue of `A`.
+
+    Args:
+        terms: j, at least 0; each is one product.
+        step_size: alpha, in units of `1/A`, or `None` for that of `Richardson`: one over the largest absolute row sum.
+
+    Raises:
+        ValueError: `terms` is below 0 or `step_size` is 0.
+
+    Source: Lorraine et al. 2020, *Optimizing millions of hyperparameters by implicit differentiation*, algorithm 3.
+    """
+
+    terms: int = 5
+    step_size: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.terms < 0:
+            raise ValueError(f"terms={self.terms}: allowed is an integer >= 0")
+        Richardson(self.step_size)
+
+    def multiplier(
+        self, solver: Solver, operator: Operator, cotangent: Any, controls: Controls, primal_rhs: Any
+    ) -> tuple[Any, AdjointCost]:
+        """Return the sum."""
+        richardson = Richardson(self.step_size)
+
+        def add(_: Any, multiplier: Any) -> Any:
+            return multiplier + richardson.correction(operator, cotangent - operator.mv(multiplier))
+
+        multiplier = jax.lax.fori_loop(0, self.terms, add, richardson.correction(operator, cotangent))
+        kind = jnp.result_type(float)
+        return multiplier, AdjointCost(jnp.asarray(self.terms + 1, kind), jnp.asarray(self.terms, kind))

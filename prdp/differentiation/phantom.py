@@ -1,0 +1,89 @@
+"""Phantom gradients: a few damped steps at the solution."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from prdp.differentiation.adjoint import AdjointMode
+from prdp.differentiation.base import AdjointCost, Controls, Problem
+from prdp.linalg import Operator
+from prdp.solvers import Solver
+
+FORMS = ("neumann", "unrolled")
+
+
+@dataclass(frozen=True)
+class Phantom(AdjointMode):
+    """Differentiate `steps` damped iterations `u <- u + tau M^-1 (b - A u)` from the stopped solution.
+
+    - `neumann`: as if the solution were exact, `lambda = sum_(t<k) (I - tau M^-T A^T)^t tau M^-T ubar`;
+    - `unrolled`: through the iterations themselves. The same for parameters in `b`; those in `A` see every iterate
+      instead of the solution. The value stays that of the solve.
+
+    One undamped step (`tau = 1`) is `JFB`; many are exact.
+
+    Args:
+        steps: k, at least 1.
+        damping: tau, in `(0, 1]`.
+        form: `neumann` or `unrolled`.
+
+    Raises:
+        ValueError: an argument is outside its range.
+
+    Source: Geng et al. 2021, *On training implicit models*.
+    """
+
+    steps: int = 5
+    damping: float = 0.5
+    form: str = "neumann"
+
+    def __post_init__(self) -> None:
+        if self.steps < 1:
+            raise ValueError(f"steps={self.steps}: allowed is an integer >= 1")
+        if not 0 < self.damping <= 1:
+            raise ValueError(f"damping={self.damping}: allowed is 0 < damping <= 1")
+        if self.form not in FORMS:
+            raise ValueError(f"form={self.form!r}: allowed are {', '.join(FORMS)}")
+
+    def check(self, solver: Solver, operator: Operator) -> None:
+        """Refuse a solver without a splitting."""
+        if not solver.has_splitting:
+            raise ValueError(
+                f"phantom gradients need a splitting A = M - N, and {type(solver).__name__} has none"
+            )
+
+    def multiplier(
+        self, solver: Solver, operator: Operator, cotangent: Any, controls: Controls, primal_rhs: Any
+    ) -> tuple[Any, AdjointCost]:
+        """Return the damped Neumann sum: k - 1 products."""
+        first = self.damping * solver.correction(operator, cotangent)
+
+        def add(_: Any, multiplier: Any) -> Any:
+            residual = cotangent - operator.mv(multiplier)
+            return multiplier + self.damping * solver.correction(operator, residual)
+
+        multiplier = jax.lax.fori_loop(1, self.steps, add, first)
+        return multiplier, self._cost(self.steps - 1)
+
+    def pull_back(
+        self, solver: Solver, problem: Problem, value: Any, cotangent: Any, controls: Controls
+    ) -> tuple[Operator, Any, AdjointCost]:
+        """Return the cotangents of operator and right-hand side, and what they cost."""
+        if self.form == "neumann":
+            return super().pull_back(solver, problem, value, cotangent, controls)
+
+        def unrolled(operator: Operator, rhs: Any) -> Any:
+            def step(u: Any, _: Any) -> Any:
+                return u + self.damping * solver.correction(operator, rhs - operator.mv(u)), None
+
+            return jax.lax.scan(step, value, length=self.steps)[0]
+
+        _, pull_back = jax.vjp(unrolled, problem.operator, problem.rhs)
+        # The steps are taken once forward and once backward.
+        return (*pull_back(cotangent), self._cost(2 * self.steps))
+
+    def _cost(self, matvecs: int) -> AdjointCost:
+        kind = jnp.result_type(float)
+        return AdjointCost(jnp.asarray(self.steps, kind), jnp.asarray(matvecs, kind))

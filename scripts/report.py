@@ -1,0 +1,38 @@
+"""Write the report: one HTML page that needs nothing else, with every claim, table and figure. Trains nothing.
+
+python scripts/report.py                                    results/records -> results/report/index.html
+python scripts/report.py --records DIR --out page.html      others
+
+The same records give the same page, byte for byte.
+"""
+
+import argparse
+from pathlib import Path
+
+from prdp.analysis import load
+from prdp.analysis.claims import judge, load_claims
+from prdp.analysis.figures import FIGURES
+from prdp.analysis.report import render
+from prdp.analysis.tables import TABLES
+from prdp.atomic import write_text
+from prdp.suite.presets import preset_title
+
+ROOT = Path(__file__).resolve().parents[1]
+CONF = ROOT / "conf"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("--records", type=Path, default=ROOT / "results" / "records")
+    parser.add_argument("--paper", type=Path, default=ROOT / "results" / "paper.yaml")
+    parser.add_argument("--out", type=Path, default=ROOT / "results" / "report" / "index.html")
+    arguments = parser.parse_args()
+    records = load(arguments.records)
+    titles = {path.stem: preset_title(path.stem, CONF) for path in (CONF / "experiment").glob("*.yaml")}
+    page = render(records, judge(load_claims(arguments.paper), records), TABLES, FIGURES, titles)
+    write_text(arguments.out, page)
+    print(f"{arguments.out}: {len(page.encode()) / 1e6:.1f} MB from {len(records.summaries)} runs")
+
+
+if __name__ == "__main__":
+    main()

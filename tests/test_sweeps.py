@@ -1,0 +1,202 @@
+"""Sweeps from the command line go on past jobs that fail; `scripts/reproduce.py` trains, collects and reports."""
+
+import importlib
+import json
+import sys
+import types
+from pathlib import Path
+
+import hydra
+import pandas as pd
+import pytest
+
+from prdp.analysis import load
+from prdp.records import RunFolder
+from prdp.suite import plan
+from tests.conftest import ROOT
+from tests.nursery import Nursery
+
+PRESETS = sorted(p.stem for p in (ROOT / "conf" / "experiment").glob("*.yaml"))
+
+
+@pytest.fixture
+def conf():
+    """Hydra, initialised."""
+    with hydra.initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
+        yield
+
+
+@pytest.fixture(scope="module")
+def nursery(tmp_path_factory, data_dir):
+    with Nursery(tmp_path_factory.mktemp("processes"), data_dir) as nursery:
+        yield nursery
+
+
+SMALL = ("physics=heat1d", "model.width=8", "model.depth=1", "checkpoint_seconds=0")
+
+
+def counts(process):
+    """The numbers of the table at the end."""
+    lines = process.errors.splitlines()
+    (at,) = [i for i, line in enumerate(lines) if "skipped" in line and "┃" in line]
+    cells = [
+        [x.strip() for x in lines[i].strip().strip("┃│").replace("│", "┃").split("┃")] for i in (at, at + 2)
+    ]
+    return {name: int(n) for name, n in zip(*cells, strict=True)}
+
+
+def runs(folder):
+    return sorted(p for p in folder.glob("*") if not p.name.startswith("."))
+
+
+def status(folder):
+    return json.loads((folder / "status.json").read_text())
+
+
+def test_a_sweep_goes_on_past_failures_and_repeats_only_these(nursery, conf, tmp_path):
+    sweep = (
+        *SMALL,
+        "epochs=3",
+        "schedule=fixed",
+        "optimizer.learning_rate=0.001,1e+30",
+        "solver.tolerance=1e-05,0",
+    )
+    rates, tolerances = ("0.001", "1e+30"), ("1e-05", "0")
+    jobs = [
+        (*sweep[:-2], f"optimizer.learning_rate={r}", f"solver.tolerance={t}")
+        for r in rates
+        for t in tolerances
+    ]
+    planned = plan(jobs, [f"runs_dir={tmp_path}"])
+    # A folder where the history should go: training comes to its end and cannot leave its record.
+    blocked = planned[0].folder / "history.parquet"
+    blocked.mkdir(parents=True)
+    process, code = nursery.run(tmp_path, "-m", *sweep)
+    assert code == 1
+    assert counts(process) == {"done": 0, "resumed": 0, "skipped": 0, "diverged": 1, "failed": 3}
+    lines = process.errors.splitlines()
+    assert [x.partition(":")[0] for x in lines if x.startswith("[")] == [
+        f"[{i + 1}/4] {' '.join(job[-2:])}" for i, job in enumerate(jobs)
+    ]
+    assert "history.parquet" in next(x for x in lines if x.startswith("[1/4]"))
+    assert "Jacobi does not reach solver.tolerance=0.0" in next(x for x in lines if x.startswith("[2/4]"))
+    content = status(planned[0].folder)
+    assert content["status"] == "failed"
+    assert "Traceback" in content["traceback"]
+    # What cannot converge was found out before it had a folder.
+    assert runs(tmp_path) == sorted([planned[0].folder, planned[2].folder])
+    diverged = planned[2].folder
+    assert status(diverged)["status"] == "diverged"
+    assert not pd.read_parquet(diverged / "history.parquet")["train_loss"][1:].notna().all()
+    assert any(x.strip() == str(diverged) for x in lines)
+
+    blocked.rmdir()
+    before = {p: p.stat().st_mtime_ns for p in diverged.iterdir()}
+    process, code = nursery.run(tmp_path, "-m", *sweep[:-1], "solver.tolerance=1e-05")
+    assert code == 0
+    assert "2 jobs, 1 finished before; 1 to run" in process.errors
+    assert counts(process) == {"done": 0, "resumed": 1, "skipped": 1, "diverged": 0, "failed": 0}
+    assert {p: p.stat().st_mtime_ns for p in diverged.iterdir()} == before
+    assert status(planned[0].folder)["status"] == "finished"
+
+
+def test_a_sweep_in_which_runs_only_diverge_succeeds(nursery, tmp_path):
+    process, code = nursery.run(
+        tmp_path, "-m", *SMALL, "epochs=3", "optimizer.learning_rate=1e30", "seed=1,2"
+    )
+    assert code == 0, process.errors
+    assert counts(process) == {"done": 0, "resumed": 0, "skipped": 0, "diverged": 2, "failed": 0}
+    assert [RunFolder(f).finished_summary()["status"] for f in runs(tmp_path)] == ["diverged"] * 2
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (("-m", "physics=heat1d", "seed=1,2,-1"), "seed=-1: allowed is an integer from 0 to 2^32 - 1"),
+        (("-m", "physics=heat1d,poisson", "epochs=1,0"), "epochs=0: allowed is an integer >= 1"),
+        (("-m", "experiment=fig_4", "physics=poisson"), "physics=poisson: no job of the experiment has that"),
+        (("-m", "experiment=fig_7", "physics=heat1d,het"), "physics=het: allowed are burgers, heat1d,"),
+        (("-m", "experiment=fig_4,fig_7"), "experiment=fig_4,fig_7: allowed is one at a time"),
+        (("-m", "experiment=fig_99"), "Could not find 'experiment/fig_99'"),
+        (("experiment=fig_4",), "experiment=fig_4 is a sweep: python train.py -m experiment=fig_4"),
+    ],
+)
+def test_a_wrong_sweep_is_one_line_before_anything_is_computed(nursery, tmp_path, arguments, told):
+    process, code = nursery.run(tmp_path / "runs", *arguments)
+    assert (code, process.output) == (1, "")
+    (line,) = process.errors.splitlines()
+    assert line.startswith("error: ")
+    assert told in line
+    assert not (tmp_path / "runs").exists()
+
+
+def test_a_narrowed_preset_runs_as_a_sweep_under_the_names_of_single_runs(nursery, conf, tmp_path):
+    process, code = nursery.run(tmp_path, "-m", "experiment=fig_13", *SMALL, "epochs=1", "seed=1")
+    assert code == 0, process.errors
+    assert counts(process)["done"] == 2
+    schedules = ("prdp", "tolerance_prdp")
+    jobs = [(*SMALL, f"schedule={s}", "epochs=1", "seed=1") for s in schedules]
+    assert runs(tmp_path) == sorted(job.folder for job in plan(jobs, [f"runs_dir={tmp_path}"]))
+
+
+@pytest.fixture
+def reproduce(monkeypatch, tmp_path):
+    """`reproduce(*arguments)`: scripts/reproduce.py with its results in an empty folder."""
+    module = importlib.import_module("scripts.reproduce")
+    monkeypatch.setattr(module, "RESULTS", tmp_path / "results")
+    monkeypatch.setattr(module, "RECORDS", tmp_path / "results" / "records")
+
+    def reproduce(*arguments):
+        monkeypatch.setattr(sys, "argv", ["reproduce.py", *arguments])
+        module.main()
+
+    reproduce.module = module
+    return reproduce
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (("fig_99",), f"error: fig_99: no such experiment; there are {', '.join(PRESETS)}"),
+        (("fig_4", "--physics", "burgers"), "(physics is one of heat1d)"),
+        (("fig_4", "--seeds", "0"), 2),
+    ],
+)
+def test_reproduce_refuses_what_there_is_not(reproduce, tmp_path, arguments, told):
+    with pytest.raises(SystemExit) as raised:
+        reproduce(*arguments)
+    assert raised.value.code == told or told in raised.value.code
+    assert not (tmp_path / "results").exists()
+
+
+def test_reproduce_tells_what_it_would_cost_and_does_nothing(reproduce, tmp_path, capsys):
+    reproduce("fig_3", "fig_4", "fig_5", "--seeds", "2", "--physics", "heat1d", "--dry-run")
+    captured = capsys.readouterr()
+    assert [line.split()[:2] for line in captured.out.splitlines()] == [["fig_4", "22"], ["fig_5", "1"]]
+    assert "23 jobs, 0 finished before; 23 to run, for which there is no estimate" in captured.err
+    assert not (tmp_path / "results").exists()
+
+
+def test_reproduce_trains_collects_and_reports_and_fails_if_a_job_did(
+    reproduce, tmp_path, monkeypatch, capsys
+):
+    jobs = [
+        ("physics=poisson", "epochs=2", "converged_iterations=null", "solver.tolerance=0"),
+        ("physics=poisson", "epochs=2"),
+    ]
+    started = []
+    monkeypatch.setattr(reproduce.module, "preset_jobs", lambda *_: jobs)
+    monkeypatch.setattr("prdp.suite.collect.preset_names", lambda: ["fig_3"])
+    monkeypatch.setattr("prdp.suite.collect.preset_jobs", lambda *_: jobs)
+    starting = types.SimpleNamespace(run=lambda command, check: started.append(Path(command[1]).stem))
+    monkeypatch.setattr(reproduce.module, "subprocess", starting)
+    with pytest.raises(SystemExit) as raised:
+        reproduce("fig_3")
+    assert raised.value.code == 1
+    assert "does not reach solver.tolerance=0.0" in capsys.readouterr().err
+    assert started == ["tables", "claims", "figures", "report"]
+    records = load(tmp_path / "results" / "records")
+    assert len(records.summaries) == 1
+    assert records.jobs["run"].notna().tolist() == [
+        o == "physics=poisson epochs=2" for o in records.jobs["overrides"]
+    ]
