@@ -37,7 +37,10 @@ _EXPORTS = {
             "Direct",
             "Fourier",
             "GMRES",
+            "GradientDescent",
+            "HeavyBall",
             "Jacobi",
+            "LBFGS",
             "Preconditioned",
             "Richardson",
             "Solver",
@@ -62,7 +65,20 @@ _EXPORTS = {
         ),
         "prdp.linalg",
     ),
-    **dict.fromkeys(("Fixed", "Linear", "PRDP", "Schedule", "TolerancePRDP"), "prdp.schedules"),
+    **dict.fromkeys(
+        (
+            "Fixed",
+            "Flatness",
+            "Geometric",
+            "HOAG",
+            "Linear",
+            "Matched",
+            "PRDP",
+            "Schedule",
+            "TolerancePRDP",
+        ),
+        "prdp.schedules",
+    ),
 }
 
 __all__ = ["__version__", *sorted(_EXPORTS)]

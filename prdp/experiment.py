@@ -34,6 +34,7 @@ from prdp.training import (
     compile_run,
     converged_iterations,
     load_checkpoint,
+    physics_errors,
 )
 from prdp.training.checkpoint import Saver
 
@@ -110,8 +111,10 @@ def run(composed: DictConfig, experiment: str | None = None) -> Outcome:
 
 def check_system(config: Config) -> None:
     """Refuse a solver that does not suit the operator, before anything is computed."""
-    shape = (1, *config.physics.shape)
-    operator = jax.eval_shape(config.physics.operator, jax.ShapeDtypeStruct(shape, jnp.float32))
+    state = jax.ShapeDtypeStruct((1, *config.physics.shape), jnp.float32)
+    assemble = config.physics.operator
+    # Some solvers look at the values, where there are any yet.
+    operator = assemble() if config.physics.operator_is_constant else jax.eval_shape(assemble, state)
     try:
         config.solver.check(operator)
     except ValueError as error:
@@ -132,9 +135,10 @@ def prepare(config: Config) -> tuple[Task, Schedule, int]:
     """
     physics, common = config.physics, config.solver_common
     operator = physics.operator() if physics.operator_is_constant else None
-    if operator is not None and common.operator == "dense":
+    dense = common.operator == "dense"
+    if operator is not None and dense:
         operator = materialise(operator)
-    settings = SolveSettings(config.solver, config.diff, common.tolerance, common.operator == "dense")
+    settings = SolveSettings(config.solver, config.diff, common.tolerance, dense, common.warm_start)
     options = {f.name: getattr(config.task, f.name) for f in dataclasses.fields(config.task)}
     task: Task
     if config.names["task"] == "inverse":
@@ -153,6 +157,11 @@ def prepare(config: Config) -> tuple[Task, Schedule, int]:
         except ValueError as error:
             raise ConfigError(str(error)) from error
     schedule = config.schedule_for(converged)
+    if config.measures_errors:
+        # Only the parameter error of the inverse problem is a norm and not a square.
+        squared, most = config.names["task"] != "inverse", schedule.largest_iterations
+        errors = physics_errors(config.solver, *task.probe_systems(), most, common.tolerance, squared)
+        schedule = config.schedule_for(converged, errors)
     if isinstance(config.diff, Unrolled) and config.diff.iterations_cap is None:
         mode = dataclasses.replace(config.diff, iterations_cap=schedule.largest_iterations)
         task.settings = dataclasses.replace(task.settings, differentiation=mode)
@@ -204,6 +213,7 @@ def _train(
     general = config.general
     transformation = config.optimizer.transformation()
     graph, state = initialise(config, transformation)
+    state = state._replace(cache=task.cold_cache())
     arrays = task.arrays()
     compiled = compile_run(task, graph, state, arrays, transformation, general.batch_size, scans_well(config))
     plan = Plan(general.epochs, general.batch_size, general.seed, general.metric)

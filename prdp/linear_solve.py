@@ -20,6 +20,7 @@ def solve(
     iterations: Int[Array, ""] | int,
     tolerance: Float[Array, ""] | float = 1e-5,
     guess: Float[Array, "..."] | None = None,
+    adjoint_guess: Float[Array, "..."] | None = None,
     adjoint_cost: AdjointCost | None = None,
 ) -> Solution:
     """Solve `A u = b` approximately, `u^[K] = P_K(A, b)`, differentiably.
@@ -35,6 +36,10 @@ def solve(
         iterations: K, at most so many iterations. May be traced: changing it does not recompile.
         tolerance: relative to `||b||_2` (paper, eq. 6); 0 runs all K iterations.
         guess: initial guess, default zero as in the paper.
+        adjoint_guess: initial guess of the adjoint solve, for `prdp.Implicit()`; default zero. Differentiate with
+            respect to it too: its "gradient" is the new `lambda`, with which the next call can go on. It makes the
+            VJP affine in the cotangent instead of linear: until the adjoint has converged, gradients do not scale
+            with the loss, nor are they the sum of those of its terms.
         adjoint_cost: see `AdjointCost`.
 
     Returns:
@@ -56,14 +61,19 @@ def solve(
         raise ValueError(f"tolerance={tolerance}: allowed is a number >= 0")
     solver.check(operator)
     differentiation.check(solver, operator)
+    if adjoint_guess is not None and not differentiation.takes_adjoint_guess:
+        raise ValueError(f"adjoint_guess: allowed with Implicit, not with {type(differentiation).__name__}")
     # Parameters of the operator may carry more batch axes, or more precision, than the right-hand side.
     product = jax.eval_shape(operator.mv, rhs)
     rhs = jnp.broadcast_to(rhs, product.shape).astype(product.dtype)
     if guess is not None:
         guess = jnp.broadcast_to(guess, rhs.shape).astype(rhs.dtype)
+    if adjoint_guess is not None:
+        adjoint_guess = jnp.broadcast_to(adjoint_guess, rhs.shape).astype(rhs.dtype)
+    problem = Problem(operator, rhs, guess, adjoint_guess)
     controls = Controls(iterations, tolerance)
     cost = AdjointCost.zero() if adjoint_cost is None else adjoint_cost
-    return _run(solver, differentiation.prepare(iterations), Problem(operator, rhs, guess), controls, cost)
+    return _run(solver, differentiation.prepare(iterations), problem, controls, cost)
 
 
 # Compiled here, so that a plain Python loop may call `solve` with another K each time. Inside a jitted

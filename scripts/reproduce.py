@@ -45,7 +45,7 @@ def main() -> None:
             train(jobs, common, ledger)
         finally:
             ledger.close()
-            collect(RESULTS / "runs", RECORDS)
+            collect(RESULTS / "runs", RECORDS, common)
     for script in ("tables", "claims", "figures", "report"):
         subprocess.run([sys.executable, str(ROOT / "scripts" / f"{script}.py")], check=True)
     if ledger.failed:

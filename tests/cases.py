@@ -20,10 +20,13 @@ from prdp.linalg import (
 )
 from prdp.solvers import (
     GMRES,
+    LBFGS,
     BiCGStab,
     ConjugateGradient,
     Diagonal,
     Direct,
+    GradientDescent,
+    HeavyBall,
     Jacobi,
     Preconditioned,
     Richardson,
@@ -47,6 +50,10 @@ SOLVERS = {
     "steepest_descent": SolverCase(SteepestDescent(), False),
     "steepest_descent_recomputed": SolverCase(SteepestDescent("recomputed"), False),
     "conjugate_gradient": SolverCase(ConjugateGradient(), False),
+    # No eigenvalue of the operators below is smaller; Gershgorin's bound for Poisson is zero.
+    "gradient_descent": SolverCase(GradientDescent(smallest_eigenvalue=1.0), False),
+    "heavy_ball": SolverCase(HeavyBall(smallest_eigenvalue=1.0), False),
+    "lbfgs": SolverCase(LBFGS(), False),
     "gmres_2": SolverCase(GMRES(restart=2), True),
     "gmres_3": SolverCase(GMRES(restart=3), True),
     "bicgstab": SolverCase(BiCGStab(), True),

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from prdp.schedules import PRDP, Fixed, Linear, TolerancePRDP
+from prdp.schedules import PRDP, Fixed, Linear, TolerancePRDP, TwoStage
 
 plain = partial(PRDP, tau_step=0.9, tau_stop=0.8, grace_window=2, smoothing_window=1)
 
@@ -186,6 +186,20 @@ def test_linear_starts_after_the_untrained_metric_and_stops_at_its_cap():
     assert ks == [1, 1, 1, 3, 3, 3, 5, 5, 5, 6]
 
 
+def test_two_stages_switch_after_so_many_intervals():
+    schedule = TwoStage(2, 25, after=3)
+    # K of the intervals 1, 2, ...: the first metric is the untrained model's.
+    assert trace(schedule, [1.0, math.nan, 0.1, 5.0, 0.0])[0] == [2, 2, 2, 25, 25]
+    assert trace(TwoStage(2, 25, after=0), [1.0, 1.0])[0] == [25, 25]
+    assert schedule.largest_iterations == 25
+    update = jax.jit(schedule.update)
+    state, ks = jax.tree.map(jnp.asarray, schedule.init()), []
+    for metric in (1.0, 1.0, 1.0, 1.0):
+        state, k = update(state, metric)
+        ks.append(int(k))
+    assert ks == [2, 2, 2, 25]
+
+
 def test_fixed_never_moves():
     assert trace(Fixed(7), [1.0, math.nan, 0.0])[0] == [7, 7, 7]
 
@@ -221,6 +235,9 @@ def test_the_largest_k_is_known():
         (lambda: Linear(1, 0, 5), "increment=0"),
         (lambda: Linear(6, 1, 5), "cap=5"),
         (lambda: Linear(1, 1, 5, interval=0), "interval=0"),
+        (lambda: TwoStage(0, 5, 5), "iterations=0"),
+        (lambda: TwoStage(1, 0, 5), "final=0"),
+        (lambda: TwoStage(1, 5, -1), "after=-1"),
         (lambda: TolerancePRDP(0), "iterations=0"),
         (lambda: TolerancePRDP(5, start=0), "start=0"),
         (lambda: TolerancePRDP(5, increment=0), "increment=0"),

@@ -2,6 +2,8 @@
 
 import importlib
 import json
+import os
+import signal
 import sys
 import types
 from pathlib import Path
@@ -14,7 +16,7 @@ from prdp.analysis import load
 from prdp.records import RunFolder
 from prdp.suite import plan
 from tests.conftest import ROOT
-from tests.nursery import Nursery
+from tests.nursery import Nursery, wait_for
 
 PRESETS = sorted(p.stem for p in (ROOT / "conf" / "experiment").glob("*.yaml"))
 
@@ -107,6 +109,19 @@ def test_a_sweep_in_which_runs_only_diverge_succeeds(nursery, tmp_path):
     assert code == 0, process.errors
     assert counts(process) == {"done": 0, "resumed": 0, "skipped": 0, "diverged": 2, "failed": 0}
     assert [RunFolder(f).finished_summary()["status"] for f in runs(tmp_path)] == ["diverged"] * 2
+
+
+def test_ctrl_c_ends_a_sweep_with_its_table(nursery, tmp_path):
+    sweep = ("-m", *SMALL, "schedule=fixed", "epochs=60", "seed=1,2,3")
+    process = nursery.start(tmp_path, *sweep)
+    wait_for(lambda: list(tmp_path.glob("*-seed2-*/checkpoint.safetensors")))
+    os.kill(process.pid, signal.SIGINT)
+    assert process.wait() == 130
+    assert counts(process) == {
+        "done": 1, "resumed": 0, "skipped": 0, "diverged": 0, "failed": 0, "not reached": 2
+    }  # fmt: skip
+    assert process.errors.endswith("interrupted: the same command (without overwrite=true) continues\n")
+    assert [status(f)["status"] for f in runs(tmp_path)] == ["finished", "interrupted"]
 
 
 @pytest.mark.parametrize(

@@ -214,7 +214,7 @@ def _caveats(claim: Claim, found: Statistic) -> list[str]:
         caveats.append(f"One seed of the paper's {claim.seeds}: no spread.")
     elif found.runs < claim.seeds:
         caveats.append(f"{_seeds(found.runs)} of the paper's {claim.seeds}.")
-    if claim.rule.uses_interval and found.low is not None and found.high is not None:
+    if claim.rule.interval and found.low is not None and found.high is not None:
         excluded = "" if found.high <= claim.rule.margin else ", which does not exclude more"
         caveats.append(f"95 % interval: {claim.number(found.low)} to {claim.number(found.high)}{excluded}.")
     return caveats

@@ -171,7 +171,7 @@ def _in_order(frame: pd.DataFrame, *keys: str) -> pd.DataFrame:
     """Return rows and columns in an order of their own, so that the same records make the same file."""
     # A column that only other physics have says nothing here.
     frame = frame.dropna(axis="columns", how="all").sort_values(list(keys))
-    return frame[[*keys, *frame.columns.difference(keys)]]
+    return frame[[*keys, *frame.columns.difference(list(keys))]]
 
 
 def _read(path: Path) -> pd.DataFrame:

@@ -14,9 +14,10 @@ class Rule:
         name: how claims refer to it.
         kind: which comparison, see `KINDS`.
         text: the rule in words.
-        margin: of `within`: the absolute difference that is allowed; of `at_most` and `not_above`: the limit.
+        margin: of `within`: the absolute difference that is allowed; of `at_most`: the limit.
         relative: of `within`: the difference that is allowed, as a part of the paper's number.
         paper_text: what the paper claims, where that is no number.
+        interval: whether the 95 % interval is told beside the verdict.
         or_std: of `within`: whether a difference of one standard deviation of ours is allowed too.
     """
 
@@ -27,15 +28,11 @@ class Rule:
     relative: float = 0.0
     or_std: bool = False
     paper_text: str = ""
+    interval: bool = False
 
     def __post_init__(self) -> None:
         if self.kind not in KINDS:
             raise ValueError(f"rule {self.name}: kind is {self.kind}, expected one of {', '.join(KINDS)}")
-
-    @property
-    def uses_interval(self) -> bool:
-        """Whether the verdict depends on the 95 % interval."""
-        return self.kind == "not_above"
 
     def check(self, paper: float | None) -> None:
         """Raise a `TypeError` if a claim has no number but this rule needs one."""
@@ -61,10 +58,6 @@ def _at_most(rule: Rule, paper: float, spread: float, ours: Statistic) -> bool:
     return ours.mean <= rule.margin
 
 
-def _not_above(rule: Rule, paper: float, spread: float, ours: Statistic) -> bool:
-    return (ours.mean if ours.low is None else ours.low) <= rule.margin
-
-
 def _positive(rule: Rule, paper: float, spread: float, ours: Statistic) -> bool:
     return ours.mean > 0
 
@@ -73,6 +66,5 @@ KINDS: dict[str, Callable[[Rule, float, float, Statistic], bool]] = {
     "within": _within,
     "touching": _touching,
     "at_most": _at_most,
-    "not_above": _not_above,
     "positive": _positive,
 }

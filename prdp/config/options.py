@@ -23,18 +23,21 @@ from prdp.differentiation import (
 )
 from prdp.models.convolution import METHODS, PADDINGS
 from prdp.physics import Burgers, FilteredNoise, FourierSeries, Heat, NavierStokes, Poisson
-from prdp.schedules import PRDP, Fixed, Linear, TolerancePRDP
+from prdp.schedules import HOAG, PRDP, Fixed, Flatness, Geometric, Linear, Matched, TolerancePRDP, TwoStage
 from prdp.solvers import (
     GMRES,
+    LBFGS,
     BiCGStab,
     ConjugateGradient,
     Diagonal,
     Direct,
     Fourier,
+    HeavyBall,
     Jacobi,
     Richardson,
     SteepestDescent,
 )
+from prdp.solvers import GradientDescent as GradientDescentSolver
 from prdp.tasks.inverse import LOSSES as INVERSE_LOSSES
 from prdp.tasks.mixed_chain import LOSSES as CHAIN_LOSSES
 from prdp.tasks.mixed_chain import NORMALISATIONS
@@ -58,6 +61,7 @@ class SolverCommon:
 
     tolerance: float
     operator: str
+    warm_start: bool
 
     def __post_init__(self) -> None:
         if not 0 <= self.tolerance < 1:
@@ -240,6 +244,9 @@ SCHEMA: dict[str, dict[str, type]] = {
         "steepest_descent": SteepestDescent,
         "conjugate_gradient": ConjugateGradient,
         "richardson": Richardson,
+        "gradient_descent": GradientDescentSolver,
+        "heavy_ball": HeavyBall,
+        "lbfgs": LBFGS,
         "gmres": GMRES,
         "bicgstab": BiCGStab,
         "direct": Direct,
@@ -255,7 +262,17 @@ SCHEMA: dict[str, dict[str, type]] = {
         "neumann": Neumann,
         "reduced_cg": ReducedCG,
     },
-    "schedule": {"fixed": Fixed, "linear": Linear, "prdp": PRDP, "tolerance_prdp": TolerancePRDP},
+    "schedule": {
+        "fixed": Fixed,
+        "linear": Linear,
+        "prdp": PRDP,
+        "tolerance_prdp": TolerancePRDP,
+        "geometric": Geometric,
+        "flatness": Flatness,
+        "hoag": HOAG,
+        "matched": Matched,
+        "two_stage": TwoStage,
+    },
     "model": {"mlp": MLPOptions, "resnet": ResNetOptions, "parameters": ParametersOptions},
     "optimizer": {"adam": Adam, "gradient_descent": GradientDescent},
     "task": {"inverse": InverseOptions, "mixed_chain": MixedChainOptions, "correction": CorrectionOptions},

@@ -9,6 +9,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from prdp.config.build import ConfigError, build, named
 from prdp.config.options import PRECONDITIONERS, SCHEMA, General, SolverCommon
+from prdp.differentiation import AdjointMode
 from prdp.models.convolution import use_winograd
 from prdp.solvers import Preconditioned
 
@@ -18,11 +19,18 @@ _CONVERGED_KEYS = {
     "linear": ("cap",),
     "prdp": ("cap",),
     "tolerance_prdp": ("iterations",),
+    "two_stage": ("final",),
+    "geometric": ("cap",),
+    "flatness": ("cap",),
+    "hoag": ("iterations",),
+    "matched": ("cap",),
 }
 # Keys that came after runs had been recorded, with the value that these had: it does not count for a run's name.
-_SINCE_LATER = {"metric": "val_error", "diff.adjoint_ratio": None}
+_SINCE_LATER = {"metric": "val_error", "diff.adjoint_ratio": None, "solver.warm_start": False}
 # Stands in for a K_epsilon that is not measured yet, so that everything else is checked before any computing.
 _UNKNOWN = 2**31 - 1
+# Likewise for physics errors.
+_UNMEASURED = (1.0,)
 
 _TIME_STEPPERS = ("heat1d", "heat2d", "heat3d", "burgers", "navier_stokes")
 
@@ -52,13 +60,19 @@ class Config:
     tracking: Any
     plain: dict[str, Any]
 
-    def schedule_for(self, converged: int) -> Any:
-        """Return the schedule, with `converged` where its configuration says null.
+    def schedule_for(self, converged: int, errors: tuple[float, ...] | None = None) -> Any:
+        """Return the schedule, with `converged`, or the physics errors, where its configuration says null.
 
         Raises:
             ConfigError: the schedule does not suit this K_epsilon (a first K above it, say).
         """
-        return _build_schedule(self.plain["schedule"], converged)
+        node = self.plain["schedule"] if errors is None else {**self.plain["schedule"], "errors": errors}
+        return _build_schedule({**self.plain, "schedule": node}, converged)
+
+    @property
+    def measures_errors(self) -> bool:
+        """Whether the schedule is to be given the physics errors by K, measured on the data."""
+        return self.plain["schedule"].get("errors", 0) is None
 
     def determinants(self) -> dict[str, Any]:
         """Return everything that can change the numbers of the run."""
@@ -108,7 +122,7 @@ def parse(config: DictConfig) -> Config:
         names={g: name for g, (name, _) in groups.items()},
         solver=_build_solver(solver_type, solver_options, common_keys),
         solver_common=build(SolverCommon, common, "solver"),
-        schedule=_build_schedule(plain["schedule"], general.converged_iterations),
+        schedule=_build_schedule(plain, general.converged_iterations),
         plain=plain,
         **built,
     )
@@ -153,8 +167,10 @@ def _resolve(config: DictConfig) -> dict[str, Any]:
     return {str(k): v for k, v in container.items()}
 
 
-def _build_schedule(node: dict[str, Any], converged: int | None) -> Any:
-    name, options = named("schedule", node)
+def _build_schedule(plain: dict[str, Any], converged: int | None) -> Any:
+    name, options = named("schedule", plain["schedule"])
+    if name == "two_stage" and options.get("after", 0) is None:
+        options["after"] = 9 * plain["epochs"] // 10
     for key in _CONVERGED_KEYS[name]:
         if options.get(key, 0) is None:
             options[key] = _UNKNOWN if converged is None else converged
@@ -162,6 +178,8 @@ def _build_schedule(node: dict[str, Any], converged: int | None) -> Any:
             if key == "cap" and isinstance(first, int):
                 # A first K above K_epsilon (a fast solver) is simply never raised.
                 options[key] = max(options[key], first)
+    if name == "matched" and options.get("errors", 0) is None:
+        options["errors"] = _UNMEASURED
     return build(SCHEMA["schedule"][name], options, "schedule")
 
 
@@ -178,6 +196,11 @@ def _check_combination(config: Config) -> None:
     if samples % batch:
         raise ConfigError(
             f"batch_size={batch}: allowed are the divisors of the number of training samples ({samples})"
+        )
+    if config.measures_errors and config.general.metric != "val_error":
+        raise ConfigError(
+            f"metric={config.general.metric} does not go with schedule={config.names['schedule']}: physics errors "
+            "are measured in the units of val_error (or give schedule.errors)"
         )
     if task == "inverse":
         parameters = config.physics.parameters
@@ -198,6 +221,8 @@ def _check_combination(config: Config) -> None:
             use_winograd(config.model.convolution, config.physics.shape[1:])
         except ValueError as error:
             raise ConfigError(f"model.{error}") from error
+    if config.solver_common.warm_start:
+        _check_warm_start(config)
     _check_room(config)
 
 
@@ -223,6 +248,18 @@ def _check_trajectories(config: Config) -> None:
         config.data.source().check(config.physics)
     except ValueError as error:
         raise ConfigError(f"data.{error}") from error
+
+
+def _check_warm_start(config: Config) -> None:
+    if not config.solver.is_iterative:
+        name = config.names["solver"]
+        raise ConfigError(f"solver.warm_start=true: solver={name} solves exactly from anywhere")
+    if config.solver_common.tolerance > 0 and not isinstance(config.diff, AdjointMode):
+        raise ConfigError(
+            f"solver.tolerance={config.solver_common.tolerance}: allowed with warm starts and "
+            f"diff={config.names['diff']} is 0 only, since a sample that begins within the tolerance runs no "
+            "iteration and has no gradient (with diff=implicit it has)"
+        )
 
 
 def _check_room(config: Config) -> None:

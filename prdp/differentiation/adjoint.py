@@ -45,11 +45,9 @@ class AdjointMode(Mode):
         self, solver: Solver, problem: Problem, value: Any, cotangent: Any, controls: Controls
     ) -> tuple[Operator, Any, AdjointCost]:
         """Return the cotangents of operator and right-hand side for that of `value`, and what they cost."""
-        operator = problem.operator
-        multiplier, cost = self.multiplier(solver, operator.transpose(), cotangent, controls, problem.rhs)
-        _, pull_back = jax.vjp(lambda a: a.mv(value), operator)
-        (operator_bar,) = pull_back(-multiplier)
-        return operator_bar, multiplier, cost
+        transposed = problem.operator.transpose()
+        multiplier, cost = self.multiplier(solver, transposed, cotangent, controls, problem.rhs)
+        return operator_cotangent(problem.operator, value, multiplier), multiplier, cost
 
     def run(self, solver: Solver, problem: Problem, controls: Controls, cost: AdjointCost) -> Solution:
         """Solve, with this mode's VJP attached to `value`."""
@@ -75,17 +73,26 @@ def _backward(solver: Solver, mode: AdjointMode, saved: Any, cotangent: Solution
     problem, value, controls = saved
     operator_bar, rhs_bar, cost = mode.pull_back(solver, problem, value, cotangent.value, controls)
     guess_bar = None if problem.guess is None else jnp.zeros_like(problem.guess)
-    return Problem(operator_bar, rhs_bar, guess_bar), None, cost
+    # Not a derivative: it carries lambda out of the backward pass.
+    multiplier = None if problem.adjoint_guess is None else rhs_bar
+    return Problem(operator_bar, rhs_bar, guess_bar, multiplier), None, cost
 
 
 _solve.defvjp(_forward, _backward)
 
 
+def operator_cotangent(operator: Operator, value: Any, multiplier: Any) -> Operator:
+    """Return the cotangent of `A`, `-lambda u^T` contracted with what its parameters do."""
+    _, pull_back = jax.vjp(lambda a: a.mv(value), operator)
+    (operator_bar,) = pull_back(-multiplier)
+    return operator_bar
+
+
 def solve_adjoint(
-    solver: Solver, operator: Operator, cotangent: Any, controls: Controls
+    solver: Solver, operator: Operator, cotangent: Any, controls: Controls, guess: Any = None
 ) -> tuple[Any, AdjointCost]:
-    """Return `lambda` by iterating a solver from zero, and what it cost."""
-    solved = solve_scaled(solver, Problem(operator, cotangent, None), controls)
+    """Return `lambda` by iterating a solver from a guess (`None` is zero), and what it cost."""
+    solved = solve_scaled(solver, Problem(operator, cotangent, guess), controls)
     trips = solved.result.trips.astype(jnp.result_type(float))
     value = package(solver, solved.result, solved.value, False).value
-    return value, AdjointCost(trips, trips * solver.matvecs_per_iteration)
+    return value, AdjointCost(trips, trips * solver.matvecs_per_iteration + int(guess is not None))

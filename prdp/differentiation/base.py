@@ -1,7 +1,7 @@
 """What every differentiation mode is given and gives back."""
 
 from abc import ABC, abstractmethod
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -47,11 +47,15 @@ class AdjointCost(NamedTuple):
 
 
 class Problem(NamedTuple):
-    """The differentiable inputs of a solve: `A u = b` from `guess` (or zero, where it is `None`)."""
+    """The differentiable inputs of a solve: `A u = b` from `guess`, its adjoint from `adjoint_guess`; `None` is zero.
+
+    Of the latter the cotangent is `lambda`, the solution of the adjoint system, see `prdp.solve`.
+    """
 
     operator: Operator
     rhs: Any
     guess: Any
+    adjoint_guess: Any = None
 
 
 class Controls(NamedTuple):
@@ -62,7 +66,13 @@ class Controls(NamedTuple):
 
 
 class Mode(ABC):
-    """A differentiation mode; a frozen dataclass of its own parameters."""
+    """A differentiation mode; a frozen dataclass of its own parameters.
+
+    Attributes:
+        takes_adjoint_guess: whether it solves an adjoint system that can start from a guess.
+    """
+
+    takes_adjoint_guess: ClassVar[bool] = False
 
     @abstractmethod
     def run(self, solver: Solver, problem: Problem, controls: Controls, cost: AdjointCost) -> Solution:
@@ -96,7 +106,7 @@ def solve_scaled(
     solver: Solver, problem: Problem, controls: Controls, record: Record | None = None
 ) -> Solved:
     """Run the loop on `s A u = s b`; `value` is that of the unscaled system."""
-    operator, rhs, guess = problem
+    operator, rhs, guess, _ = problem
     prepared = solver.prepare(operator)
     scale = power_of_two_scale(rhs, operator.rank)
     guess = None if guess is None else guess * scale

@@ -1,12 +1,12 @@
 """Implicit differentiation: one more linear solve, with the transposed operator."""
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import jax.numpy as jnp
 
-from prdp.differentiation.adjoint import AdjointMode, solve_adjoint
-from prdp.differentiation.base import AdjointCost, Controls
+from prdp.differentiation.adjoint import AdjointMode, operator_cotangent, solve_adjoint
+from prdp.differentiation.base import AdjointCost, Controls, Problem
 from prdp.linalg import Operator, scaled_norm
 from prdp.solvers import Solver
 from prdp.solvers.base import safe_divide
@@ -20,7 +20,7 @@ class Implicit(AdjointMode):
 
     The adjoint starts from zero and its tolerance is relative to its own right-hand side, the cotangent: the VJP
     is linear in the cotangent however small the loss. The number of its iterations is that of the primal
-    solve, unless given.
+    solve, unless given. With a guess for `lambda` the VJP is affine in the cotangent, linear only at convergence.
 
     Args:
         adjoint_iterations: the adjoint's own K, or `None` for the primal's.
@@ -37,6 +37,8 @@ class Implicit(AdjointMode):
 
     Source: paper, appendix C.1, eqs. 10-13; Christianson 1998.
     """
+
+    takes_adjoint_guess: ClassVar[bool] = True
 
     adjoint_iterations: int | None = None
     adjoint_ratio: float | None = None
@@ -64,10 +66,24 @@ class Implicit(AdjointMode):
                 f"allowed are {', '.join(REFERENCES)}"
             )
 
+    def pull_back(
+        self, solver: Solver, problem: Problem, value: Any, cotangent: Any, controls: Controls
+    ) -> tuple[Operator, Any, AdjointCost]:
+        """Return the cotangents of operator and right-hand side, and what they cost."""
+        operator, rhs, _, guess = problem
+        multiplier, cost = self.multiplier(solver, operator.transpose(), cotangent, controls, rhs, guess)
+        return operator_cotangent(operator, value, multiplier), multiplier, cost
+
     def multiplier(
-        self, solver: Solver, operator: Operator, cotangent: Any, controls: Controls, primal_rhs: Any
+        self,
+        solver: Solver,
+        operator: Operator,
+        cotangent: Any,
+        controls: Controls,
+        primal_rhs: Any,
+        guess: Any = None,
     ) -> tuple[Any, AdjointCost]:
-        """Return `lambda` by the primal's solver, from zero."""
+        """Return `lambda` by the primal's solver, from a guess (`None` is zero)."""
         tolerance = controls.tolerance if self.adjoint_tolerance is None else self.adjoint_tolerance
         if self.adjoint_tolerance_relative_to == "primal":
             rank = operator.rank
@@ -76,4 +92,4 @@ class Implicit(AdjointMode):
         iterations = controls.iterations if self.adjoint_iterations is None else self.adjoint_iterations
         if self.adjoint_ratio is not None:
             iterations = jnp.ceil(self.adjoint_ratio * jnp.asarray(iterations)).astype(jnp.int32)
-        return solve_adjoint(solver, operator, cotangent, Controls(iterations, tolerance))
+        return solve_adjoint(solver, operator, cotangent, Controls(iterations, tolerance), guess)

@@ -6,18 +6,31 @@ with JAX arrays they trace under `jit` and `vmap`.
 
 from prdp.schedules.base import Schedule
 from prdp.schedules.fixed import Fixed, FixedState
+from prdp.schedules.flatness import Flatness
+from prdp.schedules.geometric import Geometric
+from prdp.schedules.hoag import HOAG, HOAGState
 from prdp.schedules.linear import Linear, LinearState
+from prdp.schedules.matched import Matched, MatchedState
 from prdp.schedules.prdp import PRDP, PRDPState
 from prdp.schedules.tolerance_prdp import TolerancePRDP, TolerancePRDPState
+from prdp.schedules.two_stage import TwoStage, TwoStageState
 
 __all__ = [
+    "HOAG",
     "PRDP",
     "Fixed",
     "FixedState",
+    "Flatness",
+    "Geometric",
+    "HOAGState",
     "Linear",
     "LinearState",
+    "Matched",
+    "MatchedState",
     "PRDPState",
     "Schedule",
     "TolerancePRDP",
     "TolerancePRDPState",
+    "TwoStage",
+    "TwoStageState",
 ]

@@ -1,5 +1,6 @@
 """The schedule contract, and arithmetic that works on floats and on arrays alike."""
 
+import math
 import sys
 from abc import ABC, abstractmethod
 from typing import Any
@@ -50,6 +51,14 @@ def choose(condition: Any, if_true: Any, if_false: Any) -> Any:
     if jax is not None and isinstance(condition, jax.Array):
         return jax.numpy.where(condition, if_true, if_false)
     return if_true if condition else if_false
+
+
+def floor(value: Any) -> Any:
+    """Return the largest integer that is not above a float or an array, as an integer (array)."""
+    jax = sys.modules.get("jax")
+    if jax is not None and isinstance(value, jax.Array):
+        return jax.numpy.floor(value).astype(int)
+    return math.floor(value)
 
 
 def is_finite(value: Any) -> Any:

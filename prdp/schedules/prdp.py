@@ -113,7 +113,7 @@ class PRDP(Schedule):
         plateau = ratio_step > self.tau_step
         refined = plateau & ((ratio_stop < self.tau_stop) | (ratio_stop > 1.0))
 
-        raised = state.iterations + self.increment
+        raised = self.raised(state.iterations, ratio_step)
         if self.cap is not None:
             raised = choose(raised > self.cap, self.cap, raised)
         new = PRDPState(
@@ -129,6 +129,10 @@ class PRDP(Schedule):
         passed_over = state._replace(ratio_step=_NAN, ratio_stop=_NAN, refined=False)
         state = _choose_state(usable, new, passed_over)
         return state, state.iterations
+
+    def raised(self, iterations: Any, ratio_step: Any) -> Any:
+        """Return what a refinement makes of K, before the cap; `ratio_step` is NaN where no decision is due."""
+        return iterations + self.increment
 
     @property
     def largest_iterations(self) -> int:

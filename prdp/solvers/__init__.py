@@ -5,8 +5,11 @@ from prdp.solvers.bicgstab import BiCGStab
 from prdp.solvers.conjugate_gradient import ConjugateGradient
 from prdp.solvers.direct import Direct, solve_directly
 from prdp.solvers.gmres import GMRES
+from prdp.solvers.gradient_descent import GradientDescent
+from prdp.solvers.heavy_ball import HeavyBall
 from prdp.solvers.iterate import Iterated, Record, iterate
 from prdp.solvers.jacobi import Jacobi
+from prdp.solvers.lbfgs import LBFGS
 from prdp.solvers.preconditioned import Diagonal, Fourier, Preconditioned, Preconditioner
 from prdp.solvers.richardson import Richardson
 from prdp.solvers.status import Status
@@ -14,11 +17,14 @@ from prdp.solvers.steepest_descent import SteepestDescent
 
 __all__ = [
     "GMRES",
+    "LBFGS",
     "BiCGStab",
     "ConjugateGradient",
     "Diagonal",
     "Direct",
     "Fourier",
+    "GradientDescent",
+    "HeavyBall",
     "Iterated",
     "Jacobi",
     "Preconditioned",

@@ -1,6 +1,6 @@
 """Run folders into committed records, each run filed under the experiments that it belongs to."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -10,12 +10,13 @@ from prdp.suite.plan import plan
 from prdp.suite.presets import preset_jobs, preset_names
 
 
-def collect(runs: Path, records: Path) -> Records:
+def collect(runs: Path, records: Path, common: Sequence[str] = ()) -> Records:
     """Add what is finished below `runs` to the records in `records`, and return all of them.
 
-    Hydra must have been initialised.
+    Hydra must have been initialised. `common` are overrides of all jobs that do not change a run's name: those that were
+    planned with before are not composed again.
     """
-    jobs = pd.DataFrame(_jobs(runs), columns=["experiment", "overrides", "run"])
+    jobs = pd.DataFrame(_jobs(common or [f"runs_dir={runs}"]), columns=["experiment", "overrides", "run"])
     wanted = [runs / name for name in dict.fromkeys(jobs["run"])]
     found = load_runs(folder for folder in wanted if folder.is_dir())
     merged = merge(load(records), Records(found.summaries, found.histories, jobs))
@@ -23,7 +24,7 @@ def collect(runs: Path, records: Path) -> Records:
     return merged
 
 
-def _jobs(runs: Path) -> Iterable[tuple[str, str, str]]:
+def _jobs(common: Sequence[str]) -> Iterable[tuple[str, str, str]]:
     for name in preset_names():
-        for job in plan(preset_jobs(name, {}), [f"runs_dir={runs}"]):
+        for job in plan(preset_jobs(name, {}), common):
             yield name, " ".join(job.overrides), job.folder.name

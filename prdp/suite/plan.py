@@ -11,6 +11,7 @@ from typing import Any
 from hydra import compose
 
 from prdp.config import Config, ConfigError, parse
+from prdp.experiment import check_system
 from prdp.records import RunFolder, run_name
 from prdp.suite.grids import Overrides
 
@@ -43,7 +44,7 @@ def plan(jobs: Iterable[Overrides], common: Iterable[str] = ()) -> list[Job]:
         common: further overrides of all.
 
     Raises:
-        ConfigError: the configuration of a job is wrong.
+        ConfigError: the configuration of a job is wrong, or its solver or mode does not suit its operator.
     """
     common, planned = tuple(common), []
     for overrides in jobs:
@@ -60,7 +61,9 @@ def plan(jobs: Iterable[Overrides], common: Iterable[str] = ()) -> list[Job]:
 @functools.cache
 def _parse(overrides: Overrides, common: Overrides) -> Config:
     try:
-        return parse(compose("config", overrides=[*overrides, *common]))
+        config = parse(compose("config", overrides=[*overrides, *common]))
+        check_system(config)
+        return config
     except ConfigError as error:
         raise ConfigError(f"{' '.join(overrides)}: {error}") from error
 

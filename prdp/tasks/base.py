@@ -4,6 +4,7 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+import jax
 import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Float
@@ -11,8 +12,9 @@ from jaxtyping import Array, Float
 from prdp.differentiation import AdjointCost, Controls, Mode, Solution
 from prdp.linalg import Operator
 from prdp.linear_solve import solve
-from prdp.physics.base import TimeStepper, materialise
+from prdp.physics.base import Physics, TimeStepper, materialise
 from prdp.solvers import Solver
+from prdp.tasks.warm_start import Cache, Guess
 
 
 @dataclass(frozen=True)
@@ -20,16 +22,22 @@ class SolveSettings:
     """How the physics is solved: what a task passes to `prdp.solve` besides the system and its `Controls`.
 
     `tolerance` is that of a converged solve. With `dense`, operators that change with the state are materialised at
-    every solve.
+    every solve. With `warm_start`, training starts solves where those of the epoch before ended, see `Cache`.
     """
 
     solver: Solver
     differentiation: Mode
     tolerance: float
     dense: bool = False
+    warm_start: bool = False
 
     def __call__(
-        self, operator: Operator, rhs: Float[Array, "..."], controls: Controls, cost: AdjointCost
+        self,
+        operator: Operator,
+        rhs: Float[Array, "..."],
+        controls: Controls,
+        cost: AdjointCost,
+        guess: Guess = Guess(),
     ) -> Solution:
         """Solve `operator` for `rhs` with at most so many iterations, or to a tolerance."""
         if self.dense:
@@ -41,6 +49,8 @@ class SolveSettings:
             differentiation=self.differentiation,
             iterations=controls.iterations,
             tolerance=controls.tolerance,
+            guess=jax.lax.stop_gradient(guess.value),
+            adjoint_guess=guess.multiplier,
             adjoint_cost=cost,
         )
 
@@ -51,10 +61,11 @@ class SolveSettings:
         state: Any,
         controls: Controls,
         cost: AdjointCost,
+        guess: Guess = Guess(),
     ) -> Solution:
         """Solve for the state after `state`; `operator` is `None` where it changes with the state."""
         operator = physics.operator(state) if operator is None else operator
-        return self(operator, physics.rhs(state), controls, cost)
+        return self(operator, physics.rhs(state), controls, cost, guess)
 
 
 class SolveTotals(NamedTuple):
@@ -66,6 +77,7 @@ class SolveTotals(NamedTuple):
         residual_mean: relative residual, mean over the batch (and the solves).
         residual_max: relative residual, largest of the batch.
         status: the worst `Status` of the batch.
+        values: u of each solve that began from a cached one.
     """
 
     executed: Any
@@ -73,28 +85,32 @@ class SolveTotals(NamedTuple):
     residual_mean: Any
     residual_max: Any
     status: Any
+    values: tuple[Any, ...] = ()
 
     @classmethod
-    def of(cls, solution: Solution) -> "SolveTotals":
-        """Return the totals of one solve."""
+    def of(cls, solution: Solution, guess: Guess = Guess()) -> "SolveTotals":
+        """Return the totals of one solve that began from `guess`."""
         return cls(
             jnp.max(solution.iterations),
             jnp.max(solution.matvecs),
             jnp.mean(solution.residual_norm),
             jnp.max(solution.residual_norm),
             jnp.max(solution.status),
+            () if guess.value is None else (jax.lax.stop_gradient(solution.value),),
         )
 
     @classmethod
     def over(cls, totals: list["SolveTotals"]) -> "SolveTotals":
         """Return the totals of several solves."""
-        stacked = cls(*(jnp.stack(field) for field in zip(*totals, strict=True)))
+        numbers = zip(*(t[:-1] for t in totals), strict=True)
+        executed, matvecs, mean, largest, status = map(jnp.stack, numbers)
         return cls(
-            jnp.sum(stacked.executed),
-            jnp.sum(stacked.matvecs),
-            jnp.mean(stacked.residual_mean),
-            jnp.max(stacked.residual_max),
-            jnp.max(stacked.status),
+            jnp.sum(executed),
+            jnp.sum(matvecs),
+            jnp.mean(mean),
+            jnp.max(largest),
+            jnp.max(status),
+            tuple(value for t in totals for value in t.values),
         )
 
 
@@ -104,12 +120,24 @@ class Task(ABC):
     Attributes:
         samples: training samples, which `batch_size` must divide.
         solves_per_update: linear solves in one loss, each of which costs K.
+        constant_solves: the first of them, whose systems no parameter reaches, so that they have no adjoint.
         settings: how the physics is solved.
+        physics: what is solved.
     """
 
     samples: int
     solves_per_update: int = 1
+    constant_solves: int = 0
     settings: SolveSettings
+    physics: Physics
+
+    def cold_cache(self) -> Cache:
+        """Return the cache before the first epoch: zeros, or nothing without warm starts."""
+        if not self.settings.warm_start:
+            return Cache()
+        shape = (self.samples, *self.physics.shape)
+        last = self.solves_per_update if self.settings.differentiation.takes_adjoint_guess else 0
+        return Cache.zeros(shape, self.solves_per_update, range(self.constant_solves, last))
 
     @abstractmethod
     def arrays(self) -> Any:
@@ -117,9 +145,18 @@ class Task(ABC):
 
     @abstractmethod
     def loss(
-        self, model: nnx.Module, arrays: Any, indices: Any, controls: Controls, cost: AdjointCost
+        self,
+        model: nnx.Module,
+        arrays: Any,
+        indices: Any,
+        controls: Controls,
+        cost: AdjointCost,
+        cache: Cache = Cache(),
     ) -> tuple[Any, SolveTotals]:
-        """Return the loss of the samples at `indices` (float scalar), physics solved as `controls` say."""
+        """Return the loss of the samples at `indices` (float scalar), physics solved as `controls` say.
+
+        `cache` holds where the solves of these samples begin; an empty one is zero.
+        """
 
     @abstractmethod
     def validate(self, model: nnx.Module, arrays: Any) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from prdp.differentiation import AdjointCost, Controls, Implicit
 from prdp.linalg import Operator
 from prdp.physics.base import TimeStepper
 from prdp.tasks.base import SolveSettings, SolveTotals, Task, relative_square
+from prdp.tasks.warm_start import Cache, Guess
 
 
 class Correction(Task):
@@ -38,6 +39,9 @@ class Correction(Task):
 
     Source: paper, section 4.4 and appendix F.4, figure 23; Um et al. 2020.
     """
+
+    constant_solves = 1
+    physics: TimeStepper
 
     def __init__(
         self,
@@ -81,12 +85,19 @@ class Correction(Task):
         state: Any,
         controls: Controls,
         cost: AdjointCost,
+        guess: Guess = Guess(),
     ) -> tuple[Any, SolveTotals]:
-        solution = settings.time_step(self.physics, arrays["operator"], state, controls, cost)
-        return solution.value + model(solution.value), SolveTotals.of(solution)
+        solution = settings.time_step(self.physics, arrays["operator"], state, controls, cost, guess)
+        return solution.value + model(solution.value), SolveTotals.of(solution, guess)
 
     def loss(
-        self, model: nnx.Module, arrays: Any, indices: Any, controls: Controls, cost: AdjointCost
+        self,
+        model: nnx.Module,
+        arrays: Any,
+        indices: Any,
+        controls: Controls,
+        cost: AdjointCost,
+        cache: Cache = Cache(),
     ) -> tuple[Any, SolveTotals]:
         """Return the sum over the unrolled steps of the mean squared error."""
         reference = arrays["train"][indices]
@@ -94,7 +105,8 @@ class Correction(Task):
         for t in range(1, self.solves_per_update + 1):
             # The first solve sees no parameter: asked for its adjoint's cost, it would solve one for nothing.
             asked = cost if t > 1 else AdjointCost.zero()
-            state, of_step = self._step(self.settings, model, arrays, state, controls, asked)
+            guess = cache.guess(t - 1)
+            state, of_step = self._step(self.settings, model, arrays, state, controls, asked, guess)
             value = value + jnp.mean((state - reference[:, t]) ** 2)
             totals.append(of_step)
         return value, SolveTotals.over(totals)

@@ -12,6 +12,7 @@ from prdp.differentiation import AdjointCost, Controls
 from prdp.linalg import Operator
 from prdp.physics.base import Physics
 from prdp.tasks.base import SolveSettings, SolveTotals, Task
+from prdp.tasks.warm_start import Cache
 
 LOSSES = ("half_mean_square", "half_sum_square", "mse")
 
@@ -59,12 +60,21 @@ class Inverse(Task):
         return {"operator": self.operator, "theta": theta, "target": target}
 
     def loss(
-        self, model: nnx.Module, arrays: Any, indices: Any, controls: Controls, cost: AdjointCost
+        self,
+        model: nnx.Module,
+        arrays: Any,
+        indices: Any,
+        controls: Controls,
+        cost: AdjointCost,
+        cache: Cache = Cache(),
     ) -> tuple[Any, SolveTotals]:
         """Return the loss; there is only one sample."""
-        solution = self.settings(arrays["operator"], self.physics.rhs(model()), controls, cost)
+        guess = cache.guess(0)
+        # With the axis of samples that the cache has.
+        rhs = self.physics.rhs(model()) if guess.value is None else self.physics.rhs(model())[None]
+        solution = self.settings(arrays["operator"], rhs, controls, cost, guess)
         error = solution.value - arrays["target"]
-        return self.weight * jnp.sum(error**2), SolveTotals.of(solution)
+        return self.weight * jnp.sum(error**2), SolveTotals.of(solution, guess)
 
     def validate(self, model: nnx.Module, arrays: Any) -> dict[str, Any]:
         """Return the relative parameter error."""

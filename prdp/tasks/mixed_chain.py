@@ -10,6 +10,7 @@ from prdp.differentiation import AdjointCost, Controls
 from prdp.linalg import Operator
 from prdp.physics.base import TimeStepper
 from prdp.tasks.base import SolveSettings, SolveTotals, Task, relative_square
+from prdp.tasks.warm_start import Cache
 
 LOSSES = ("mse", "nmse")
 NORMALISATIONS = ("same_step", "previous_step")
@@ -39,6 +40,8 @@ class MixedChain(Task):
 
     Source: paper, section 2.3 and appendix F.2, figure 22.
     """
+
+    physics: TimeStepper
 
     def __init__(
         self,
@@ -75,19 +78,26 @@ class MixedChain(Task):
         }
 
     def loss(
-        self, model: nnx.Module, arrays: Any, indices: Any, controls: Controls, cost: AdjointCost
+        self,
+        model: nnx.Module,
+        arrays: Any,
+        indices: Any,
+        controls: Controls,
+        cost: AdjointCost,
+        cache: Cache = Cache(),
     ) -> tuple[Any, SolveTotals]:
         """Return the error of network step and physics step together, mean over batch and space."""
         target = arrays["targets"][indices]
         prior = model(arrays["inputs"][indices])
-        solution = self.settings.time_step(self.physics, arrays["operator"], prior, controls, cost)
+        guess = cache.guess(0)
+        solution = self.settings.time_step(self.physics, arrays["operator"], prior, controls, cost, guess)
         squared = (solution.value - target) ** 2
         if self.normalised_loss:
             axes = tuple(range(1, target.ndim))
             value = jnp.mean(jnp.sum(squared, axes) / jnp.sum(target**2, axes))
         else:
             value = jnp.mean(squared)
-        return value, SolveTotals.of(solution)
+        return value, SolveTotals.of(solution, guess)
 
     def validate(self, model: nnx.Module, arrays: Any) -> dict[str, Any]:
         """Return the errors of the network's own rollout."""

@@ -3,6 +3,7 @@
 from prdp.training.checkpoint import load_checkpoint, save_checkpoint
 from prdp.training.converged import converged_iterations
 from prdp.training.loop import Diverged, Plan, Run, RunResult
+from prdp.training.physics_errors import physics_errors
 from prdp.training.step import Compiled, TrainState, compile_run, traced_controls
 
 __all__ = [
@@ -15,6 +16,7 @@ __all__ = [
     "compile_run",
     "converged_iterations",
     "load_checkpoint",
+    "physics_errors",
     "save_checkpoint",
     "traced_controls",
 ]

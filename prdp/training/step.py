@@ -12,14 +12,15 @@ import optax
 from flax import nnx
 
 from prdp.differentiation import AdjointCost, Controls
-from prdp.tasks import Task
+from prdp.tasks import Cache, Task
 
 
 class TrainState(NamedTuple):
-    """What training changes: parameters and optimiser state, both pytrees of arrays."""
+    """What training changes: parameters, optimiser state and where solves begin, all pytrees of arrays."""
 
     parameters: Any
     optimizer: Any
+    cache: Cache = Cache()
 
 
 class EpochTotals(NamedTuple):
@@ -71,19 +72,31 @@ def compile_run(
     With `scan`, a whole epoch is one program, which is fastest for dense layers. XLA's CPU convolutions are 50 to 90
     times slower inside a loop than outside one: without `scan`, the program is one update, called once a minibatch.
     Being compiled ahead of time, they cannot recompile silently: a call that does not fit raises instead.
+
+    Raises:
+        ValueError: the cache of `state` is not that of `task.cold_cache()`.
     """
+    if len(state.cache.values) != len(jax.eval_shape(task.cold_cache).values):
+        raise ValueError("the state's cache must be that of task.cold_cache()")
     traces: list[int] = []
 
     def update(state: TrainState, arrays: Any, indices: Any, controls: Controls) -> Any:
-        def loss(parameters: Any, cost: AdjointCost) -> Any:
-            return task.loss(nnx.merge(graph, parameters), arrays, indices, controls, cost)
+        start = state.cache.take(indices)
 
-        differentiate = jax.value_and_grad(loss, argnums=(0, 1), has_aux=True)
-        (value, solves), (gradient, cost) = differentiate(state.parameters, AdjointCost.zero())
+        def loss(parameters: Any, cost: AdjointCost, multipliers: Any) -> Any:
+            model, cache = nnx.merge(graph, parameters), Cache(start.values, multipliers)
+            return task.loss(model, arrays, indices, controls, cost, cache)
+
+        differentiate = jax.value_and_grad(loss, argnums=(0, 1, 2), has_aux=True)
+        (value, solves), (gradient, cost, multipliers) = differentiate(
+            state.parameters, AdjointCost.zero(), start.multipliers
+        )
         changes, optimizer = transformation.update(gradient, state.optimizer, state.parameters)
         parameters = optax.apply_updates(state.parameters, changes)
-        totals = EpochTotals(value, solves.executed, solves.matvecs, cost.matvecs, *solves[2:])
-        return TrainState(parameters, optimizer), totals
+        cache = state.cache.put(indices, Cache(solves.values, multipliers))
+        residuals = solves.residual_mean, solves.residual_max, solves.status
+        totals = EpochTotals(value, solves.executed, solves.matvecs, cost.matvecs, *residuals)
+        return TrainState(parameters, optimizer, cache), totals
 
     def train(state: TrainState, arrays: Any, order: Any, controls: Controls) -> Any:
         state, totals = jax.lax.scan(

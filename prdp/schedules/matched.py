@@ -1,0 +1,85 @@
+"""The least number of iterations that the network's own error cannot tell from convergence."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import accumulate
+from typing import Any, NamedTuple
+
+from prdp.schedules.base import Schedule, choose, is_finite, is_whole, require
+
+
+class MatchedState(NamedTuple):
+    """The K in force, and whether the last update raised it."""
+
+    iterations: Any
+    refined: Any
+
+
+@dataclass(frozen=True)
+class Matched(Schedule):
+    """The smallest K whose physics error, and that of every larger K, is below `fraction` times the metric.
+
+    The physics error by K is known beforehand: how far `u^[K]` is from the solution, in the units of the metric (see
+    `prdp.training.physics_errors`). `K = cap` where no error is below. A metric that is negative or not finite
+    keeps K.
+
+    Args:
+        errors: the physics errors of K = 1, 2, ..., at least one.
+        fraction: how far below the metric the physics error has to stay, above 0. Where both are squares, 0.01 is a
+            tenth of the norm. Too large a fraction upholds itself: the metric settles on the bias that it allows.
+        monotone: never lower K again when the metric rises.
+        cap: the largest K, or `None` for the number of errors.
+
+    Raises:
+        ValueError: an argument is outside its range.
+
+    Source: ours. It takes the paper's reason for incomplete convergence at its word (section 2.3: a physics that is
+    more accurate than the network can be is of no use), with a curve that PRDP goes without.
+    """
+
+    errors: tuple[float, ...]
+    fraction: float = 0.01
+    monotone: bool = True
+    cap: int | None = None
+
+    def __post_init__(self) -> None:
+        usable = len(self.errors) > 0 and all(0 <= error < float("inf") for error in self.errors)
+        require(usable, "errors", list(self.errors), "a list of numbers >= 0")
+        require(0 < self.fraction < float("inf"), "fraction", self.fraction, "a number > 0")
+        require(
+            self.cap is None or (is_whole(self.cap) and self.cap >= 1),
+            "cap",
+            self.cap,
+            "an integer >= 1, or null",
+        )
+
+    def init(self) -> MatchedState:
+        """Return the state before the first metric, which is that of the untrained model."""
+        return MatchedState(1, False)
+
+    def update(self, state: MatchedState, metric: Any) -> tuple[MatchedState, Any]:
+        """Return the state after one more metric, and the K to use next."""
+        usable = is_finite(metric) & (metric >= 0)
+        wanted = self._least(self.fraction * metric)
+        if self.monotone:
+            wanted = choose(wanted < state.iterations, state.iterations, wanted)
+        iterations = choose(usable, wanted, state.iterations)
+        return MatchedState(iterations, iterations > state.iterations), iterations
+
+    def _least(self, allowed: Any) -> Any:
+        """Return the smallest K from which on all errors are below `allowed`, at most the largest K."""
+        too_large = sum(choose(error < allowed, 0, 1) for error in largest_from(self.errors))
+        most = self.largest_iterations
+        # No error below: nothing is known of a larger K.
+        least = choose(too_large == len(self.errors), most, too_large + 1)
+        return choose(least > most, most, least)
+
+    @property
+    def largest_iterations(self) -> int:
+        """The cap, or the number of errors."""
+        return len(self.errors) if self.cap is None else self.cap
+
+
+def largest_from(errors: Sequence[float]) -> list[float]:
+    """Return the largest error of each K and above, which never rises with K."""
+    return list(accumulate(reversed(errors), max))[::-1]

@@ -1,0 +1,54 @@
+"""Coarse physics for most of the training, converged physics at its end."""
+
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from prdp.schedules.base import Schedule, choose, is_whole, require
+
+
+class TwoStageState(NamedTuple):
+    """K in force, and the metrics seen."""
+
+    iterations: Any
+    seen: Any
+
+
+@dataclass(frozen=True)
+class TwoStage(Schedule):
+    """K = `iterations` for `after` intervals, then K = `final`: no controller at all.
+
+    What the search of `prdp.suite.oracle` finds on Heat 1D, boiled down: the coarse stage may end at an error far above
+    that of any converged training, and the fine stage still makes up for it.
+
+    Args:
+        iterations: K of the first stage, at least 1.
+        final: K of the second.
+        after: intervals of the first stage, at least 0.
+
+    Raises:
+        ValueError: an argument is outside its range.
+    """
+
+    iterations: int
+    final: int
+    after: int
+
+    def __post_init__(self) -> None:
+        for key, least in (("iterations", 1), ("final", 1), ("after", 0)):
+            value = getattr(self, key)
+            require(is_whole(value) and value >= least, key, value, f"an integer >= {least}")
+
+    def init(self) -> TwoStageState:
+        """Return the state before any metric is known."""
+        return TwoStageState(self.iterations, 0)
+
+    def update(self, state: TwoStageState, metric: Any) -> tuple[TwoStageState, Any]:
+        """Return the state after one more metric, which does not matter, and the K to use next."""
+        # The first metric is the untrained model's.
+        iterations = choose(state.seen >= self.after, self.final, self.iterations)
+        return TwoStageState(iterations, state.seen + 1), iterations
+
+    @property
+    def largest_iterations(self) -> int:
+        """The larger of both K."""
+        return max(self.iterations, self.final)

@@ -1,0 +1,52 @@
+"""The heavy ball method."""
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from prdp.linalg import Operator
+from prdp.solvers.base import flag, start
+from prdp.solvers.spectrum import SpectralSolver, definiteness
+from prdp.solvers.status import Status
+
+
+class HeavyBallState(NamedTuple):
+    """The iterate, its residual `b - A u`, the last change of the iterate, and the failure of each system."""
+
+    value: Array
+    residual: Array
+    velocity: Array
+    failure: Array
+
+
+@dataclass(frozen=True)
+class HeavyBall(SpectralSolver):
+    """Gradient descent with momentum, `v <- beta v + alpha (b - A u)`, `u <- u + v`, from `v = 0`.
+
+    With `|alpha| = 4/(sqrt(L) + sqrt(m))^2` and `beta = ((sqrt(L) - sqrt(m))/(sqrt(L) + sqrt(m)))^2`, which are best
+    for a spectrum in `[m, L]`: after k iterations the error is of the order of `k rho^k`, with `rho = (sqrt(kappa) -
+    1)/(sqrt(kappa) + 1)`, `kappa = L/m`; it may grow in the first ones. See `SpectralSolver` for the bounds.
+
+    Source: Polyak 1964, *Some methods of speeding up the convergence of iteration methods*; Domke 2012, *Generic
+    methods for optimization-based modeling*.
+    """
+
+    def init(
+        self, operator: Operator, rhs: Float[Array, "..."], guess: Float[Array, "..."] | None
+    ) -> HeavyBallState:
+        """Return the state at `guess`, at rest; an operator without usable bounds is `SINGULAR`."""
+        value, residual, failure = start(operator, rhs, guess)
+        failure = flag(failure, ~self.usable(operator), Status.SINGULAR)
+        return HeavyBallState(value, residual, jnp.zeros_like(value), failure)
+
+    def step(self, operator: Operator, rhs: Float[Array, "..."], state: HeavyBallState) -> HeavyBallState:
+        """Return the state one iteration on: one product with `A`."""
+        smallest, largest = map(jnp.sqrt, self.bounds(operator))
+        alpha = definiteness(operator) * 4 / (largest + smallest) ** 2
+        beta = ((largest - smallest) / (largest + smallest)) ** 2
+        kind = state.value.dtype
+        velocity = beta.astype(kind) * state.velocity + alpha.astype(kind) * state.residual
+        value = state.value + velocity
+        return HeavyBallState(value, rhs - operator.mv(value), velocity, state.failure)

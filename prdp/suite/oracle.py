@@ -1,0 +1,136 @@
+"""The best monotone schedule in hindsight, found by branching: what every other schedule's regret is measured by."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import pandas as pd
+
+from prdp.config import Config
+from prdp.experiment import initialise, prepare, scans_well
+from prdp.training import Plan, compile_run, traced_controls
+from prdp.training.loop import shuffled
+
+
+@dataclass(frozen=True)
+class Node:
+    """A training up to some epoch.
+
+    Attributes:
+        state: parameters and optimiser.
+        levels: K of each block so far; never falling.
+        cost: iterations in force, summed over updates and solves.
+        error: validation error now.
+    """
+
+    state: Any
+    levels: tuple[int, ...]
+    cost: int
+    error: float
+
+
+class Branching:
+    """Trains from any node through one more block of epochs with any K, on the very minibatches of a run.
+
+    Args:
+        config: physics, model, optimiser, seed, epochs; its schedule is not used.
+        block: epochs between two decisions.
+
+    Raises:
+        ValueError: `block` does not divide the epochs.
+    """
+
+    def __init__(self, config: Config, block: int):
+        general = config.general
+        if block < 1 or general.epochs % block:
+            raise ValueError(f"block={block}: allowed are the divisors of epochs={general.epochs}")
+        self.task, _, self.converged = prepare(config)
+        transformation = config.optimizer.transformation()
+        graph, self._state = initialise(config, transformation)
+        self._arrays = self.task.arrays()
+        self._compiled = compile_run(
+            self.task,
+            graph,
+            self._state,
+            self._arrays,
+            transformation,
+            general.batch_size,
+            scans_well(config),
+        )
+        self._plan = Plan(general.epochs, general.batch_size, general.seed)
+        self.block, self.blocks = block, general.epochs // block
+        self._solves = self.task.samples // general.batch_size * self.task.solves_per_update
+
+    def root(self) -> Node:
+        """Return the untrained model."""
+        return Node(self._state, (), 0, float("inf"))
+
+    def extend(self, node: Node, level: int) -> Node:
+        """Return the node after one more block with K = `level`."""
+        # Training donates its state, and the node may be extended more than once.
+        state = jax.tree.map(jnp.copy, node.state)
+        first = len(node.levels) * self.block + 1
+        controls = traced_controls(level, self.task.settings.tolerance)
+        for epoch in range(first, first + self.block):
+            order = shuffled(self._plan, self.task.samples, epoch)
+            state, _ = self._compiled.train(state, self._arrays, order, controls)
+        error = float(self._compiled.validate(state.parameters, self._arrays)["val_error"])
+        return Node(state, (*node.levels, level), node.cost + level * self._solves * self.block, error)
+
+
+def search(branching: Branching, levels: Sequence[int], width: int) -> Iterator[list[Node]]:
+    """Yield, after each block, the schedules worth going on with: at most `width`, cheapest first.
+
+    Worth going on with is what no other is better than in cost, error and level together. The last list is the front of
+    cost and final error of all monotone schedules over `levels` that survived: an upper bound of what the best costs.
+    """
+    front = [branching.root()]
+    for _ in range(branching.blocks):
+        children = [
+            branching.extend(node, level)
+            for node in front
+            for level in levels
+            if not node.levels or level >= node.levels[-1]
+        ]
+        usable = [child for child in children if child.error < float("inf")]
+        front = thinned(undominated(usable), width)
+        yield front
+
+
+def undominated(nodes: Sequence[Node]) -> list[Node]:
+    """Return the nodes that no other is at least as good as in cost, error and level, cheapest first."""
+    kept: list[Node] = []
+    for node in sorted(nodes, key=lambda n: (n.cost, n.error, n.levels[-1])):
+        if not any(k.error <= node.error and k.levels[-1] <= node.levels[-1] for k in kept):
+            kept.append(node)
+    return kept
+
+
+def thinned(nodes: list[Node], width: int) -> list[Node]:
+    """Return at most `width` of the nodes, the first and the last among them, evenly by rank of cost."""
+    if len(nodes) <= width:
+        return nodes
+    ranks = (
+        {round(i * (len(nodes) - 1) / (width - 1)) for i in range(width)} if width > 1 else {len(nodes) - 1}
+    )
+    return [nodes[i] for i in sorted(ranks)]
+
+
+def front_table(nodes: Sequence[Node], block: int) -> pd.DataFrame:
+    """Return the front as a table: cost, error, and the K of each block."""
+    rows = [
+        {"iterations_total": n.cost, "val_error": n.error, "levels": list(n.levels), "block": block}
+        for n in undominated_in_cost(nodes)
+    ]
+    return pd.DataFrame(rows)
+
+
+def undominated_in_cost(nodes: Sequence[Node]) -> list[Node]:
+    """Return the nodes with a lower error than every cheaper one."""
+    kept: list[Node] = []
+    for node in sorted(nodes, key=lambda n: (n.cost, n.error)):
+        if not kept or node.error < kept[-1].error:
+            kept.append(node)
+    return kept

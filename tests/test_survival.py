@@ -1,0 +1,202 @@
+"""Killed, or two at a time: what has been computed stays, and the records end up the same."""
+
+import contextlib
+import json
+import os
+import random
+import signal
+import time
+
+import pandas as pd
+import pytest
+
+from prdp.analysis import load_runs
+from prdp.records import RunFolder, RunIsHeld
+from prdp.records.schema import TIMINGS
+from tests.nursery import Nursery, wait_for
+
+# K rises in the runs with PRDP; a checkpoint is written after every epoch.
+SMALL = (
+    "physics=heat1d",
+    "model.width=8",
+    "model.depth=1",
+    "epochs=20",
+    "checkpoint_seconds=0",
+    "paper.prdp.tau_step=0.5",
+    "paper.prdp.smoothing_window=2",
+)
+SWEEP = ("-m", *SMALL, "schedule=prdp,fixed", "seed=1,2")
+WHOLE = {"config.yaml", "history.parquet", "provenance.json", "status.json", "summary.json"}
+
+
+@pytest.fixture(scope="module")
+def nursery(tmp_path_factory, data_dir):
+    with Nursery(tmp_path_factory.mktemp("processes"), data_dir) as nursery:
+        yield nursery
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(nursery, tmp_path_factory):
+    """The runs of SWEEP that nothing disturbed."""
+    runs = tmp_path_factory.mktemp("uninterrupted")
+    process, code = nursery.run(runs, *SWEEP)
+    assert code == 0, process.errors
+    levels = {f.name.split("-")[3]: history(f)["iterations"].nunique() for f in folders(runs)}
+    assert levels["prdp"] >= 4
+    return runs
+
+
+def folders(runs):
+    return sorted(p for p in runs.iterdir() if not p.name.startswith("."))
+
+
+def history(folder):
+    return pd.read_parquet(folder / "history.parquet").drop(columns=list(TIMINGS))
+
+
+def status(folder):
+    try:
+        return json.loads((folder / "status.json").read_text())
+    except FileNotFoundError:
+        return {}
+
+
+def summary(folder):
+    content = json.loads((folder / "summary.json").read_text())
+    return {k: v for k, v in content.items() if k not in TIMINGS}
+
+
+def assert_same_records(found, expected):
+    for a, b in zip(found, expected, strict=True):
+        assert a.name == b.name
+        # A lock file that nobody holds is in nobody's way.
+        assert {p.name for p in a.iterdir()} - {".lock"} == WHOLE
+        pd.testing.assert_frame_equal(history(a), history(b), check_exact=True)
+        assert summary(a) == summary(b)
+
+
+def kill_at(moment, rng, nursery, runs):
+    """Start the sweep, kill it at a moment, and return where it was: `nowhere`, `between`, `training` or `writing`."""
+    writes = {"killed_at_write": rng.randrange(1, 12)} if moment == "writing" else {}
+    process = nursery.start(runs, *SWEEP, **writes)
+
+    def checkpoints():
+        return {p: p.stat().st_mtime_ns for p in runs.glob("*/checkpoint.safetensors")}
+
+    if moment == "writing":
+        assert process.wait() == -signal.SIGKILL
+    else:
+        if moment == "training":
+            before = checkpoints()
+            wait_for(lambda: checkpoints().items() - before.items())
+        time.sleep(rng.uniform(0.1, 1.0) if moment == "nowhere" else rng.uniform(0, 0.02))
+        process.kill()
+    mine = [f for f in folders(runs) if status(f).get("process") == process.pid]
+    if list(runs.glob("*/.*.tmp")):
+        return "writing"
+    if not mine:
+        return "nowhere"
+    running = [f for f in mine if status(f)["status"] == "running"]
+    return "training" if any(RunFolder(f).checkpoint.exists() for f in running) else "between"
+
+
+@pytest.mark.parametrize(
+    "kills", [("nowhere", "training", "writing"), pytest.param(20, marks=pytest.mark.slow, id="20 at random")]
+)
+def test_a_sweep_that_is_killed_again_and_again_ends_with_the_same_records(
+    nursery, uninterrupted, tmp_path, kills
+):
+    rng = random.Random(0)
+    moments = ("nowhere", "training", "writing")
+    kills = [rng.choice(moments) for _ in range(kills)] if isinstance(kills, int) else kills
+    places = []
+    for moment in kills:
+        before = {f.name for f in folders(tmp_path) if RunFolder(f).finished_summary()}
+        places.append(kill_at(moment, rng, nursery, tmp_path))
+        assert before <= {f.name for f in folders(tmp_path) if RunFolder(f).finished_summary()}
+    assert set(places) >= set(moments), places
+    process, code = nursery.run(tmp_path, *SWEEP)
+    assert code == 0, process.errors
+    assert "resumed in" in process.errors
+    assert_same_records(folders(tmp_path), folders(uninterrupted))
+
+
+ONE = (*SMALL, "schedule=prdp", "seed=1")
+# What ONE writes with two epochs, each in two steps: its content, its name.
+FILES = ("config.yaml", "provenance.json", "status.json", *["checkpoint"] * 2, "history", "summary", "status")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("step", range(1, 2 * len(FILES) + 1))
+def test_a_run_can_be_killed_at_any_write(nursery, run_in, tmp_path, step):
+    options = (*ONE, "epochs=2")
+    _, code = nursery.run(tmp_path / "killed", *options, killed_at_write=step)
+    assert code == -signal.SIGKILL
+    (folder,) = folders(tmp_path / "killed")
+    last = step == 2 * len(FILES)
+    assert (RunFolder(folder).finished_summary() is not None) == last
+    assert len(load_runs([folder]).summaries) == last
+    # Within a file it has no name yet: between a run's end and its checkpoint's there is nothing more to write.
+    assert len(list(folder.glob(".*.tmp"))) == step % 2
+    again, fresh = run_in(tmp_path / "killed", *options), run_in(tmp_path / "fresh", *options)
+    assert (again.skipped, again.resumed) == (last, not last and step >= 8)
+    assert_same_records([again.folder], [fresh.folder])
+
+
+def one_of(runs):
+    (folder,) = [f for f in folders(runs) if "-prdp-seed1-" in f.name]
+    return folder
+
+
+@pytest.fixture
+def stopped(nursery, tmp_path):
+    """A process that stands still in the middle of ONE."""
+    process = nursery.start(tmp_path, *ONE)
+    try:
+        wait_for(lambda: list(tmp_path.glob("*/checkpoint.safetensors")))
+        os.kill(process.pid, signal.SIGSTOP)
+        assert status(one_of(tmp_path))["status"] == "running"
+        yield process
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(process.pid, signal.SIGKILL)
+
+
+def test_a_sweep_leaves_alone_what_another_process_computes(nursery, stopped, uninterrupted, tmp_path):
+    process, code = nursery.run(tmp_path, "-m", *SMALL, "schedule=prdp", "seed=1,2")
+    assert code == 1
+    told = f"failed ({one_of(tmp_path)} is being computed by process {stopped.pid} on "
+    assert f"[1/2] seed=1: {told}" in process.errors
+    assert "[2/2] seed=2: done in" in process.errors
+    assert status(one_of(tmp_path))["process"] == stopped.pid
+    os.kill(stopped.pid, signal.SIGCONT)
+    wait_for(lambda: RunFolder(one_of(tmp_path)).finished_summary())
+    wait_for(lambda: not (one_of(tmp_path) / ".lock").exists())
+    assert status(one_of(tmp_path))["process"] == stopped.pid
+    assert_same_records(folders(tmp_path), [f for f in folders(uninterrupted) if "-prdp-" in f.name])
+
+
+def test_the_lock_ends_with_its_process(stopped, tmp_path):
+    folder = RunFolder(one_of(tmp_path))
+    with pytest.raises(RunIsHeld):
+        folder.acquire()
+    stopped.kill()
+    assert (folder.path / ".lock").exists()
+    folder.acquire()
+    folder.release()
+
+
+def test_a_sweep_says_which_jobs_could_not_write(nursery, uninterrupted, tmp_path):
+    sweep = ("-m", *SMALL, "schedule=prdp", "seed=1,2")
+    expected = [f for f in folders(uninterrupted) if "-prdp-" in f.name]
+    sizes = [(f / name).stat().st_size for f in expected for name in WHOLE - {"history.parquet"}]
+    process, code = nursery.run(tmp_path, *sweep, largest_file=max(sizes) + 2000)
+    assert code == 1
+    assert process.errors.count("failed (OSError: [Errno 27] File too large)") == 2
+    assert [f.name for f in folders(tmp_path)] == [f.name for f in expected]
+    for folder in folders(tmp_path):
+        assert status(folder)["status"] == "failed"
+        assert "File too large" in status(folder)["traceback"]
+    process, code = nursery.run(tmp_path, *sweep)
+    assert code == 0, process.errors
+    assert_same_records(folders(tmp_path), expected)
