@@ -15,7 +15,7 @@ from hydra import compose, initialize_config_dir
 
 from prdp.atomic import write_bytes
 from prdp.config import parse
-from prdp.suite.oracle import Branching, front_table, search
+from prdp.suite.oracle import Branching, Node, front_table, search
 
 ROOT = Path(__file__).resolve().parents[1]
 LEVELS = {
@@ -48,7 +48,7 @@ def main() -> None:
         with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
             config = parse(compose("config", overrides=overrides))
         branching = Branching(config, block)
-        front = []
+        front: list[Node] = []
         for i, front in enumerate(search(branching, levels, arguments.width), 1):
             print(f"seed {seed}: {i} of {branching.blocks} blocks, {len(front)} schedules", flush=True)
         table = front_table(front, block).assign(seed=seed, converged_iterations=branching.converged)

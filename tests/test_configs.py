@@ -315,9 +315,9 @@ def test_the_ends_of_the_range_are_seeds(compose, seed):
         ),
         (
             "solver=jacobi solver.preconditioner=fourier",
-            "solver.preconditioner: no such key; allowed are name, tolerance, operator, relaxation",
+            "solver.preconditioner: no such key; allowed are name, tolerance, operator, warm_start, relaxation",
         ),
-        ("solver=foo", "conjugate_gradient; direct; gmres; jacobi; richardson; steepest_descent"),
+        ("solver=foo", "gmres; gradient_descent; heavy_ball; jacobi; lbfgs; richardson; steepest_descent"),
         ("+solver.foo=1", "solver.foo: no such key; allowed are relaxation, tolerance, operator"),
         (
             "physics=poisson diff.iterations_cap=5",

@@ -13,8 +13,8 @@ from prdp.suite.presets import preset_jobs, preset_names
 def collect(runs: Path, records: Path, common: Sequence[str] = ()) -> Records:
     """Add what is finished below `runs` to the records in `records`, and return all of them.
 
-    Hydra must have been initialised. `common` are overrides of all jobs that do not change a run's name: those that were
-    planned with before are not composed again.
+    Hydra must have been initialised. `common` are overrides of all jobs that do not change a run's name: with those of
+    an earlier `plan`, nothing is composed again.
     """
     jobs = pd.DataFrame(_jobs(common or [f"runs_dir={runs}"]), columns=["experiment", "overrides", "run"])
     wanted = [runs / name for name in dict.fromkeys(jobs["run"])]

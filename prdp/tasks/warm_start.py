@@ -24,6 +24,10 @@ class Cache(NamedTuple):
     So a warm start costs two fields a sample and solve (one where there is no lambda), and one product with `A` more a
     solve. It is part of the state of training: checkpoints have it, and a resumed run goes on as if it had not stopped.
 
+    With few iterations u and lambda lag behind the parameters. A lambda that lags can make training oscillate or
+    diverge at a learning rate that suits exact gradients; with unrolled modes, where u alone is kept, K iterations see
+    the last K terms of the adjoint's series only.
+
     Attributes:
         values: u, by solve; empty without warm starts.
         multipliers: lambda, by solve; `None` where no gradient needs an adjoint solve, or where the differentiation
