@@ -48,7 +48,8 @@ class Branching:
             raise ValueError(f"block={block}: allowed are the divisors of epochs={general.epochs}")
         self.task, _, self.converged = prepare(config)
         transformation = config.optimizer.transformation()
-        graph, self._state = initialise(config, transformation)
+        graph, state = initialise(config, transformation)
+        self._state = state._replace(cache=self.task.cold_cache())
         self._arrays = self.task.arrays()
         self._compiled = compile_run(
             self.task,

@@ -1,0 +1,103 @@
+"""Runs with warm starts: resumed like any other, cheaper for the same solution, and refused where they lead nowhere."""
+
+import re
+
+import numpy as np
+import pandas as pd
+import pytest
+from safetensors import safe_open
+
+from prdp import experiment
+from prdp.config import ConfigError, parse
+from prdp.records import run_name
+from prdp.records.schema import TIMINGS
+from prdp.tracking import Sink
+
+WARM = (
+    "physics=heat1d",
+    "model.depth=1",
+    "epochs=8",
+    "checkpoint_seconds=0",
+    "schedule=fixed",
+    "schedule.iterations=1",
+    "converged_iterations=25",
+    "solver.warm_start=true",
+)
+
+
+class OnRow(Sink):
+    """Calls a function after every epoch."""
+
+    def __init__(self, on_row):
+        self.row = on_row
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(tmp_path_factory, run_in):
+    return run_in(tmp_path_factory.mktemp("whole"), *WARM)
+
+
+def history(outcome):
+    return pd.read_parquet(outcome.folder / "history.parquet").drop(columns=list(TIMINGS))
+
+
+def test_a_resumed_warm_run_equals_an_uninterrupted_one(uninterrupted, run_in, tmp_path, monkeypatch):
+    def interrupt(row):
+        if row["epoch"] == 3:
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(experiment, "build_sinks", lambda config: [OnRow(interrupt)])
+        with pytest.raises(KeyboardInterrupt):
+            run_in(tmp_path, *WARM)
+    (folder,) = tmp_path.iterdir()
+    with safe_open(folder / "checkpoint.safetensors", framework="numpy") as file:
+        shapes = [file.get_tensor(name).shape for name in file.keys()]  # noqa: SIM118
+    # u and lambda of 200 samples.
+    assert shapes.count((200, 1, 30)) == 2
+    outcome = run_in(tmp_path, *WARM)
+    assert outcome.resumed
+    pd.testing.assert_frame_equal(history(outcome), history(uninterrupted), check_exact=True)
+
+
+def test_a_warm_run_solves_better_with_the_same_iterations(uninterrupted, run_in, tmp_path):
+    cold = run_in(tmp_path, *WARM[:-1])
+    frames = history(cold), history(uninterrupted)
+    # The first epoch starts from zero: the same products of the iteration, and one more for the guess.
+    np.testing.assert_allclose(frames[1]["residual_mean"][1], frames[0]["residual_mean"][1], rtol=1e-5)
+    assert frames[1]["residual_mean"].iloc[-1] < 0.5 * frames[0]["residual_mean"].iloc[-1]
+    assert frames[1]["val_error"].iloc[-1] != frames[0]["val_error"].iloc[-1]
+    for column in ("matvecs_total", "adjoint_matvecs_total"):
+        np.testing.assert_array_equal(frames[1][column], 2 * frames[0][column])
+
+
+def test_runs_without_warm_starts_keep_their_names(compose):
+    cold, warm = parse(compose("physics=heat1d")), parse(compose("physics=heat1d", "solver.warm_start=true"))
+    assert "warm_start" not in cold.determinants()["solver"]
+    assert warm.determinants()["solver"]["warm_start"] is True
+    names = {run_name(c.identity(), c.determinants()) for c in (cold, warm)}
+    assert len(names) == 2
+
+
+@pytest.mark.parametrize(
+    ("overrides", "told"),
+    [
+        (["solver=direct"], "solver.warm_start=true: solver=direct solves exactly from anywhere"),
+        (["diff=unrolled"], "solver.tolerance=1e-05: allowed with warm starts and diff=unrolled is 0 only"),
+        (["diff=one_step"], "solver.tolerance=1e-05: allowed with warm starts and diff=one_step is 0 only"),
+    ],
+)
+def test_warm_starts_that_lead_nowhere_are_refused(compose, overrides, told):
+    with pytest.raises(ConfigError, match=f"^{re.escape(told)}[^\n]*$"):
+        parse(compose("physics=heat1d", "solver.warm_start=true", *overrides))
+
+
+def test_warm_starts_reach_the_error_of_converged_solves_with_a_fortieth_of_the_iterations(run_in, tmp_path):
+    def cost(*overrides):
+        frame = history(run_in(tmp_path, "physics=poisson", "schedule=fixed", *overrides))
+        return int(frame["iterations_total"][frame["val_error"] <= 2e-5].iloc[0])
+
+    converged = cost("epochs=125")
+    warm = cost("epochs=125", "diff=implicit", "schedule.iterations=20", "solver.warm_start=true")
+    assert converged == pytest.approx(72_600, rel=0.02)
+    assert warm < converged / 40
