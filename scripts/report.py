@@ -12,6 +12,7 @@ from pathlib import Path
 from prdp.analysis import load
 from prdp.analysis.claims import judge, load_claims
 from prdp.analysis.figures import FIGURES
+from prdp.analysis.regret import load_oracles
 from prdp.analysis.report import render
 from prdp.analysis.tables import TABLES
 from prdp.atomic import write_text
@@ -29,7 +30,8 @@ def main() -> None:
     arguments = parser.parse_args()
     records = load(arguments.records)
     titles = {path.stem: preset_title(path.stem, CONF) for path in (CONF / "experiment").glob("*.yaml")}
-    page = render(records, judge(load_claims(arguments.paper), records), TABLES, FIGURES, titles)
+    judgements, oracles = judge(load_claims(arguments.paper), records), load_oracles(arguments.records)
+    page = render(records, judgements, TABLES, FIGURES, titles, oracles)
     write_text(arguments.out, page)
     print(f"{arguments.out}: {len(page.encode()) / 1e6:.1f} MB from {len(records.summaries)} runs")
 

@@ -5,6 +5,7 @@ import pandas as pd
 from prdp.analysis.records import Records
 
 NAN = float("nan")
+_SPENT = ("iterations_executed", "matvecs", "adjoint_matvecs")
 
 
 def run(name, experiments, *, levels, converged=10, error=0.02, seed=1, updates=2, **changes):
@@ -55,6 +56,9 @@ def run(name, experiments, *, levels, converged=10, error=0.02, seed=1, updates=
             "updates": range(0, updates * len(levels) + 1, updates),
             "iterations": [levels[0], *levels],
             "iterations_total": [0, *(updates * pd.Series(levels).cumsum())],
+            **{f"{c}_total": [0, *(updates * pd.Series(levels).cumsum())] for c in _SPENT},
+            "seconds_train": [0.0] + [1 / len(levels)] * len(levels),
+            "seconds_validate": 0.5 / (len(levels) + 1),
             "val_error": [1.0] * len(levels) + [error],
             "residual_mean": [NAN] + [1e-5] * len(levels),
         }

@@ -93,6 +93,9 @@ def everything(seeds):
         runs += [made_up(physics, "fixed", seed, k, (*both, "fig_4")) for k in (1, 4, CONVERGED[physics])]
         runs.append(made_up(physics, seed=seed, metric="train_loss", experiments=("fig_26",)))
         runs.append(made_up(physics, "tolerance_prdp", seed, experiments=("fig_13",)))
+    for diff, schedule, seed in product(("implicit", "jfb"), ("prdp", "fixed"), seeds):
+        spent = {"matvecs_total": 900 + seed, "adjoint_matvecs_total": 90 if diff == "jfb" else 900}
+        runs.append(made_up("heat1d", schedule, seed, diff=diff, experiments=("rivals",), **spent))
     for width, schedule, seed in product((32, 128), ("prdp", "fixed"), seeds):
         runs.append(made_up("heat1d", schedule, seed, experiments=("fig_25",), model__width=width))
     return gather(*runs)

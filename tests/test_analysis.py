@@ -1,11 +1,9 @@
-"""Accounts of savings on hand-made histories, and tables of run folders."""
-
-import json
+"""Accounts of savings on hand-made histories."""
 
 import pandas as pd
 import pytest
 
-from prdp.analysis import account, load_histories, load_summaries
+from prdp.analysis import account
 
 
 def history(levels, errors):
@@ -36,16 +34,3 @@ def test_a_common_tolerance_charges_up_to_the_first_update_that_reaches_it():
 def test_a_tolerance_that_is_never_reached_is_an_error():
     with pytest.raises(ValueError, match=r"error of 0\.01 \(best 0\.05\)"):
         account(BASELINE, REFINED, error=0.01)
-
-
-def test_run_folders_become_tidy_frames_and_unfinished_ones_are_left_out(tmp_path):
-    for name in ("a", "b", "unfinished"):
-        (tmp_path / name).mkdir()
-    for name, seed in (("a", 1), ("b", 2)):
-        (tmp_path / name / "summary.json").write_text(json.dumps({"seed": seed}))
-        BASELINE.to_parquet(tmp_path / name / "history.parquet")
-    folders = sorted(tmp_path.iterdir())
-    assert load_summaries(folders).to_dict("list") == {"run": ["a", "b"], "seed": [1, 2]}
-    histories = load_histories(folders)
-    assert list(histories["run"].unique()) == ["a", "b"]
-    assert len(histories) == 12

@@ -61,7 +61,7 @@ def test_special_characters_are_escaped():
 @pytest.mark.parametrize("name", TABLES)
 def test_every_cell_of_every_table_survives_both_forms(name):
     made = [
-        *pair(["table_1", "fig_24", "fig_6", "fig_4", "fig_25", "fig_26", "readings"], **SHAPE),
+        *pair(["table_1", "fig_24", "fig_6", "fig_4", "fig_25", "fig_26", "readings", "rivals"], **SHAPE),
         *[poisson(s, d, p) for s in ("fixed", "prdp") for d in ("unrolled", "implicit") for p in (1, 3)],
         run("tolerance", ["fig_13"], levels=[10] * 3, schedule="tolerance_prdp", **SHAPE),
     ]
@@ -147,7 +147,9 @@ def test_levels_mark_the_sufficient_one():
 
 
 def poisson(schedule, diff, parameters, levels=None, **changes):
-    experiments = ["table_4_1", "fig_3"] if parameters == 1 and diff == "unrolled" else ["table_4_1"]
+    experiments = (
+        ["table_4_1", "fig_3"] if parameters == 1 and diff == "unrolled" else ["table_4_1", "rivals"]
+    )
     levels = levels or ([600] * 170 if schedule == "fixed" else [300] * 170)
     summary, history, jobs = run(
         f"{schedule}-{diff}-{parameters}",

@@ -1,7 +1,7 @@
-"""The rivals: each mode, schedule, solver and warm start beside PRDP on the same problem, with its name and its cost."""
+"""The rivals: every mode, schedule, solver and warm start beside PRDP on one problem, each with a name and a cost."""
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import pandas as pd
@@ -13,17 +13,25 @@ from prdp.analysis.records import Records
 from prdp.analysis.statistics import Statistic, describe, relative_difference
 
 EXPERIMENT = "rivals"
-COSTS = ("matvecs", "iterations_total", "iterations_executed_total", "seconds")
+COSTS = ("matvecs", "iterations_total", "iterations_executed_total", "seconds", "updates")
 # A mean error by so much above another's, relative to it, is no worse: what the paper's claims are granted as well.
 MARGIN = 0.1
-CONVERGED, PRDP, SCHEDULE, MODE, SOLVER, WARM = "converged", "PRDP", "schedule", "mode", "solver", "warm start"
+CONVERGED, PRDP, SCHEDULE, MODE, SOLVER, WARM = (
+    "converged",
+    "PRDP",
+    "schedule",
+    "mode",
+    "solver",
+    "warm start",
+)
 KINDS = (CONVERGED, PRDP, SCHEDULE, MODE, SOLVER, WARM)
-TWO_STAGES = "two stages"
+TWO_STAGES, DIRECT, CG = "two stages", "direct", "CG"
 
+_PROBLEMS = ("heat1d", "heat2d", "heat3d", "burgers", "navier_stokes", "poisson")
 _REFERENCE_MODE = "implicit"
 _REFERENCE_SOLVER = {"burgers": "gmres", "navier_stokes": "gmres"}
 _SOLVERS = {
-    "conjugate_gradient": "CG",
+    "conjugate_gradient": CG,
     "lbfgs": "L-BFGS",
     "gmres": "GMRES",
     "bicgstab": "BiCGStab",
@@ -50,9 +58,11 @@ class Rival:
         runs: how many there are; of networks, one a seed.
         diverged: how many of them diverged.
         errors: final error by seed.
+        iterations: K in force summed over the whole training, by seed.
         error: these over the seeds, with the interval of their median.
         costs: what it spent, by name (see `COSTS`): of networks in all; of Poisson until its parameter error first was
-            `COMMON_ERROR`, without runs where it never was. Their intervals are of the median.
+            at most `COMMON_ERROR`, without runs where it never was. Their intervals are of the median. Seconds are
+            those of training and validation on the device that most runs of the problem have.
         attained: what a cost is weighed against: the median error; of Poisson `COMMON_ERROR`; null where the cost buys
             nothing (a run diverged, or that error was never reached).
     """
@@ -63,6 +73,7 @@ class Rival:
     runs: int
     diverged: int
     errors: dict[int, float]
+    iterations: dict[int, float]
     error: Statistic
     costs: dict[str, Statistic]
     attained: float | None
@@ -121,17 +132,17 @@ class Comparison:
 
 
 def compare(records: Records) -> list[Comparison]:
-    """Return the comparison of each problem that has runs of `rivals`, in the order of their names."""
+    """Return the comparison of each problem that has runs of `rivals`, on the seeds that all of them have."""
     chosen = records.of(EXPERIMENT)
     if chosen.summaries.empty:
         return []
     runs = _named(tidy(chosen))
     found = []
     for (physics, scale), problem in runs.groupby(["physics", "scale"]):
-        rivals = [_rival(arm, chosen) for _, arm in problem.groupby("rival")]
+        rivals = [_rival(arm, chosen) for _, arm in _of_common_seeds(problem).groupby("rival")]
         rivals.sort(key=lambda r: (KINDS.index(r.kind), r.name))
         found.append(Comparison(str(physics), scale != "full", tuple(rivals)))
-    return found
+    return sorted(found, key=lambda c: (_PROBLEMS.index(c.physics), c.reduced))
 
 
 def front(rivals: Iterable[Rival], cost: str) -> list[Rival]:
@@ -149,9 +160,9 @@ def front(rivals: Iterable[Rival], cost: str) -> list[Rival]:
     return [rival for *_, rival in sorted(kept, key=lambda k: (k[0], k[1], k[2].name))]
 
 
-def cheapest(rivals: Iterable[Rival], cost: str, acceptable: Callable[[Rival], bool]) -> Rival | None:
-    """Return the acceptable rival with the smallest cost; null if there is none."""
-    found = [r for r in rivals if not math.isnan(r.cost(cost)) and acceptable(r)]
+def cheapest(rivals: Iterable[Rival], cost: str) -> Rival | None:
+    """Return the rival with the smallest cost; null if none has one."""
+    found = [r for r in rivals if not math.isnan(r.cost(cost))]
     return min(found, key=lambda r: (r.cost(cost), r.name), default=None)
 
 
@@ -160,8 +171,8 @@ def _named(runs: pd.DataFrame) -> pd.DataFrame:
     warm = runs["solver.warm_start"] if "solver.warm_start" in runs else pd.Series(False, runs.index)
     own = runs["physics"].map(_REFERENCE_SOLVER).fillna("jacobi")
     runs = runs.assign(
-        _solver=runs["solver"].where(runs["solver"] != own, None),
-        _mode=runs["diff"].where(runs["diff"] != _REFERENCE_MODE, None),
+        _solver=runs["solver"].where(runs["solver"] != own, ""),
+        _mode=runs["diff"].where(runs["diff"] != _REFERENCE_MODE, ""),
         _warm=warm.fillna(False).astype(bool),
     )
     rows = runs.to_dict("records")
@@ -169,7 +180,15 @@ def _named(runs: pd.DataFrame) -> pd.DataFrame:
     runs["kind"] = pd.Series([_kind(row) for row in rows], runs.index, dtype=object)
     if "recorded" in runs:
         runs = runs.sort_values("recorded", kind="stable")
-    return runs.drop_duplicates(["physics", "scale", "rival", "seed"], keep="last")
+    runs = runs.drop_duplicates(["physics", "scale", "rival", "seed"], keep="last")
+    usual = runs.groupby(["physics", "scale"])["device"].transform(lambda devices: devices.mode()[0])
+    return runs.assign(elsewhere=runs["device"] != usual)
+
+
+def _of_common_seeds(runs: pd.DataFrame) -> pd.DataFrame:
+    """Return the runs of the seeds that all rivals have, so that medians are of the same; all if there is none."""
+    common = set.intersection(*(set(arm["seed"]) for _, arm in runs.groupby("rival")))
+    return runs[runs["seed"].isin(common)] if common else runs
 
 
 def _name(row: dict) -> str:
@@ -180,7 +199,8 @@ def _name(row: dict) -> str:
     ]
     if row["is_converged"]:
         return ", ".join(parts) or "converged"
-    return " + ".join([", ".join(parts), _schedule(row)] if parts else [_schedule(row)])
+    between = ", " if row["schedule"] == "fixed" else " + "
+    return between.join([", ".join(parts), _schedule(row)] if parts else [_schedule(row)])
 
 
 def _schedule(row: dict) -> str:
@@ -208,7 +228,8 @@ def _rival(arm: pd.DataFrame, records: Records) -> Rival:
     first, done, lost = arm.iloc[0], finished(arm), diverged(arm)
     error = describe(done["val_error_final"], interval_of="median", diverged=lost)
     to_common_error = first["physics"] == "poisson"
-    spent = _until_common_error(done, records) if to_common_error else done
+    spent = (_until_common_error(done, records) if to_common_error else done[list(COSTS)]).astype(float)
+    spent.loc[done["elsewhere"], "seconds"] = math.nan
     costs = {c: describe(spent[c], interval_of="median", diverged=lost) for c in COSTS}
     attained = error.median if not to_common_error else COMMON_ERROR
     usable = not lost and costs["matvecs"].runs > 0
@@ -219,6 +240,7 @@ def _rival(arm: pd.DataFrame, records: Records) -> Rival:
         runs=len(arm),
         diverged=lost,
         errors=by_seed(arm, "val_error_final"),
+        iterations=by_seed(arm, "iterations_total"),
         error=error,
         costs=costs,
         attained=attained if usable else None,
@@ -227,19 +249,20 @@ def _rival(arm: pd.DataFrame, records: Records) -> Rival:
 
 def _until_common_error(runs: pd.DataFrame, records: Records) -> pd.DataFrame:
     rows = [_spent(records.history(run)) for run in runs["run"]]
-    return pd.DataFrame([row for row in rows if row], columns=[*COSTS, "updates"])
+    return pd.DataFrame(rows, index=runs.index, columns=list(COSTS))
 
 
-def _spent(history: pd.DataFrame) -> dict[str, float] | None:
+def _spent(history: pd.DataFrame) -> dict[str, float]:
     try:
         updates = first_reach(history, COMMON_ERROR)
     except ValueError:
-        return None
+        return dict.fromkeys(COSTS, math.nan)
     so_far = history[history["updates"] <= updates]
     last = so_far.iloc[-1]
     return {
-        "matvecs": last["matvecs_total"] + last["adjoint_matvecs_total"],
-        "iterations_total": last["iterations_total"],
-        "iterations_executed_total": last["iterations_executed_total"],
+        "matvecs": float(last["matvecs_total"] + last["adjoint_matvecs_total"]),
+        "iterations_total": float(last["iterations_total"]),
+        "iterations_executed_total": float(last["iterations_executed_total"]),
         "seconds": float(so_far[["seconds_train", "seconds_validate"]].to_numpy().sum()),
+        "updates": float(updates),
     }

@@ -6,6 +6,7 @@ from prdp.analysis.figures.decisions import fig_5
 from prdp.analysis.figures.expressiveness import fig_25
 from prdp.analysis.figures.fan import fig_4, fig_6, fig_8, fig_10
 from prdp.analysis.figures.inverse import fig_3, fig_15
+from prdp.analysis.figures.rivals import rivals
 from prdp.analysis.figures.savings import fig_2, fig_7
 from prdp.analysis.figures.wall_clock import fig_24
 
@@ -94,6 +95,15 @@ _SPECS = (
         ("fig_26",),
         fig_26,
         f"Validation error and K of PRDP for either metric. {_BAND} Beneath: every run thin, the median thick.",
+    ),
+    FigureSpec(
+        "rivals",
+        "PRDP and its rivals: error over cost",
+        ("rivals",),
+        rivals,
+        "Medians over the seeds with their 95 % bootstrap intervals; below and to the left is better. The line is the "
+        "front of those that no other beats in both. A point at the upper edge has its error beside it; names without "
+        "room are left out, and in the table. Poisson has no seeds: what each spends until a common parameter error.",
     ),
 )
 FIGURES = {spec.name: spec for spec in _SPECS}

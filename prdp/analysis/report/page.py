@@ -4,7 +4,9 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 
+import pandas as pd
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
 
@@ -13,9 +15,12 @@ from prdp.analysis.figures import FigureSpec, NothingToDraw, svg
 from prdp.analysis.figures.base import FAST
 from prdp.analysis.records import Records
 from prdp.analysis.report import verdicts
+from prdp.analysis.report.advice import CHEAPER, answers
+from prdp.analysis.report.findings import findings
 from prdp.analysis.report.inline import inline
 from prdp.analysis.report.provenance import Coverage, Provenance, cover, describe, needed, trace
 from prdp.analysis.report.tradeoff import TRADEOFF
+from prdp.analysis.rivals import EXPERIMENT, MARGIN, compare
 from prdp.analysis.tables import NothingToShow, Table, TableSpec
 
 _SYMBOL = re.compile(r"\bK_(eps|epsilon|max)\b")
@@ -46,6 +51,7 @@ def render(
     tables: Mapping[str, TableSpec],
     figures: Mapping[str, FigureSpec],
     titles: Mapping[str, str],
+    oracles: Mapping[str, pd.DataFrame] = MappingProxyType({}),
 ) -> str:
     """Return the report as one HTML page that loads nothing. The same records give the same text.
 
@@ -55,6 +61,7 @@ def render(
         tables: to be shown, by name.
         figures: to be shown, by name.
         titles: of the experiments, by name; those without one are left out unless they have jobs.
+        oracles: by physics, the best schedules in hindsight (see `regret.load_oracles`).
     """
     coverage = cover(records, titles)
     paper = {j.claim.id: j.claim for j in judgements}
@@ -62,6 +69,7 @@ def render(
     drawn = [
         _figure(spec, records, coverage, needed(records, spec.experiments, FAST)) for spec in figures.values()
     ]
+    problems = compare(records)
     template = _environment().get_template("page.html.j2")
     return template.render(
         everything=describe(records.summaries),
@@ -73,6 +81,12 @@ def render(
         differing=[j for j in judgements if j.verdict is Verdict.NOT_REPRODUCED],
         headlines=verdicts.headlines(judgements),
         tradeoff=_figure(TRADEOFF, records, coverage, TRADEOFF.experiments),
+        shown=[item.spec.name for item in drawn if item.content],
+        findings=findings(problems, oracles),
+        answers=answers(problems),
+        margin=MARGIN,
+        cheaper=CHEAPER,
+        rivals=trace(records, coverage, (EXPERIMENT,)),
         tables=[t for t in shown if t.content],
         figures=[f for f in drawn if f.content],
         absent=[("Table", t) for t in shown if not t.content]

@@ -8,6 +8,7 @@ from prdp.analysis.tables.cells import Paper
 from prdp.analysis.tables.comparisons import fig_13, fig_25, fig_26
 from prdp.analysis.tables.errors import levels, readings, table_1
 from prdp.analysis.tables.poisson import fig_3, table_4_1
+from prdp.analysis.tables.rivals import rivals, rivals_poisson
 from prdp.analysis.tables.savings import savings, wall_clock
 from prdp.analysis.tables.table import Table
 
@@ -42,5 +43,7 @@ TABLES: dict[str, TableSpec] = {
         TableSpec("fig_13", "Refining by iterations and by tolerance", ("fig_13", "table_1"), fig_13),
         TableSpec("fig_25", "Savings and network size", ("fig_25",), fig_25),
         TableSpec("fig_26", "Validation error and training loss", ("fig_26",), fig_26),
+        TableSpec("rivals", "Rivals of PRDP", ("rivals",), rivals),
+        TableSpec("rivals_poisson", "Rivals of PRDP on Poisson", ("rivals",), rivals_poisson),
     )
 }

@@ -1,0 +1,414 @@
+"""The rivals: what each is called and costs, which no other beats, and the words that follow from the numbers."""
+
+import itertools
+import re
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from prdp.analysis.figures import FIGURES, svg
+from prdp.analysis.figures.labels import Label, label_points
+from prdp.analysis.figures.style import canvas
+from prdp.analysis.regret import best_in_hindsight, load_oracles, regrets
+from prdp.analysis.report import render
+from prdp.analysis.report.advice import answers
+from prdp.analysis.report.findings import findings
+from prdp.analysis.rivals import compare, front
+from prdp.analysis.tables import TABLES, NothingToShow
+from tests.hand_made import records, run
+
+SEEDS = (1, 2, 3)
+NOISE = {1: -0.002, 2: 0.0, 3: 0.002}
+
+
+def arm(
+    schedule="fixed", *, cost=100, adjoint=None, error=0.02, seconds=1.0, seeds=SEEDS, level=10, **columns
+):
+    """The runs of a rival by seed; `error` is their mean and median."""
+    name = "-".join(map(str, (schedule, level, *columns.values())))
+    return [
+        run(
+            f"{name}-{seed}",
+            ["rivals"],
+            levels=[level] * 3,
+            schedule=schedule,
+            seed=seed,
+            error=error + NOISE[seed],
+            matvecs_total=cost,
+            adjoint_matvecs_total=cost if adjoint is None else adjoint,
+            seconds_train=seconds - 0.5,
+            jax="0",
+            commit="c",
+            **columns,
+        )
+        for seed in seeds
+    ]
+
+
+def base(**prdp):
+    """Converged training with 200 products in 1 second, PRDP with 80 in 0.8."""
+    return [*arm(), *arm("prdp", **{"level": 4, "cost": 40, "seconds": 0.8, **prdp})]
+
+
+def inverse(name, levels, error, *, reach=None, schedule="prdp", **columns):
+    """A Poisson run whose error is `error` from update `reach` on."""
+    summary, history, jobs = run(
+        name,
+        ["rivals"],
+        levels=levels,
+        converged=600,
+        updates=1,
+        error=error,
+        schedule=schedule,
+        seed=0,
+        physics="poisson",
+        jax="0",
+        commit="c",
+        **columns,
+    )
+    reach = len(levels) if reach is None else reach
+    history["val_error"] = [1.0] * reach + [error] * (len(levels) + 1 - reach)
+    return summary, history, jobs
+
+
+def only(runs):
+    problem = compare(records(*runs))
+    assert len(problem) == 1
+    return problem[0]
+
+
+def named(problem, name):
+    return next(r for r in problem.rivals if r.name == name)
+
+
+@pytest.mark.parametrize(
+    ("columns", "name", "kind"),
+    [
+        ({}, "converged", "converged"),
+        ({"level": 5}, "K = 5", "schedule"),
+        ({"schedule": "prdp"}, "PRDP", "PRDP"),
+        ({"schedule": "two_stage"}, "two stages", "schedule"),
+        ({"schedule": "hoag", "schedule.sequence": "cubic"}, "HOAG cubic", "schedule"),
+        ({"diff": "jfb"}, "JFB", "mode"),
+        ({"diff": "one_step", "schedule": "prdp"}, "one-step + PRDP", "mode"),
+        ({"solver": "conjugate_gradient"}, "CG", "solver"),
+        ({"solver": "heavy_ball", "schedule": "prdp"}, "heavy ball + PRDP", "solver"),
+        ({"solver.warm_start": True}, "warm start", "warm start"),
+        ({"solver.warm_start": True, "level": 2}, "warm start, K = 2", "warm start"),
+        ({"solver.warm_start": True, "schedule": "prdp"}, "warm start + PRDP", "warm start"),
+        ({"physics": "burgers", "solver": "gmres"}, "converged", "converged"),
+        ({"physics": "burgers", "solver": "jacobi"}, "jacobi", "solver"),
+    ],
+)
+def test_a_rival_is_called_by_what_differs_from_converged_training(columns, name, kind):
+    rival = only(arm(**columns)).rivals[0]
+    assert (rival.name, rival.kind) == (name, kind)
+
+
+def test_a_cold_start_in_records_that_do_not_say_so():
+    problem = only([*arm("prdp"), *arm("prdp", **{"solver.warm_start": True})])
+    assert [(r.name, r.runs) for r in problem.rivals] == [("PRDP", 3), ("warm start + PRDP", 3)]
+
+
+def test_products_are_forward_and_adjoint_and_errors_are_paired_by_seed():
+    theirs = arm()
+    ours = arm(diff="jfb", cost=70, adjoint=1, seeds=(3, 2))
+    for summary, _, _ in ours:
+        summary["val_error_final"] = {2: 0.021, 3: 0.024}[summary["seed"]]
+    problem = only([*theirs, *ours])
+    rival = named(problem, "JFB")
+    assert rival.cost("matvecs") == 71
+    assert rival.cost("seconds") == pytest.approx(1.0)
+    assert rival.error.median == pytest.approx(0.0225)
+    # (0.021 - 0.02, 0.024 - 0.022) of the mean of 0.02 and 0.022.
+    excess = rival.excess(problem.converged)
+    assert (excess.runs, excess.mean) == (2, pytest.approx(0.0015 / 0.021))
+    assert rival.share(problem.converged, "matvecs") == pytest.approx(71 / 200)
+
+
+def test_the_last_of_two_runs_counts_and_seconds_of_other_devices_do_not():
+    elsewhere = arm("prdp", seconds=9.0, device="gpu: A", seeds=(1,))
+    again = arm("prdp", seconds=2.0, seeds=(2,), recorded="2026-02-01T00:00:00Z", note="again")
+    problem = only([*arm(), *elsewhere, *arm("prdp", seconds=3.0, seeds=(2,)), *again])
+    assert problem.prdp.runs == 2
+    assert problem.prdp.costs["seconds"].runs == 1
+    assert problem.prdp.cost("seconds") == pytest.approx(2.0)
+
+
+def test_only_seeds_that_all_rivals_have_count():
+    problem = only([*base(), *arm("matched", seeds=(2, 3))])
+    assert [r.runs for r in problem.rivals] == [2, 2, 2]
+    assert problem.converged.errors == {2: 0.02, 3: 0.022}
+    assert [r.runs for r in only([*arm(seeds=(1,)), *arm("matched", seeds=(2, 3))]).rivals] == [1, 2]
+
+
+def test_the_front_is_what_no_other_beats():
+    rng = np.random.default_rng(2)
+    numbers = {level: (int(rng.integers(1, 12)), 0.01 * int(rng.integers(3, 12))) for level in range(1, 10)}
+    runs = [r for k, (cost, error) in numbers.items() for r in arm(level=k, cost=cost, error=error)]
+    problem = only(runs)
+    expected = {
+        f"K = {k}"
+        for k, (cost, error) in numbers.items()
+        if all((c, e) == (cost, error) or c > cost or e > error for c, e in numbers.values())
+    }
+    found = front(problem.rivals, "matvecs")
+    assert {r.name for r in found} == expected
+    assert 1 < len(expected) < len(numbers)
+    costs = [r.cost("matvecs") for r in found]
+    assert costs == sorted(costs)
+
+
+def test_equals_are_both_on_the_front_and_what_diverged_is_not():
+    lost = arm("matched", cost=1, error=0.001)
+    lost[0][0]["status"] = "diverged"
+    problem = only([*arm(), *arm(diff="unrolled"), *lost, *arm("linear", cost=100, error=0.03)])
+    assert {r.name for r in front(problem.rivals, "matvecs")} == {"converged", "unrolled"}
+    assert not problem.no_worse(named(problem, "matched"), problem.converged)
+
+
+def test_no_worse_is_a_mean_within_ten_percent_by_seed():
+    problem = only([*arm(), *arm("linear", error=0.0219), *arm("matched", error=0.0221)])
+    assert [problem.no_worse(named(problem, n), problem.converged) for n in ("linear", "matched")] == [
+        True,
+        False,
+    ]
+
+
+def test_poisson_is_charged_until_the_common_error():
+    late = inverse("late", [600] * 20, 1e-5, reach=12, schedule="fixed")
+    early = inverse("early", [100] * 20, 2e-5, reach=15)
+    never = inverse("never", [50] * 20, 3e-5, diff="jfb")
+    problem = only([late, early, never])
+    assert [problem.prdp.cost(c) for c in ("matvecs", "iterations_total", "updates")] == [3000, 1500, 15]
+    assert problem.prdp.cost("seconds") == pytest.approx(15 / 20 + 16 * 0.5 / 21)
+    assert problem.converged.cost("matvecs") == 2 * 12 * 600
+    assert named(problem, "JFB + PRDP").attained is None
+    assert [r.name for r in front(problem.rivals, "matvecs")] == ["PRDP"]
+    assert not problem.no_worse(named(problem, "JFB + PRDP"), problem.prdp)
+
+
+def oracle(rows, block=5):
+    return pd.DataFrame(
+        [
+            {"seed": s, "iterations_total": c, "val_error": e, "levels": levels, "block": block}
+            for s, c, e, levels in rows
+        ]
+    )
+
+
+def test_regret_is_against_the_best_as_accurate_and_the_best_as_cheap():
+    # PRDP: K = 4 for 3 intervals of 2 updates, 24 iterations; errors of 0.018, 0.02, 0.022.
+    problem = only(base())
+    searched = oracle(
+        [
+            (1, 12, 0.019, [1, 3]),
+            (1, 16, 0.018, [2, 2]),
+            (1, 30, 0.01, [5, 5]),
+            (2, 20, 0.016, [1, 1]),
+            (3, 24, 0.03, [4, 4]),
+            (7, 1, 0.0, [1, 1]),
+        ]
+    )
+    found = {r.rival.name: r for r in regrets(problem, searched)}
+    ours = found["PRDP"]
+    assert ours.unmatched == 1
+    assert ours.iterations.mean == pytest.approx((24 / 16 + 24 / 20) / 2)
+    assert ours.error.mean == pytest.approx((0.018 / 0.018 + 0.02 / 0.016 + 0.022 / 0.03) / 3)
+    assert found["converged"].error.mean == pytest.approx((0.018 / 0.01 + 0.02 / 0.016 + 0.022 / 0.03) / 3)
+    assert best_in_hindsight(problem, searched, 0.1) == "K = 1 for 5 epochs, then K = 3 for 5 epochs"
+    assert best_in_hindsight(problem, searched[searched["seed"] == 3], 0.1) == ""
+    said = " ".join(findings([problem], {"heat1d": searched})[0].sentences)
+    assert (
+        "PRDP (3 seeds) takes 1.35 ± 0.21 times the iterations of the cheapest as accurate, is more" in said
+    )
+    assert "more accurate than all of them on 1 of 3" in said
+
+
+def test_schedules_over_tolerances_have_no_regret_and_poisson_has_no_seed():
+    problem = only([*base(), *arm("hoag"), *arm("tolerance_prdp"), *arm("matched"), *arm(diff="jfb")])
+    searched = oracle([(1, 12, 0.01, [1])])
+    assert {r.rival.name for r in regrets(problem, searched)} == {"converged", "PRDP", "matched"}
+    poisson = only([inverse("a", [600] * 4, 1e-5, schedule="fixed"), inverse("b", [300] * 4, 1e-5)])
+    found = {r.rival.name: r.iterations.mean for r in regrets(poisson, oracle([(5, 1000, 1e-5, [1])]))}
+    assert found == {"converged": 2.4, "PRDP": 1.2}
+
+
+def test_oracles_are_read_by_their_physics(tmp_path):
+    oracle([(1, 12, 0.01, [1, 2])]).to_parquet(tmp_path / "oracle_navier_stokes.parquet")
+    found = load_oracles(tmp_path)
+    assert list(found) == ["navier_stokes"]
+    assert list(found["navier_stokes"]["levels"][0]) == [1, 2]
+    assert load_oracles(tmp_path / "none") == {}
+
+
+EPOCHS, WARM, NONE = "The number of epochs is known beforehand", "The last solution", "None of these holds"
+
+
+def answer(condition, runs):
+    return next(a for a in answers(compare(records(*runs))) if a.condition.startswith(condition))
+
+
+@pytest.mark.parametrize(
+    ("two_stages", "verdict"),
+    [
+        ({"cost": 20, "seconds": 0.7}, "On Heat 1D: two stages, a small K for nine tenths of the training"),
+        ({"cost": 20, "seconds": 0.79}, "On Heat 1D: cheaper than PRDP in products only, so measure first."),
+        ({"cost": 39, "seconds": 0.7}, "On Heat 1D: cheaper than PRDP in seconds only, so measure first."),
+        ({"cost": 39, "seconds": 0.79}, "On Heat 1D: no reason to leave PRDP for it."),
+        ({"cost": 20, "seconds": 0.7, "error": 0.024}, "On Heat 1D: no reason to leave PRDP for it."),
+    ],
+)
+def test_the_verdict_follows_the_numbers(two_stages, verdict):
+    found = answer(EPOCHS, [*base(), *arm("two_stage", **two_stages)])
+    assert len(found.picks) == 1
+    assert found.picks[0].startswith(verdict)
+    assert ("PRDP alone is not the answer" in found.picks[0]) == ("nine tenths" in verdict)
+    if "error" in two_stages:
+        detail = (
+            "Heat 1D: the most accurate, two stages, has an error of +20.0 % (20.0 to 20.0) against PRDP."
+        )
+    else:
+        share = f"{100 * two_stages['cost'] / 40:.3g} % of the products"
+        detail = (
+            f"Heat 1D: against PRDP, two stages takes {share} and {100 * two_stages['seconds'] / 0.8:.3g} %"
+        )
+    assert found.details[0].startswith(detail)
+
+
+def test_each_problem_has_its_own_verdict():
+    burgers = {"physics": "burgers", "solver": "gmres"}
+    other = [*arm(**burgers), *arm("prdp", level=4, cost=40, seconds=0.8, **burgers)]
+    runs = [*base(), *other, *arm("two_stage", cost=20, seconds=0.5), *arm("two_stage", cost=90, **burgers)]
+    found = answer(EPOCHS, runs)
+    assert [pick[:12] for pick in found.picks] == ["On Heat 1D: ", "On Burgers: "]
+    assert "nine tenths" in found.picks[0]
+    assert "no reason" in found.picks[1]
+
+
+def test_cases_without_runs_are_left_out_and_the_rest_is_what_needs_nothing_more():
+    found = {
+        a.condition: a for a in answers(compare(records(*base(), *arm("two_stage", cost=1, seconds=0.1))))
+    }
+    assert list(found) == [EPOCHS, NONE]
+    assert found[NONE].picks == ("On Heat 1D: PRDP.",)
+    better = {a.condition: a for a in answers(compare(records(*base(), *arm("matched", cost=30))))}
+    assert better[NONE].picks == ("On Heat 1D: matched.",)
+    assert "matched takes 30 % of the products" in better[NONE].details[0]
+    # 39 of 40 products are not enough less.
+    assert answer(NONE, [*base(), *arm("matched", cost=39)]).picks == ("On Heat 1D: PRDP.",)
+    worse = answer(NONE, base(error=0.03))
+    assert worse.picks == ("On Heat 1D: converged.",)
+    assert answers(compare(records(*arm("two_stage")))) == []
+
+
+def test_what_reaches_an_error_that_prdp_does_not_is_the_answer():
+    runs = [
+        inverse("fixed", [600] * 20, 1e-5, schedule="fixed"),
+        inverse("prdp", [10] * 20, 1e-3),
+        inverse("warm", [300] * 20, 1e-5, schedule="fixed", **{"solver.warm_start": True}),
+    ]
+    found = answer(WARM, runs)
+    assert found.picks == ("On Poisson: warm starts. PRDP alone is not the answer.",)
+    said = findings([only(runs)], {})[0]
+    assert said.runs == "one run each, no seeds"
+    assert "PRDP does not reach a parameter error of 2e-05." in said.sentences
+
+
+def test_findings_say_how_many_seeds_and_where_prdp_stands():
+    said = findings([only(base())], {})[0]
+    assert (said.problem, said.runs) == ("Heat 1D", "3 seeds")
+    assert "PRDP is on the front in products." in said.sentences
+    assert (
+        "Against converged training, PRDP takes 40 % of the products and 80 % of the seconds, error +0.0 % "
+        "(0.0 to 0.0)." in said.sentences
+    )
+    beaten = findings([only([*base(), *arm("matched", cost=10, error=0.01, seeds=(1, 2))])], {})[0]
+    assert beaten.runs == "2 seeds"
+    assert (
+        "PRDP is not on the front in products: by medians, matched is at least as accurate with 25 % of PRDP's "
+        "products." in beaten.sentences
+    )
+
+
+def test_the_tables_have_every_rival_and_say_what_is_not_reached():
+    runs = [*base(), inverse("a", [600] * 9, 1e-5, schedule="fixed"), inverse("b", [9] * 9, 1e-3, diff="jfb")]
+    frame = TABLES["rivals"].build(records(*runs), {}).frame.set_index("rival")
+    assert list(frame.index) == ["converged", "PRDP"]
+    assert frame.loc["PRDP", ["products", "seconds", "error x1e-2", "front"]].tolist() == [
+        "80 ± 0",
+        "0.80 ± 0.00",
+        "2.00 ± 0.20",
+        "products, seconds",
+    ]
+    assert frame.loc["PRDP", "against converged, %"] == "+0.0 (0.0 to 0.0)"
+    assert frame.loc["converged", "front"] == "-"
+    poisson = TABLES["rivals_poisson"].build(records(*runs), {}).frame.set_index("rival")
+    assert poisson.loc["JFB + PRDP", ["products", "final error"]].tolist() == ["not reached", "1.0e-03"]
+    assert poisson.loc["converged", ["products", "updates"]].tolist() == ["10,800", "9"]
+    with pytest.raises(NothingToShow):
+        TABLES["rivals_poisson"].build(records(*base()), {})
+
+
+def test_the_figure_has_a_panel_for_each_problem_and_cost():
+    runs = [*base(), *arm("linear", cost=60, error=0.5), inverse("a", [600] * 9, 1e-5, schedule="fixed")]
+    figure = FIGURES["rivals"].draw(records(*runs))
+    assert len(figure.axes) == 4
+    marks = {tuple(np.ravel(line.get_xydata())) for line in figure.axes[0].lines if line.get_marker() == "D"}
+    assert marks == {(80.0, 0.02)}
+    names = [text.get_text() for text in figure.axes[0].texts]
+    assert {"PRDP", "converged", "linear (0.5 \u2191)"} <= set(names)
+    assert [t.get_text() for t in figure.axes[2].get_yticklabels()] == ["converged"]
+    assert "<text" in svg(figure)
+
+
+def test_the_figure_stands_what_diverged_and_what_ran_elsewhere():
+    lost = arm()
+    for summary, _, _ in lost:
+        summary["status"] = "diverged"
+    usual = [inverse(f"{k}", [k] * 9, 1e-5) for k in (5, 6)]
+    usual[1][0]["schedule"] = "linear"
+    away = inverse("a", [600] * 9, 1e-5, schedule="fixed", device="gpu: A")
+    figure = FIGURES["rivals"].draw(records(*lost, *usual, away))
+    assert all(ax.get_xlabel().endswith("\ndiverged: converged") for ax in figure.axes[:2])
+    assert [t.get_text() for t in figure.axes[3].texts] == ["on another device"]
+    worst = FIGURES["rivals"].draw(records(*lost, *arm("prdp", error=0.03)))
+    assert [t.get_text() for t in worst.axes[0].texts] == ["PRDP"]
+
+
+def test_names_cover_neither_names_nor_points():
+    figure = canvas(4.0, 3.0)
+    ax = figure.subplots()
+    rng = np.random.default_rng(1)
+    ax.set(xscale="log", yscale="log", xlim=(0.5, 20), ylim=(0.5, 20))
+    labels = [Label(*rng.uniform(1, 4, 2), f"a long name {i}") for i in range(30)]
+    figure.draw_without_rendering()
+    left_out = label_points(ax, labels, curve=[(0.6, 3.0), (15.0, 3.0)])
+    boxes = [text.get_window_extent() for text in ax.texts]
+    assert len(boxes) + len(left_out) == 30
+    assert len(boxes) > 10
+    assert not any(a.overlaps(b) for a, b in itertools.combinations(boxes, 2))
+    points = ax.transData.transform([label[:2] for label in labels])
+    assert not any(box.contains(*point) for box in boxes for point in points)
+    row = ax.transData.transform((1, 3))[1]
+    assert not any(box.y0 < row < box.y1 for box in boxes)
+
+
+def test_the_report_says_what_to_pick():
+    runs = records(*base(), *arm("two_stage", cost=20, seconds=0.5))
+    page = render(
+        runs,
+        [],
+        {},
+        {"rivals": FIGURES["rivals"]},
+        {"rivals": "Rivals."},
+        {"heat1d": oracle([(1, 9, 0.01, [1])])},
+    )
+    section = re.search(r'<section id="pick".*?</section>', page, re.DOTALL)[0]
+    assert "two stages, a small K for nine tenths of the training" in section
+    assert "(3 seeds)" in section
+    assert "found in hindsight, PRDP (1 seed)" in section
+    assert 'href="#rivals"' in section
+    empty = render(records(), [], {}, {"rivals": FIGURES["rivals"]}, {"rivals": "Rivals."})
+    assert "has no runs yet" in re.search(r'<section id="pick".*?</section>', empty, re.DOTALL)[0]
