@@ -298,3 +298,13 @@ def test_a_truncated_record_is_told_and_not_written_over(both, presets, tmp_path
         assert str(raised.value).startswith(f"{path} is damaged: ")
         assert len(str(raised.value).splitlines()) == 1
     assert contents(where) == files
+
+
+def test_a_key_of_later_days_is_filled_in_for_runs_of_before(tmp_path):
+    before = pd.DataFrame({"run": ["a"], "physics": ["heat1d"], "seed": [1]})
+    after = pd.DataFrame({"run": ["b"], "physics": ["burgers"], "seed": [1], "solver.warm_start": [True]})
+    histories = pd.DataFrame({"run": ["a", "b"], "epoch": [0, 0]})
+    jobs = pd.DataFrame(columns=["experiment", "overrides", "run"])
+    save(Records(pd.concat([before, after], ignore_index=True), histories, jobs), tmp_path)
+    found = load(tmp_path).summaries.set_index("run")["solver.warm_start"]
+    assert found.to_dict() == {"a": False, "b": True}

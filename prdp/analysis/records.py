@@ -142,6 +142,19 @@ def save(records: Records, folder: Path) -> None:
     _write(records.jobs.sort_values(["experiment", "overrides"]), folder / "jobs.parquet")
 
 
+# Keys that came after runs had been recorded, with the value that these had.
+_SINCE_LATER = {"scale": "full", "metric": "val_error", "solver.warm_start": False}
+
+
+def _completed(summaries: pd.DataFrame) -> pd.DataFrame:
+    """Return the summaries with the later keys filled in."""
+    filled = {}
+    for key, value in _SINCE_LATER.items():
+        if key in summaries and summaries[key].isna().any():
+            filled[key] = summaries[key].where(summaries[key].notna(), value).infer_objects()
+    return summaries.assign(**filled)
+
+
 def load(folder: Path) -> Records:
     """Return what `save` wrote; empty tables if there is nothing.
 
@@ -152,7 +165,7 @@ def load(folder: Path) -> Records:
     histories = [_read(p) for p in sorted(folder.glob("*_histories.parquet"))]
     jobs = folder / "jobs.parquet"
     return Records(
-        _concat(summaries),
+        _completed(_concat(summaries)),
         _concat(histories),
         _read(jobs) if jobs.exists() else pd.DataFrame(columns=["experiment", "overrides", "run"]),
     )
