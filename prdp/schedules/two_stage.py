@@ -18,7 +18,7 @@ class TwoStage(Schedule):
     """K = `iterations` for `after` intervals, then K = `final`: no controller at all.
 
     What the search of `prdp.suite.oracle` finds on Heat 1D, boiled down: the coarse stage may end at an error far above
-    that of any converged training, and the fine stage still makes up for it.
+    that of any converged training, and the fine stage makes up for most of it (86 % saved, the error a fifth higher).
 
     Args:
         iterations: K of the first stage, at least 1.
