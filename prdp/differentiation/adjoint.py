@@ -13,6 +13,7 @@ from prdp.differentiation.base import (
     Mode,
     Problem,
     Solution,
+    adjoint_cost,
     package,
     solve_scaled,
 )
@@ -93,6 +94,5 @@ def solve_adjoint(
 ) -> tuple[Any, AdjointCost]:
     """Return `lambda` by iterating a solver from a guess (`None` is zero), and what it cost."""
     solved = solve_scaled(solver, Problem(operator, cotangent, guess), controls)
-    trips = solved.result.trips.astype(jnp.result_type(float))
     value = package(solver, solved.result, solved.value, False).value
-    return value, AdjointCost(trips, trips * solver.matvecs_per_iteration + int(guess is not None))
+    return value, adjoint_cost(solver, solved.result.trips, guess is not None)

@@ -43,7 +43,13 @@ class AdjointCost(NamedTuple):
     @classmethod
     def zero(cls) -> "AdjointCost":
         """Return the zeros to start from."""
-        return cls(jnp.zeros(()), jnp.zeros(()))
+        return cls.of(0, 0)
+
+    @classmethod
+    def of(cls, iterations: Any, matvecs: Any) -> "AdjointCost":
+        """Return the cost as floats of the precision in force."""
+        kind = jnp.result_type(float)
+        return cls(jnp.asarray(iterations, kind), jnp.asarray(matvecs, kind))
 
 
 class Problem(NamedTuple):
@@ -132,7 +138,6 @@ def package(
     )
 
 
-def adjoint_cost(solver: Solver, trips: Array) -> AdjointCost:
-    """Return the cost of `trips` adjoint iterations."""
-    trips = trips.astype(jnp.result_type(float))
-    return AdjointCost(trips, trips * solver.matvecs_per_iteration)
+def adjoint_cost(solver: Solver, trips: Array, guessed: bool = False) -> AdjointCost:
+    """Return the cost of `trips` adjoint iterations; a guess costs one more product."""
+    return AdjointCost.of(trips, trips * solver.matvecs_per_iteration + int(guessed))

@@ -4,7 +4,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 
 from prdp.differentiation.adjoint import AdjointMode
 from prdp.differentiation.base import AdjointCost, Controls
@@ -46,5 +45,4 @@ class Neumann(AdjointMode):
             return multiplier + richardson.correction(operator, cotangent - operator.mv(multiplier))
 
         multiplier = jax.lax.fori_loop(0, self.terms, add, richardson.correction(operator, cotangent))
-        kind = jnp.result_type(float)
-        return multiplier, AdjointCost(jnp.asarray(self.terms + 1, kind), jnp.asarray(self.terms, kind))
+        return multiplier, AdjointCost.of(self.terms + 1, self.terms)

@@ -4,7 +4,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 
 from prdp.differentiation.adjoint import AdjointMode
 from prdp.differentiation.base import AdjointCost, Controls, Problem
@@ -65,7 +64,7 @@ class Phantom(AdjointMode):
             return multiplier + self.damping * solver.correction(operator, residual)
 
         multiplier = jax.lax.fori_loop(1, self.steps, add, first)
-        return multiplier, self._cost(self.steps - 1)
+        return multiplier, AdjointCost.of(self.steps, self.steps - 1)
 
     def pull_back(
         self, solver: Solver, problem: Problem, value: Any, cotangent: Any, controls: Controls
@@ -82,8 +81,4 @@ class Phantom(AdjointMode):
 
         _, pull_back = jax.vjp(unrolled, problem.operator, problem.rhs)
         # The steps are taken once forward and once backward.
-        return (*pull_back(cotangent), self._cost(2 * self.steps))
-
-    def _cost(self, matvecs: int) -> AdjointCost:
-        kind = jnp.result_type(float)
-        return AdjointCost(jnp.asarray(self.steps, kind), jnp.asarray(matvecs, kind))
+        return (*pull_back(cotangent), AdjointCost.of(self.steps, 2 * self.steps))
