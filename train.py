@@ -28,29 +28,33 @@ os.environ.setdefault("HYDRA_FULL_ERROR", "1")
 @hydra.main(version_base="1.3", config_path="conf", config_name="config")
 def experiment(config: DictConfig) -> Any:
     """Run one experiment and print where it is and what came out; in a sweep, return what became of it."""
-    from prdp.experiment import run
     from prdp.suite import attempt
     from prdp.suite.sweeper import is_sweep
+    from prdp.together import run_seeds
 
     _started.append(True)
     settings = HydraConfig.get()
     preset = settings.runtime.choices.get("experiment")
     if settings.mode == RunMode.MULTIRUN:
-        return attempt(settings.overrides.task, lambda: run(config, preset), one_line)
+        return attempt(settings.overrides.task, lambda: run_seeds(config, preset)[0], one_line)
     if is_sweep(settings):
         sys.exit(f"error: experiment={preset} is a sweep: python train.py -m experiment={preset}")
     try:
-        outcome = run(config, preset)
+        outcomes = run_seeds(config, preset)
     except Exception as error:
         # Hydra would print a line of its own before ours.
         line = one_line(error)
         if line is None:
             raise
         sys.exit(f"error: {line}")
-    print(f"run folder: {outcome.folder}{' (finished before)' if outcome.skipped else ''}")
-    width = max(map(len, outcome.summary))
-    for key, value in outcome.summary.items():
-        print(f"  {key:<{width}}  {_show(value)}")
+    for outcome in outcomes:
+        print(f"run folder: {outcome.folder}{' (finished before)' if outcome.skipped else ''}")
+        shown = outcome.summary
+        if len(outcomes) > 1:
+            shown = {key: shown[key] for key in ("status", "iterations_final", "savings", "val_error_final")}
+        width = max(map(len, shown))
+        for key, value in shown.items():
+            print(f"  {key:<{width}}  {_show(value)}")
     return None
 
 

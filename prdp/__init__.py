@@ -7,89 +7,138 @@ Names load on first use, so that `prdp.schedules` works where JAX is not install
 """
 
 from importlib import import_module
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from prdp.differentiation import (
+        JFB,
+        AdjointCost,
+        Checkpointed,
+        Implicit,
+        Mode,
+        Neumann,
+        OneStep,
+        Phantom,
+        ReducedCG,
+        Solution,
+        Truncated,
+        Unrolled,
+    )
+    from prdp.linalg import (
+        CoupledStencil,
+        Dense,
+        FunctionOperator,
+        Operator,
+        Stencil,
+        backward_difference,
+        couple,
+        forward_difference,
+        from_lineax,
+        identity,
+        laplacian,
+    )
+    from prdp.linear_solve import solve
+    from prdp.schedules import (
+        HOAG,
+        PRDP,
+        Fixed,
+        Flatness,
+        Geometric,
+        Linear,
+        Matched,
+        Schedule,
+        TolerancePRDP,
+        TwoStage,
+    )
+    from prdp.solvers import (
+        GMRES,
+        LBFGS,
+        BiCGStab,
+        ConjugateGradient,
+        Diagonal,
+        Direct,
+        Fourier,
+        GradientDescent,
+        HeavyBall,
+        Jacobi,
+        Preconditioned,
+        Preconditioner,
+        Richardson,
+        Solver,
+        Status,
+        SteepestDescent,
+    )
 
 __version__ = "0.1.0"
 
-_EXPORTS = {
-    "solve": "prdp.linear_solve",
-    **dict.fromkeys(
-        (
-            "AdjointCost",
-            "Checkpointed",
-            "Implicit",
-            "JFB",
-            "Neumann",
-            "OneStep",
-            "Phantom",
-            "ReducedCG",
-            "Solution",
-            "Truncated",
-            "Unrolled",
-        ),
-        "prdp.differentiation",
-    ),
-    **dict.fromkeys(
-        (
-            "BiCGStab",
-            "ConjugateGradient",
-            "Diagonal",
-            "Direct",
-            "Fourier",
-            "GMRES",
-            "GradientDescent",
-            "HeavyBall",
-            "Jacobi",
-            "LBFGS",
-            "Preconditioned",
-            "Richardson",
-            "Solver",
-            "Status",
-            "SteepestDescent",
-        ),
-        "prdp.solvers",
-    ),
-    **dict.fromkeys(
-        (
-            "CoupledStencil",
-            "Dense",
-            "FunctionOperator",
-            "Operator",
-            "Stencil",
-            "backward_difference",
-            "couple",
-            "forward_difference",
-            "from_lineax",
-            "identity",
-            "laplacian",
-        ),
-        "prdp.linalg",
-    ),
-    **dict.fromkeys(
-        (
-            "Fixed",
-            "Flatness",
-            "Geometric",
-            "HOAG",
-            "Linear",
-            "Matched",
-            "PRDP",
-            "Schedule",
-            "TolerancePRDP",
-        ),
-        "prdp.schedules",
-    ),
-}
+__all__ = [
+    "GMRES",
+    "HOAG",
+    "JFB",
+    "LBFGS",
+    "PRDP",
+    "AdjointCost",
+    "BiCGStab",
+    "Checkpointed",
+    "ConjugateGradient",
+    "CoupledStencil",
+    "Dense",
+    "Diagonal",
+    "Direct",
+    "Fixed",
+    "Flatness",
+    "Fourier",
+    "FunctionOperator",
+    "Geometric",
+    "GradientDescent",
+    "HeavyBall",
+    "Implicit",
+    "Jacobi",
+    "Linear",
+    "Matched",
+    "Mode",
+    "Neumann",
+    "OneStep",
+    "Operator",
+    "Phantom",
+    "Preconditioned",
+    "Preconditioner",
+    "ReducedCG",
+    "Richardson",
+    "Schedule",
+    "Solution",
+    "Solver",
+    "Status",
+    "SteepestDescent",
+    "Stencil",
+    "TolerancePRDP",
+    "Truncated",
+    "TwoStage",
+    "Unrolled",
+    "__version__",
+    "backward_difference",
+    "couple",
+    "forward_difference",
+    "from_lineax",
+    "identity",
+    "laplacian",
+    "solve",
+]
 
-__all__ = ["__version__", *sorted(_EXPORTS)]
+# From the bottom up: a name of the schedules needs no JAX, one of the operators no solver.
+_HOMES = ("schedules", "linalg", "solvers", "differentiation", "linear_solve")
 
+# Type checkers take the names from the imports above, and report those that do not exist.
+if not TYPE_CHECKING:
 
-def __getattr__(name: str) -> Any:
-    if name not in _EXPORTS:
+    def __getattr__(name: str) -> Any:
+        if name in __all__:
+            for home in _HOMES:
+                module = import_module(f"prdp.{home}")
+                if hasattr(module, name):
+                    globals()[name] = getattr(module, name)
+                    return globals()[name]
         raise AttributeError(f"module 'prdp' has no attribute {name!r}")
-    value = getattr(import_module(_EXPORTS[name]), name)
-    globals()[name] = value
-    return value
 
 
 def __dir__() -> list[str]:

@@ -24,9 +24,9 @@ import optax
 from flax import nnx
 from hydra import compose, initialize_config_dir
 
+from prdp.components import initialise, prepare, scans_well
 from prdp.config import parse
 from prdp.differentiation import AdjointCost
-from prdp.experiment import initialise, prepare, scans_well
 from prdp.training import compile_run, traced_controls
 
 ROOT = Path(__file__).resolve().parents[1]

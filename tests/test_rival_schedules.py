@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 import prdp
-from prdp import experiment
+from prdp import components
 from prdp.config import ConfigError, parse
 from prdp.linalg import Dense
 from prdp.schedules import HOAG, PRDP, Flatness, Geometric, Matched
@@ -152,6 +152,16 @@ def test_the_cap_holds_and_is_what_unknown_errors_ask_for():
     assert trace(Matched(ERRORS, 0.125, cap=9), metrics)[0] == [1, 2, 4, 9]
 
 
+@pytest.mark.parametrize("monotone", [True, False])
+def test_matched_begins_at_its_least_k_and_stays_above(monotone):
+    metrics = [1e9, 100, 10, 1e9]
+    ks = trace(Matched(ERRORS, 0.125, least=3, monotone=monotone), metrics)[0]
+    free = trace(Matched(ERRORS, 0.125, monotone=monotone), metrics)[0]
+    assert min(free) < 3
+    assert ks == [max(3, k) for k in free]
+    assert set(trace(Matched(ERRORS, 0.125, least=9, cap=2, monotone=monotone), metrics)[0]) == {2}
+
+
 @pytest.mark.parametrize("name", EVERY)
 def test_traced_decisions_are_the_plain_ones(name):
     schedule, metrics = EVERY[name], [*history(3, 30), math.nan, *history(4, 30)]
@@ -205,6 +215,7 @@ def test_the_largest_k_is_known():
         (lambda: Matched(()), r"errors=\[\]: allowed is a list of numbers >= 0"),
         (lambda: Matched((1.0, math.nan)), r"errors=\[1.0, nan\]"),
         (lambda: Matched((1.0,), fraction=0.0), "fraction=0.0: allowed is a number > 0"),
+        (lambda: Matched((1.0,), least=0), "least=0: allowed is an integer >= 1"),
         (lambda: Matched((1.0,), cap=0), "cap=0: allowed is an integer >= 1, or null"),
     ],
 )
@@ -277,7 +288,7 @@ def test_a_run_does_what_its_schedule_says(compose, data_dir, run_in, tmp_path, 
     overrides = ("physics=heat1d", "epochs=3", *options.split())
     outcome = run_in(tmp_path, *overrides)
     rows = pd.read_parquet(outcome.folder / "history.parquet")
-    _, schedule, converged = experiment.prepare(parse(compose(*overrides, f"data_dir={data_dir}")))
+    _, schedule, converged = components.prepare(parse(compose(*overrides, f"data_dir={data_dir}")))
     _, states = trace(schedule, rows["val_error"])
     assert converged == 25
     assert list(rows["iterations"][1:]) == [s.iterations for s in states[:-1]]
@@ -291,7 +302,7 @@ def test_measured_errors_are_in_the_units_of_the_metric(compose, data_dir, physi
     config = parse(
         compose(f"physics={physics}", f"data_dir={data_dir}", "schedule=matched", "progress=false")
     )
-    _, schedule, converged = experiment.prepare(config)
+    _, schedule, converged = components.prepare(config)
     errors = schedule.errors
     assert len(errors) == converged == schedule.largest_iterations
     # K_epsilon is where the residual, a norm, is 1e-5.

@@ -96,9 +96,15 @@ def _summary(folder: Path) -> dict[str, Any]:
             k: v for k, v in flatten(config).items() if k not in summary and not k.endswith(("_dir", ".name"))
         },
         **{k: provenance.get(k) for k in _PROVENANCE},
+        "device": _device(provenance.get("device"), config.get("seeds_per_process", 1)),
         "jax": provenance["packages"]["jax"],
         "recorded": status["updated"],
     }
+
+
+def _device(name: str | None, seeds: int) -> str | None:
+    """Return what seconds were taken on: a share of a device is another device."""
+    return f"{name}, {seeds} seeds together" if name and seeds > 1 else name
 
 
 def flatten(config: dict[str, Any], prefix: str = "") -> dict[str, Any]:

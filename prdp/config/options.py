@@ -7,6 +7,7 @@ annotations give the types, its `__post_init__` the ranges. What is declared her
 import dataclasses
 import math
 from dataclasses import dataclass
+from importlib import import_module
 from typing import Any, ClassVar
 
 from prdp.data import TrajectoryData
@@ -22,7 +23,7 @@ from prdp.differentiation import (
     Unrolled,
 )
 from prdp.models.convolution import METHODS, PADDINGS
-from prdp.physics import Burgers, FilteredNoise, FourierSeries, Heat, NavierStokes, Poisson
+from prdp.physics import FilteredNoise, FourierSeries, TimeStepper
 from prdp.schedules import HOAG, PRDP, Fixed, Flatness, Geometric, Linear, Matched, TolerancePRDP, TwoStage
 from prdp.solvers import (
     GMRES,
@@ -211,6 +212,7 @@ class General:
     progress: bool
     checkpoint_seconds: float
     compilation_cache: bool
+    seeds_per_process: int
 
     def __post_init__(self) -> None:
         if not 0 <= self.seed < 2**32:
@@ -222,8 +224,15 @@ class General:
         _one_of("metric", self.metric, METRICS)
         if self.converged_iterations is not None:
             _at_least("converged_iterations", self.converged_iterations, 1)
+        _at_least("seeds_per_process", self.seeds_per_process, 1)
         if not self.checkpoint_seconds >= 0:
             raise ValueError(f"checkpoint_seconds={self.checkpoint_seconds}: allowed is a number >= 0")
+
+
+def _physics(place: str) -> type:
+    """Return the class at `file.Class` of `prdp/physics/`: a new physics is one row below."""
+    file, name = place.split(".")
+    return getattr(import_module(f"prdp.physics.{file}"), name)
 
 
 METRICS = ("val_error", "train_loss")
@@ -232,12 +241,12 @@ PRECONDITIONERS = {"none": None, "jacobi": Diagonal, "fourier": Fourier}
 
 SCHEMA: dict[str, dict[str, type]] = {
     "physics": {
-        "poisson": Poisson,
-        "heat1d": Heat,
-        "heat2d": Heat,
-        "heat3d": Heat,
-        "burgers": Burgers,
-        "navier_stokes": NavierStokes,
+        "poisson": _physics("poisson.Poisson"),
+        "heat1d": _physics("heat.Heat"),
+        "heat2d": _physics("heat.Heat"),
+        "heat3d": _physics("heat.Heat"),
+        "burgers": _physics("burgers.Burgers"),
+        "navier_stokes": _physics("navier_stokes.NavierStokes"),
     },
     "solver": {
         "jacobi": Jacobi,
@@ -279,3 +288,6 @@ SCHEMA: dict[str, dict[str, type]] = {
     "data": {"fourier": FourierOptions, "noise": NoiseOptions, "none": Nothing},
     "tracking": {"none": Nothing, "wandb": WeightsAndBiasesSettings},
 }
+
+TIME_STEPPERS = tuple(name for name, kind in SCHEMA["physics"].items() if issubclass(kind, TimeStepper))
+STEADY = tuple(name for name in SCHEMA["physics"] if name not in TIME_STEPPERS)

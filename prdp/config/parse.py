@@ -8,7 +8,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from prdp.config.build import ConfigError, build, named
-from prdp.config.options import PRECONDITIONERS, SCHEMA, General, SolverCommon
+from prdp.config.options import PRECONDITIONERS, SCHEMA, STEADY, TIME_STEPPERS, General, SolverCommon
 from prdp.differentiation import AdjointMode
 from prdp.models.convolution import use_winograd
 from prdp.solvers import Preconditioned
@@ -26,19 +26,22 @@ _CONVERGED_KEYS = {
     "matched": ("cap",),
 }
 # Keys that came after runs had been recorded, with the value that these had: it does not count for a run's name.
-_SINCE_LATER = {"metric": "val_error", "diff.adjoint_ratio": None, "solver.warm_start": False}
+_SINCE_LATER = {
+    "metric": "val_error",
+    "diff.adjoint_ratio": None,
+    "solver.warm_start": False,
+    "schedule.least": 1,
+}
 # Stands in for a K_epsilon that is not measured yet, so that everything else is checked before any computing.
 _UNKNOWN = 2**31 - 1
 # Likewise for physics errors.
 _UNMEASURED = (1.0,)
 
-_TIME_STEPPERS = ("heat1d", "heat2d", "heat3d", "burgers", "navier_stokes")
-
 # What a task needs of the other groups.
 _COMPATIBLE: dict[str, dict[str, tuple[str, ...]]] = {
-    "inverse": {"physics": ("poisson",), "model": ("parameters",), "data": ("none",)},
-    "mixed_chain": {"physics": _TIME_STEPPERS, "model": ("mlp", "resnet"), "data": ("fourier", "noise")},
-    "correction": {"physics": _TIME_STEPPERS, "model": ("mlp", "resnet"), "data": ("fourier", "noise")},
+    "inverse": {"physics": STEADY, "model": ("parameters",), "data": ("none",)},
+    "mixed_chain": {"physics": TIME_STEPPERS, "model": ("mlp", "resnet"), "data": ("fourier", "noise")},
+    "correction": {"physics": TIME_STEPPERS, "model": ("mlp", "resnet"), "data": ("fourier", "noise")},
 }
 
 
@@ -74,10 +77,26 @@ class Config:
         """Whether the schedule is to be given the physics errors by K, measured on the data."""
         return self.plain["schedule"].get("errors", 0) is None
 
+    def with_seed(self, seed: int) -> "Config":
+        """Return the same configuration for another seed.
+
+        Raises:
+            ConfigError: it is not one.
+        """
+        general = {f.name: self.plain[f.name] for f in dataclasses.fields(General)} | {"seed": seed}
+        built = build(General, general, "")
+        return dataclasses.replace(self, general=built, plain={**self.plain, "seed": seed})
+
+    def sharing(self, seeds: int) -> "Config":
+        """Return the same configuration as one of so many that are trained in one program."""
+        general = dataclasses.replace(self.general, seeds_per_process=seeds)
+        return dataclasses.replace(self, general=general, plain={**self.plain, "seeds_per_process": seeds})
+
     def determinants(self) -> dict[str, Any]:
         """Return everything that can change the numbers of the run."""
         ignored = {
             "runs_dir", "data_dir", "overwrite", "progress", "checkpoint_seconds", "tracking", "compilation_cache",
+            "seeds_per_process",
         }  # fmt: skip
         return _without_later_keys({k: v for k, v in self.plain.items() if k not in ignored})
 

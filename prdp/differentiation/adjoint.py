@@ -95,4 +95,4 @@ def solve_adjoint(
     """Return `lambda` by iterating a solver from a guess (`None` is zero), and what it cost."""
     solved = solve_scaled(solver, Problem(operator, cotangent, guess), controls)
     value = package(solver, solved.result, solved.value, False).value
-    return value, adjoint_cost(solver, solved.result.trips, guess is not None)
+    return value, adjoint_cost(solver, solved.result.largest, guess is not None)

@@ -126,7 +126,7 @@ def package(
     """Return the `Solution` of a finished loop, its value NaN where the status says that there is none."""
     status = result.status
     if room is not None:
-        status = jnp.where(result.trips > room, jnp.int32(Status.BUFFER_TOO_SMALL), status)
+        status = jnp.where(result.largest > room, jnp.int32(Status.BUFFER_TOO_SMALL), status)
     worst_with_value = max(s for s in Status if s.has_value)
     has_value = (status <= worst_with_value).reshape(status.shape + (1,) * (value.ndim - status.ndim))
     return Solution(
@@ -138,6 +138,6 @@ def package(
     )
 
 
-def adjoint_cost(solver: Solver, trips: Array, guessed: bool = False) -> AdjointCost:
-    """Return the cost of `trips` adjoint iterations; a guess costs one more product."""
-    return AdjointCost.of(trips, trips * solver.matvecs_per_iteration + int(guessed))
+def adjoint_cost(solver: Solver, iterations: Array, guessed: bool = False) -> AdjointCost:
+    """Return the cost of so many adjoint iterations; a guess costs one more product."""
+    return AdjointCost.of(iterations, iterations * solver.matvecs_per_iteration + int(guessed))

@@ -6,6 +6,7 @@ from functools import partial
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 
 from prdp.differentiation.base import (
     AdjointCost,
@@ -84,7 +85,7 @@ def _backward(solver: Solver, layout: tuple[int, int], saved: Any, cotangent: So
             return select(first + j < counts, step, state), state
 
         start = jax.tree.map(lambda h: h[first // stride], history)
-        _, states = jax.lax.scan(again, start, jax.numpy.arange(stride))
+        _, states = jax.lax.scan(again, start, jnp.arange(stride))
 
         def body(j: Any, carry: Carry) -> Carry:
             k = stride - 1 - j
@@ -95,7 +96,7 @@ def _backward(solver: Solver, layout: tuple[int, int], saved: Any, cotangent: So
     segments = (trips + stride - 1) // stride
     carry = jax.lax.fori_loop(0, segments, segment, reversal.end(last, cotangent.value))
     # Every iteration is run once more, and reversed.
-    return reversal.begin(carry), None, adjoint_cost(solver, 2 * trips)
+    return reversal.begin(carry), None, adjoint_cost(solver, 2 * jnp.max(counts))
 
 
 _solve.defvjp(_forward, _backward)

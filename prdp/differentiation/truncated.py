@@ -103,13 +103,12 @@ def _backward(solver: Solver, kept: int, saved: Any, cotangent: Solution) -> tup
         # Counted from the end of each system, whose numbers of iterations differ.
         return reversal.step(before(counts - 1 - j), j < counts, carry)
 
-    reversed_steps = jnp.minimum(trips, kept)
-    carry = jax.lax.fori_loop(0, reversed_steps, body, reversal.end(last, cotangent.value))
+    carry = jax.lax.fori_loop(0, jnp.minimum(trips, kept), body, reversal.end(last, cotangent.value))
     whole = counts <= kept
     carry = reversal.residual(before(counts - kept).value, ~whole, carry)
     state_bar, operator_bar, rhs_bar = carry
     carry = (reversal.masked(whole, state_bar), operator_bar, rhs_bar)
-    return reversal.begin(carry), None, adjoint_cost(solver, reversed_steps)
+    return reversal.begin(carry), None, adjoint_cost(solver, jnp.minimum(jnp.max(counts), kept))
 
 
 _solve.defvjp(_forward, _backward)

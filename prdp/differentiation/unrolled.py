@@ -6,6 +6,7 @@ from functools import partial
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 
 from prdp.differentiation.base import (
     AdjointCost,
@@ -92,7 +93,7 @@ def _backward(solver: Solver, room: int, saved: Any, cotangent: Solution) -> tup
         return reversal.step(jax.tree.map(lambda h: h[k], history), k < counts, carry)
 
     carry = jax.lax.fori_loop(0, trips, body, reversal.end(last, cotangent.value))
-    return reversal.begin(carry), None, adjoint_cost(solver, trips)
+    return reversal.begin(carry), None, adjoint_cost(solver, jnp.max(counts))
 
 
 _solve.defvjp(_forward, _backward)

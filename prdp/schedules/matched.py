@@ -29,6 +29,7 @@ class Matched(Schedule):
             tenth of the norm. Too large a fraction upholds itself: the metric settles on the bias that it allows.
         monotone: never lower K again when the metric rises.
         cap: the largest K, or `None` for the number of errors.
+        least: the first K, and the least; with a cap below it, the cap.
 
     Raises:
         ValueError: an argument is outside its range.
@@ -41,6 +42,7 @@ class Matched(Schedule):
     fraction: float = 0.01
     monotone: bool = True
     cap: int | None = None
+    least: int = 1
 
     def __post_init__(self) -> None:
         usable = len(self.errors) > 0 and all(0 <= error < float("inf") for error in self.errors)
@@ -52,27 +54,28 @@ class Matched(Schedule):
             self.cap,
             "an integer >= 1, or null",
         )
+        require(is_whole(self.least) and self.least >= 1, "least", self.least, "an integer >= 1")
 
     def init(self) -> MatchedState:
         """Return the state before the first metric, which is that of the untrained model."""
-        return MatchedState(1, False)
+        return MatchedState(min(self.least, self.largest_iterations), False)
 
     def update(self, state: MatchedState, metric: Any) -> tuple[MatchedState, Any]:
         """Return the state after one more metric, and the K to use next."""
         usable = is_finite(metric) & (metric >= 0)
-        wanted = self._least(self.fraction * metric)
-        if self.monotone:
-            wanted = choose(wanted < state.iterations, state.iterations, wanted)
+        wanted = self._sufficient(self.fraction * metric)
+        least = state.iterations if self.monotone else self.init().iterations
+        wanted = choose(wanted < least, least, wanted)
         iterations = choose(usable, wanted, state.iterations)
         return MatchedState(iterations, iterations > state.iterations), iterations
 
-    def _least(self, allowed: Any) -> Any:
+    def _sufficient(self, allowed: Any) -> Any:
         """Return the smallest K from which on all errors are below `allowed`, at most the largest K."""
         too_large = sum(choose(error < allowed, 0, 1) for error in largest_from(self.errors))
         most = self.largest_iterations
         # No error below: nothing is known of a larger K.
-        least = choose(too_large == len(self.errors), most, too_large + 1)
-        return choose(least > most, most, least)
+        wanted = choose(too_large == len(self.errors), most, too_large + 1)
+        return choose(wanted > most, most, wanted)
 
     @property
     def largest_iterations(self) -> int:

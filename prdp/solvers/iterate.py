@@ -19,7 +19,7 @@ class Iterated(NamedTuple):
         state: the solver's last state.
         residual: relative residual `||b - A u||/||b||` of each system, `(*batch,)`.
         iterations: iterations of each system until it left, `(*batch,)`, int32.
-        trips: passes of the loop, the largest of `iterations`.
+        trips: passes of the loop, the largest of `iterations`; under `vmap` one number, the largest of all lanes.
         status: a `Status` of each system, `(*batch,)`, int32.
         history: with `record`, states *before* iterations, stacked; otherwise `None`.
     """
@@ -30,6 +30,11 @@ class Iterated(NamedTuple):
     trips: Int[Array, ""]
     status: Int[Array, "..."]
     history: Any
+
+    @property
+    def largest(self) -> Int[Array, ""]:
+        """The largest of `iterations`: what this batch needed, whoever shares its loop."""
+        return jnp.max(self.iterations)
 
 
 class Record(NamedTuple):
@@ -74,7 +79,8 @@ def iterate(
     """Run at most `iterations` steps, each system until `||b - A u|| / ||b|| < tolerance` (paper, eq. 6).
 
     A system that has converged or failed is frozen, so that its result does not depend on which others share
-    its batch. A zero right-hand side is converged at once, with the zero solution.
+    its batch. A zero right-hand side is converged at once, with the zero solution. Under `vmap`, K may differ by lane:
+    all lanes run in one loop until the last has ended, where the others are frozen, as systems of a batch are.
 
     Args:
         solver: the iteration.
@@ -99,17 +105,18 @@ def iterate(
     if record is not None:
         history = jax.tree.map(lambda x: jnp.zeros((record.room, *x.shape), x.dtype), state)
 
-    def is_active(state: State, residual: Array) -> Array:
+    def is_active(k: Array, state: State, residual: Array) -> Array:
         # Comparisons with NaN are false: a non-finite residual ends the system.
-        return (residual >= tolerance) & (residual < jnp.inf) & (state.failure == 0) & (residual > 0)
+        unsolved = (residual >= tolerance) & (residual < jnp.inf) & (state.failure == 0) & (residual > 0)
+        return unsolved & (k < iterations)
 
     def go_on(carry: tuple) -> Array:
         k, state, residual, *_ = carry
-        return (k < iterations) & jnp.any(is_active(state, residual))
+        return in_any_lane(jnp.any(is_active(k, state, residual)))
 
     def body(carry: tuple) -> tuple:
         k, state, residual, counts, history = carry
-        active = is_active(state, residual)
+        active = is_active(k, state, residual)
         if record is not None:
             history = record.write(history, k, active, state)
         proposal = solver.step(operator, rhs, state)
@@ -128,6 +135,21 @@ def iterate(
         jnp.isfinite(residual), status, jnp.where(singular, Status.SINGULAR, Status.NON_FINITE)
     )
     return Iterated(state, residual, counts, trips, status.astype(jnp.int32), history)
+
+
+@jax.custom_batching.custom_vmap
+def in_any_lane(flag: Array) -> Array:
+    """Return whether `flag` holds in any lane of the `vmap`s around, one value for all of them.
+
+    A loop with a condition of each lane's own would have to copy every lane's whole state after every pass, the
+    history for a backward pass included.
+    """
+    return flag
+
+
+@in_any_lane.def_vmap
+def _(axis_size: int, in_batched: list[bool], flag: Array) -> tuple[Array, bool]:
+    return in_any_lane(jnp.any(flag, axis=0) if in_batched[0] else flag), False
 
 
 def select(condition: Array, new: State, old: State) -> State:

@@ -8,8 +8,8 @@ import jax
 import jax.numpy as jnp
 import pandas as pd
 
+from prdp.components import initialise, prepare, scans_well
 from prdp.config import Config
-from prdp.experiment import initialise, prepare, scans_well
 from prdp.training import Plan, compile_run, traced_controls
 from prdp.training.loop import shuffled
 

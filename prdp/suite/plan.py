@@ -1,6 +1,5 @@
 """What each job of a sweep is called, whether it is finished, and about how long it will take."""
 
-import dataclasses
 import functools
 import re
 from collections.abc import Iterable
@@ -10,8 +9,8 @@ from typing import Any
 
 from hydra import compose
 
+from prdp.components import check_system
 from prdp.config import Config, ConfigError, parse
-from prdp.experiment import check_system
 from prdp.records import RunFolder, run_name
 from prdp.suite.grids import Overrides
 
@@ -52,7 +51,7 @@ def plan(jobs: Iterable[Overrides], common: Iterable[str] = ()) -> list[Job]:
         seeds = [x for x in overrides if re.fullmatch(r"seed=-?\d+", x)]
         rest = tuple(x for x in overrides if x not in seeds)
         config = _parse(rest, common)
-        config = _with_seed(config, int(seeds[-1].removeprefix("seed="))) if seeds else config
+        config = config.with_seed(int(seeds[-1].removeprefix("seed="))) if seeds else config
         folder = Path(config.general.runs_dir) / run_name(config.identity(), config.determinants())
         planned.append(Job(overrides, folder, config.plain))
     return planned
@@ -66,11 +65,3 @@ def _parse(overrides: Overrides, common: Overrides) -> Config:
         return config
     except ConfigError as error:
         raise ConfigError(f"{' '.join(overrides)}: {error}") from error
-
-
-def _with_seed(config: Config, seed: int) -> Config:
-    try:
-        general = dataclasses.replace(config.general, seed=seed)
-    except ValueError as error:
-        raise ConfigError(str(error)) from error
-    return dataclasses.replace(config, general=general, plain={**config.plain, "seed": seed})

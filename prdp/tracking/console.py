@@ -61,7 +61,7 @@ class Console(Sink):
         self._spent += row["iterations"]
         self._intervals += 1
         saved = 1 - self._spent / (self._info.converged_iterations * self._intervals)
-        state = f"K {row['iterations']}  error {row['val_error']:.3e}  saved {saved:.1%}"
+        state = f"K {row['iterations']:.4g}  error {row['val_error']:.3e}  saved {saved:.1%}"
         if self._progress is not None:
             self._progress.update(self._task, completed=row["epoch"], state=state)
         elif row["epoch"] % self._every == 0:

@@ -20,6 +20,7 @@ _REACHABLE_WITHIN_SECONDS = 2.0
 # Of the configuration, what says where and how a run is kept, not what it computes.
 _HOUSEKEEPING = (
     "runs_dir", "data_dir", "overwrite", "progress", "checkpoint_seconds", "tracking", "compilation_cache",
+    "seeds_per_process",
 )  # fmt: skip
 _THRESHOLDS = ("tau_step", "tau_stop")
 
@@ -80,6 +81,8 @@ class WeightsAndBiases(Sink):
                 tags=_tags(info, self._settings.tags),
                 config=described(info.config),
                 dir=str(info.folder),
+                # Seeds that are trained together are several runs at once.
+                reinit="create_new",
                 settings=wandb.Settings(console="off", silent=True, init_timeout=20),
             )
             self._run.define_metric("epoch", hidden=True)

@@ -2,16 +2,22 @@
 
 from prdp.training.checkpoint import load_checkpoint, save_checkpoint
 from prdp.training.converged import converged_iterations
-from prdp.training.loop import Diverged, Plan, Run, RunResult
+from prdp.training.lanes import Lanes
+from prdp.training.loop import Plan, Run, RunResult
 from prdp.training.physics_errors import physics_errors
+from prdp.training.rows import Diverged
 from prdp.training.step import Compiled, TrainState, compile_run, traced_controls
+from prdp.training.together import Lane, Together
 
 __all__ = [
     "Compiled",
     "Diverged",
+    "Lane",
+    "Lanes",
     "Plan",
     "Run",
     "RunResult",
+    "Together",
     "TrainState",
     "compile_run",
     "converged_iterations",

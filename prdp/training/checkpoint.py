@@ -57,9 +57,14 @@ class Saver:
         self._path, self._least = path, least_seconds
         self._last = time.monotonic()
 
+    @property
+    def due(self) -> bool:
+        """Whether the last time was long enough ago."""
+        return time.monotonic() - self._last >= self._least
+
     def maybe_save(self, result: "RunResult") -> None:
         """Save if the last time was long enough ago."""
-        if time.monotonic() - self._last >= self._least:
+        if self.due:
             self.save(result)
 
     def save(self, result: "RunResult") -> None:

@@ -1,6 +1,5 @@
 """The host's loop over epochs: ask the schedule, run the compiled update, emit a row."""
 
-import math
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -11,13 +10,8 @@ import numpy as np
 
 from prdp.schedules import Schedule
 from prdp.tasks import Task
+from prdp.training.rows import Row, check, decide, levels, trained, untrained
 from prdp.training.step import Compiled, TrainState, traced_controls
-
-Row = dict[str, Any]
-
-
-class Diverged(Exception):
-    """Training met a loss or a validation error that is not finite."""
 
 
 @dataclass
@@ -79,77 +73,32 @@ class Run:
             Diverged: after the row that has a non-finite loss or validation error.
         """
         for epoch in range(len(result.rows), self.epochs + 1):
-            row = self._levels(result.schedule_state)
+            row = levels(self.task, result.schedule_state)
             result.in_epoch = True
-            row.update(self._first() if epoch == 0 else self._train(result, epoch, row))
+            row.update(self._train(result, row) if epoch else untrained(self.compiled.seconds))
             began = time.perf_counter()
             row.update(self._validate(result.state))
             row["seconds_validate"] = time.perf_counter() - began
-            result.schedule_state, _ = self.schedule.update(result.schedule_state, row[self.plan.metric])
-            row.update(decision(result.schedule_state))
+            result.schedule_state, thoughts = decide(
+                self.schedule, result.schedule_state, row[self.plan.metric]
+            )
+            row.update(thoughts)
             result.rows.append(row)
             result.in_epoch = False
             yield row
-            unusable = [k for k in ("train_loss", "val_error") if not math.isfinite(row[k])]
-            if unusable and epoch > 0:
-                raise Diverged(f"{unusable[0]} is {row[unusable[0]]} after epoch {epoch}")
+            check(row)
 
-    def _levels(self, schedule_state: Any) -> Row:
-        # A schedule over iterations says nothing of the tolerance.
-        tolerance = getattr(schedule_state, "tolerance", self.task.settings.tolerance)
-        return {"iterations": int(schedule_state.iterations), "tolerance": float(tolerance)}
-
-    def _first(self) -> Row:
-        return {
-            "epoch": 0,
-            "updates": 0,
-            "iterations_total": 0,
-            "iterations_executed_total": 0,
-            "matvecs_total": 0,
-            "adjoint_matvecs_total": 0,
-            "train_loss": math.nan,
-            "residual_mean": math.nan,
-            "residual_max": math.nan,
-            "solver_status": 0,
-            "seconds_train": 0.0,
-            "seconds_compile": self.compiled.seconds,
-        }
-
-    def _train(self, result: RunResult, epoch: int, levels: Row) -> Row:
-        iterations = levels["iterations"]
-        controls = traced_controls(iterations, levels["tolerance"])
+    def _train(self, result: RunResult, row: Row) -> Row:
+        last, updates = result.rows[-1], self.updates_per_epoch
+        iterations = row["iterations"]
+        controls = traced_controls(iterations, row["tolerance"])
         began = time.perf_counter()
-        order = shuffled(self.plan, self.task.samples, epoch)
+        order = shuffled(self.plan, self.task.samples, last["epoch"] + 1)
         result.state, totals = self.compiled.train(result.state, self.arrays, order, controls)
         totals = jax.device_get(jax.block_until_ready(totals))
         seconds = time.perf_counter() - began
-        last, updates = result.rows[-1], self.updates_per_epoch
-        solves = updates * self.task.solves_per_update
-        return {
-            "epoch": epoch,
-            "updates": last["updates"] + updates,
-            "iterations_total": last["iterations_total"] + iterations * solves,
-            "iterations_executed_total": last["iterations_executed_total"] + int(totals.executed),
-            "matvecs_total": last["matvecs_total"] + int(totals.matvecs),
-            "adjoint_matvecs_total": last["adjoint_matvecs_total"] + int(totals.adjoint_matvecs),
-            "train_loss": float(totals.loss),
-            "residual_mean": float(totals.residual_mean),
-            "residual_max": float(totals.residual_max),
-            "solver_status": int(totals.status),
-            "seconds_train": seconds,
-            "seconds_compile": 0.0,
-        }
+        return trained(last, totals, updates, iterations * updates * self.task.solves_per_update, seconds)
 
     def _validate(self, state: TrainState) -> Row:
         columns = jax.device_get(self.compiled.validate(state.parameters, self.arrays))
         return {key: float(value) for key, value in columns.items()}
-
-
-def decision(schedule_state: Any) -> Row:
-    """Return what the schedule thought, NaN where it has no such thought."""
-    return {
-        "smoothed": float(getattr(schedule_state, "smoothed", math.nan)),
-        "ratio_step": float(getattr(schedule_state, "ratio_step", math.nan)),
-        "ratio_stop": float(getattr(schedule_state, "ratio_stop", math.nan)),
-        "refined": bool(getattr(schedule_state, "refined", False)),
-    }

@@ -13,6 +13,7 @@ from flax import nnx
 
 from prdp.differentiation import AdjointCost, Controls
 from prdp.tasks import Cache, Task
+from prdp.training.lanes import Lanes
 
 
 class TrainState(NamedTuple):
@@ -24,7 +25,7 @@ class TrainState(NamedTuple):
 
 
 class EpochTotals(NamedTuple):
-    """Sums and means over the updates of one epoch, all scalars."""
+    """Sums and means over the updates of one epoch: scalars, or one of each lane."""
 
     loss: Any
     executed: Any
@@ -41,7 +42,7 @@ class Compiled:
 
     Attributes:
         train: `(state, arrays, order, controls) -> (state, EpochTotals)`; donates `state`. `order` holds the sample
-            indices of each minibatch, `(batches, batch_size)` int32.
+            indices of each minibatch, `(batches, batch_size)` int32. Over lanes, all but `arrays` have their axis.
         validate: `(parameters, arrays) -> {column: value}`.
         seconds: wall time of compilation.
         compilations: how many times the update was traced and compiled: 1, whatever K does.
@@ -66,12 +67,14 @@ def compile_run(
     transformation: optax.GradientTransformation,
     batch_size: int,
     scan: bool = True,
+    lanes: Lanes | None = None,
 ) -> Compiled:
     """Compile training and validation ahead of time.
 
     With `scan`, a whole epoch is one program, which is fastest for dense layers. XLA's CPU convolutions are 50 to 90
     times slower inside a loop than outside one: without `scan`, the program is one update, called once a minibatch.
     Being compiled ahead of time, they cannot recompile silently: a call that does not fit raises instead.
+    With `lanes`, `state` holds one state of each, stacked.
 
     Raises:
         ValueError: the cache of `state` is not that of `task.cold_cache()`.
@@ -114,18 +117,21 @@ def compile_run(
     def validate(parameters: Any, arrays: Any) -> Any:
         return task.validate(nnx.merge(graph, parameters), arrays)
 
+    def spread(function: Callable[..., Any]) -> Callable[..., Any]:
+        return function if lanes is None else lanes.over(function, shared=(1,))
+
     began = time.perf_counter()
-    order = jnp.zeros((task.samples // batch_size, batch_size), jnp.int32)
+    order = np.zeros((task.samples // batch_size, batch_size), np.int32)
     controls = traced_controls(1, task.settings.tolerance)
-    if scan:
-        run_epoch: Callable[..., Any] = (
-            jax.jit(counted(train), donate_argnums=0).lower(state, arrays, order, controls).compile()
-        )
-    else:
-        one = jax.jit(counted(update), donate_argnums=0).lower(state, arrays, order[0], controls).compile()
-        run_epoch = _looping(one)
-    compiled_validate = jax.jit(validate).lower(state.parameters, arrays).compile()
-    return Compiled(run_epoch, compiled_validate, time.perf_counter() - began, traces)
+    if lanes is not None:
+        order, controls = lanes.stack([order] * lanes.count), lanes.stack([controls] * lanes.count)
+    program, batches = (train, order) if scan else (update, _minibatch(order, 0))
+    compiled = (
+        jax.jit(counted(spread(program)), donate_argnums=0).lower(state, arrays, batches, controls).compile()
+    )
+    compiled_validate = jax.jit(spread(validate)).lower(state.parameters, arrays).compile()
+    seconds = time.perf_counter() - began
+    return Compiled(compiled if scan else _looping(compiled), compiled_validate, seconds, traces)
 
 
 def traced_controls(iterations: int, tolerance: float) -> Controls:
@@ -133,13 +139,18 @@ def traced_controls(iterations: int, tolerance: float) -> Controls:
     return Controls(np.int32(iterations), np.asarray(tolerance, jnp.result_type(float)))
 
 
+def _minibatch(order: Any, number: int) -> Any:
+    """Return the indices of one minibatch (of each lane)."""
+    return order[..., number, :]
+
+
 def _looping(update: Callable[..., Any]) -> Callable[..., Any]:
     """Return an epoch that calls a compiled update once a minibatch."""
 
     def train(state: TrainState, arrays: Any, order: Any, controls: Controls) -> Any:
         collected = []
-        for indices in order:
-            state, totals = update(state, arrays, indices, controls)
+        for number in range(order.shape[-2]):
+            state, totals = update(state, arrays, _minibatch(order, number), controls)
             collected.append(totals)
         stacked = jax.tree.map(lambda *x: np.stack(x), *jax.device_get(collected))
         return state, _over_epoch(stacked, np)
@@ -148,13 +159,13 @@ def _looping(update: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _over_epoch(totals: EpochTotals, xp: Any) -> EpochTotals:
-    """Return one number a field from one number an update."""
+    """Return one number a field (and lane) from one an update."""
     return EpochTotals(
-        loss=xp.mean(totals.loss),
-        executed=xp.sum(totals.executed),
-        matvecs=xp.sum(totals.matvecs),
-        adjoint_matvecs=xp.sum(totals.adjoint_matvecs),
-        residual_mean=xp.mean(totals.residual_mean),
-        residual_max=xp.max(totals.residual_max),
-        status=xp.max(totals.status),
+        loss=xp.mean(totals.loss, axis=0),
+        executed=xp.sum(totals.executed, axis=0),
+        matvecs=xp.sum(totals.matvecs, axis=0),
+        adjoint_matvecs=xp.sum(totals.adjoint_matvecs, axis=0),
+        residual_mean=xp.mean(totals.residual_mean, axis=0),
+        residual_max=xp.max(totals.residual_max, axis=0),
+        status=xp.max(totals.status, axis=0),
     )

@@ -1,0 +1,86 @@
+"""A row of the history, from what an epoch was given and what came back."""
+
+import math
+from typing import Any
+
+from prdp.schedules import Schedule
+from prdp.tasks import Task
+from prdp.training.step import EpochTotals
+
+Row = dict[str, Any]
+
+
+class Diverged(Exception):
+    """Training met a loss or a validation error that is not finite."""
+
+
+def levels(task: Task, schedule_state: Any) -> Row:
+    """Return K and tolerance in force; a schedule over iterations says nothing of the tolerance."""
+    tolerance = getattr(schedule_state, "tolerance", task.settings.tolerance)
+    return {"iterations": int(schedule_state.iterations), "tolerance": float(tolerance)}
+
+
+def untrained(seconds_compile: float) -> Row:
+    """Return the columns of epoch 0, before the first update."""
+    return {
+        "epoch": 0,
+        "updates": 0,
+        "iterations_total": 0,
+        "iterations_executed_total": 0,
+        "matvecs_total": 0,
+        "adjoint_matvecs_total": 0,
+        "train_loss": math.nan,
+        "residual_mean": math.nan,
+        "residual_max": math.nan,
+        "solver_status": 0,
+        "seconds_train": 0.0,
+        "seconds_compile": seconds_compile,
+    }
+
+
+def trained(last: Row, totals: EpochTotals, updates: int, iterations: int, seconds: float) -> Row:
+    """Return the columns of the epoch after `last`.
+
+    Args:
+        last: the row before.
+        totals: of the epoch, on the host.
+        updates: in the epoch.
+        iterations: budget of the epoch, K times its solves.
+        seconds: wall time.
+    """
+    return {
+        "epoch": last["epoch"] + 1,
+        "updates": last["updates"] + updates,
+        "iterations_total": last["iterations_total"] + iterations,
+        "iterations_executed_total": last["iterations_executed_total"] + int(totals.executed),
+        "matvecs_total": last["matvecs_total"] + int(totals.matvecs),
+        "adjoint_matvecs_total": last["adjoint_matvecs_total"] + int(totals.adjoint_matvecs),
+        "train_loss": float(totals.loss),
+        "residual_mean": float(totals.residual_mean),
+        "residual_max": float(totals.residual_max),
+        "solver_status": int(totals.status),
+        "seconds_train": seconds,
+        "seconds_compile": 0.0,
+    }
+
+
+def decide(schedule: Schedule, schedule_state: Any, metric: float) -> tuple[Any, Row]:
+    """Tell the schedule the metric; return its new state and what it thought, NaN where it has no such thought."""
+    state, _ = schedule.update(schedule_state, metric)
+    return state, {
+        "smoothed": float(getattr(state, "smoothed", math.nan)),
+        "ratio_step": float(getattr(state, "ratio_step", math.nan)),
+        "ratio_stop": float(getattr(state, "ratio_stop", math.nan)),
+        "refined": bool(getattr(state, "refined", False)),
+    }
+
+
+def check(row: Row) -> None:
+    """Refuse to go on from a row that has a non-finite loss or validation error; epoch 0 has no loss yet.
+
+    Raises:
+        Diverged: it has.
+    """
+    unusable = [k for k in ("train_loss", "val_error") if not math.isfinite(row[k])]
+    if unusable and row["epoch"] > 0:
+        raise Diverged(f"{unusable[0]} is {row[unusable[0]]} after epoch {row['epoch']}")
