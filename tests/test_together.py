@@ -177,9 +177,10 @@ def test_lanes_that_were_interrupted_at_different_epochs_go_on(
         return Deferred
 
     for overrides, passes in (("seed=[1,50]", 8), ("seed=[4,1]", 3)):
-        with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-            patch.setattr(together, "deferred", stop_after(passes))
+        monkeypatch.setattr(together, "deferred", stop_after(passes))
+        with pytest.raises(KeyboardInterrupt):
             run_seeds_in(tmp_path, *HEAT, overrides)
+    monkeypatch.undo()
     states = [json.loads(path.read_text())["status"] for path in sorted(tmp_path.glob("*/status.json"))]
     assert states == ["interrupted"] * 3
     # Seed 4 has three rows, the others more; one goes on alone, two together.

@@ -23,9 +23,9 @@ class Lanes:
     Args:
         count: how many seeds.
         devices: which devices there are; no more are used than shorten the longest queue.
-        lockstep: on each device, `vmap` over its lanes, so that all do the same operation at once: a solve ends when the
-            lane with the largest K does, the others masked. Otherwise one lane comes after another, each with its own
-            K. That is faster on a CPU, where ten seeds of Heat 1D take 0.9 times ten single ones, against 1.4 in
+        lockstep: on each device, `vmap` over its lanes, so that all do the same operation at once: a solve ends when
+            the lane with the largest K does, the others masked. Otherwise one lane comes after another, each with its
+            own K. That is faster on a CPU, where ten seeds of Heat 1D take 0.9 times ten single ones, against 1.4 in
             lockstep (Burgers, four seeds: 1.0 against 2.3); an accelerator that one seed does not fill wants lockstep.
 
     Raises:
