@@ -8,8 +8,8 @@ EXPERIMENTS ?=
 NARROW = $(if $(SEEDS),--seeds $(SEEDS)) $(if $(PHYSICS),--physics $(PHYSICS))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test test-full lint format reproduce-all reproduce-fast cost records tables claims figures report \
-  wandb-artifacts wandb-dashboard benchmark benchmark-solvers pins clean
+.PHONY: help setup run test test-full test-slurm lint format reproduce-all reproduce-fast cost records tables claims figures report \
+  wandb-artifacts wandb-dashboard benchmark benchmark-solvers benchmark-sizes benchmark-memory pins clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-17s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -33,6 +33,9 @@ test: $(READY) ## the test suite (ARGS="-k schedules" to narrow it)
 
 test-full: $(READY) ## the test suite with the slow tests
 	$(BIN)/python -m pytest -m "slow or not slow" $(ARGS)
+
+test-slurm: $(READY) ## a sweep on a real SLURM that it starts on this machine (packages: tests/slurm/up.sh), five minutes
+	PRDP_TEST_SLURM=1 $(BIN)/python -m pytest -n 0 tests/slurm $(ARGS)
 
 lint: $(READY) ## style, imports and types
 	$(BIN)/ruff check .
@@ -75,6 +78,12 @@ wandb-dashboard: $(READY) ## the W&B workspace of all runs (ARGS="--dry-run": it
 
 benchmark-solvers: $(READY) ## GMRES here, in JAX and in lineax: time, residuals, silent failures
 	$(BIN)/python scripts/benchmark_solvers.py $(ARGS)
+
+benchmark-sizes: $(READY) ## solver, gradient and update from 32^2 to 512^2 and 16^3 to 128^3 (ARGS=--quick)
+	$(BIN)/python scripts/benchmark_sizes.py $(ARGS)
+
+benchmark-memory: $(READY) ## what gradients take, and the largest sizes that fit on 24 GiB to 141 GB
+	$(BIN)/python scripts/benchmark_memory.py $(ARGS)
 
 benchmark: $(READY) ## updates per second by K, and what an update is made of (ARGS="heat1d")
 	$(BIN)/python scripts/benchmark_training.py $(ARGS)

@@ -8,6 +8,7 @@ import difflib
 import os
 import signal
 import sys
+from pathlib import Path
 from typing import Any
 
 import hydra
@@ -29,6 +30,7 @@ os.environ.setdefault("HYDRA_FULL_ERROR", "1")
 def experiment(config: DictConfig) -> Any:
     """Run one experiment and print where it is and what came out; in a sweep, return what became of it."""
     from prdp.suite import attempt
+    from prdp.suite.launching import OUTCOME
     from prdp.suite.sweeper import is_sweep
     from prdp.together import run_seeds
 
@@ -36,7 +38,8 @@ def experiment(config: DictConfig) -> Any:
     settings = HydraConfig.get()
     preset = settings.runtime.choices.get("experiment")
     if settings.mode == RunMode.MULTIRUN:
-        return attempt(settings.overrides.task, lambda: run_seeds(config, preset)[0], one_line)
+        place = Path(settings.runtime.output_dir) / OUTCOME
+        return attempt(settings.overrides.task, lambda: run_seeds(config, preset), one_line, place)
     if is_sweep(settings):
         sys.exit(f"error: experiment={preset} is a sweep: python train.py -m experiment={preset}")
     try:
@@ -90,6 +93,7 @@ def one_line(error: Exception) -> str | None:
     from prdp.config import ConfigError
     from prdp.records import RunIsHeld
     from prdp.suite import GridError
+    from prdp.suite.launching import advice
 
     cause: Any = error.__cause__
     parent = getattr(cause, "parent_node", None)
@@ -98,6 +102,8 @@ def one_line(error: Exception) -> str | None:
         close = difflib.get_close_matches(str(cause.key), known, 1)
         hint = f" (did you mean {close[0]}?)" if close else ""
         return f"{cause.full_key}: no such key; allowed are {', '.join(known)}{hint}"
+    if no_launcher := advice(str(error)):
+        return no_launcher
     if isinstance(error, HydraException | OmegaConfBaseException):
         # Hydra spreads a message over lines, and sometimes keeps it in the cause.
         lines = f"{error}\n{error.__cause__ or ''}".splitlines()

@@ -4,22 +4,39 @@ import hashlib
 import os
 import platform
 from pathlib import Path
+from typing import Any
 
 import jax
+from jax._src import lru_cache
 
 
 def use(folder: Path | None) -> None:
     """Keep compiled programs below `folder`, or nowhere; a place that JAX_COMPILATION_CACHE_DIR names goes first.
 
     JAX's own threshold of one second would leave out most of what a run compiles. Programs for one processor may
-    not run on another, so each kind of processor has a folder of its own.
+    not run on another, so each kind of processor has a folder of its own. Several processes may share it.
     """
+    lru_cache.LRUCache.put = _put  # type: ignore[assignment, method-assign]
     if os.environ.get("JAX_COMPILATION_CACHE_DIR"):
         return
     place = None if folder is None else str((folder / _processor()).resolve())
     jax.config.update("jax_compilation_cache_dir", place)
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
     jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
+
+
+def _put(cache: Any, key: str, value: bytes) -> None:
+    """Add an entry whole or not at all.
+
+    JAX writes in place and never replaces: of a process that is killed meanwhile, every later one finds a part, says
+    so in warnings, and compiles again.
+    """
+    path = Path(str(cache.path)) / f"{key}-cache"
+    if path.exists():
+        return
+    temporary = path.with_name(f".{os.getpid()}.{key[-16:]}")
+    temporary.write_bytes(value)
+    temporary.replace(path)
 
 
 def _processor() -> str:

@@ -1,10 +1,31 @@
-"""Ctrl-C and SIGTERM, put off until a run can be saved."""
+"""Signals that ask a run to stop, put off until it can be saved."""
 
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
+
+_STOP = (signal.SIGINT, signal.SIGTERM)
+# A scheduler announces with one of these that it will end the job: SLURM's `--signal`, submitit's requeueing.
+_ANNOUNCE = (signal.SIGUSR1, signal.SIGUSR2)
+
+
+class HandedOn(KeyboardInterrupt):
+    """A run was stopped by a signal that somebody else handles, whose handler is to be called now that all is saved.
+
+    Args:
+        number: of the signal.
+        handler: that was installed when the run began.
+    """
+
+    def __init__(self, number: int, handler: Callable[[int, Any], Any]):
+        super().__init__(number)
+        self.number, self.handler = number, handler
+
+    def deliver(self) -> None:
+        """Call the handler, which may end the process (a requeued job's does), raise, or come back."""
+        self.handler(self.number, None)
 
 
 class Interrupts:
@@ -12,37 +33,58 @@ class Interrupts:
 
     def __init__(self) -> None:
         self.requested = False
+        self._handlers: dict[int, Callable[[int, Any], Any]] = {}
+        self._announced: int | None = None
 
     def check(self) -> None:
         """Stop here if that was asked for.
 
         Raises:
-            KeyboardInterrupt: a signal has come since.
+            HandedOn: a signal with a handler of its own has come since.
+            KeyboardInterrupt: another signal to stop has.
         """
+        if self._announced is not None:
+            raise HandedOn(self._announced, self._handlers[self._announced])
         if self.requested:
             raise KeyboardInterrupt
 
     def _on_signal(self, number: int, frame: Any) -> None:
-        if self.requested:
-            raise KeyboardInterrupt
-        self.requested = True
+        again, self.requested = self.requested, True
+        if number in self._handlers:
+            self._announced = number
+        if again and number in _STOP:
+            self.check()
+
+    def _take(self, number: int) -> Any:
+        """Take over a signal; return the handler to put back, `None` if the signal is none of ours."""
+        previous = signal.getsignal(number)
+        if number in _ANNOUNCE:
+            if previous in (None, signal.SIG_IGN):
+                # Ignored, or handled outside Python.
+                return None
+            if callable(previous):
+                self._handlers[number] = previous
+        signal.signal(number, self._on_signal)
+        return previous
 
 
 @contextmanager
 def deferred() -> Iterator[Interrupts]:
-    """Note the first SIGINT or SIGTERM instead of raising at once; the second raises wherever the program is.
+    """Note a first signal to stop instead of raising at once; a second SIGINT or SIGTERM raises wherever the run is.
 
     In the middle of an epoch there is nothing consistent to save: parameters and history belong to different
-    moments. Outside the main thread, where Python delivers no signals, nothing changes.
+    moments. SIGUSR1 and SIGUSR2 stop a run as well: where somebody else handles them, as submitit does to requeue a job
+    before its time is over, with `HandedOn`; where they would end the process, like SIGTERM. Outside the main thread,
+    where Python delivers no signals, nothing changes.
     """
     interrupts = Interrupts()
     if threading.current_thread() is not threading.main_thread():
         yield interrupts
         return
-    numbers = (signal.SIGINT, signal.SIGTERM)
-    previous = [signal.signal(n, interrupts._on_signal) for n in numbers]
+    previous = {number: interrupts._take(number) for number in (*_STOP, *_ANNOUNCE)}
     try:
         yield interrupts
     finally:
-        for number, handler in zip(numbers, previous, strict=True):
-            signal.signal(number, handler)
+        for number, handler in previous.items():
+            if handler is not None:
+                signal.signal(number, handler)

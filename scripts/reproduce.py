@@ -12,6 +12,7 @@ import argparse
 import math
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import jax
@@ -19,11 +20,12 @@ from hydra import compose, initialize_config_dir
 
 from prdp.analysis import load
 from prdp.config import ConfigError
-from prdp.experiment import run
 from prdp.records import RunIsHeld
 from prdp.suite import GridError, Job, Ledger, attempt, plan, preset_jobs, preset_names
 from prdp.suite.collect import collect
 from prdp.suite.cost import duration, estimate
+from prdp.suite.seeds import grouped, join
+from prdp.together import run_seeds
 
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "results"
@@ -42,7 +44,7 @@ def main() -> None:
         if arguments.dry_run:
             return
         try:
-            train(jobs, common, ledger)
+            train(jobs, common, ledger, arguments.seeds_per_process)
         finally:
             ledger.close()
             collect(RESULTS / "runs", RECORDS, common)
@@ -58,10 +60,15 @@ def parse() -> argparse.Namespace:
     parser.add_argument("experiments", nargs="*", help="presets; default: all but fast")
     parser.add_argument("--seeds", type=int, help="only the first so many seeds")
     parser.add_argument("--physics", nargs="+", default=[], help="only these")
+    parser.add_argument(
+        "--seeds-per-process", type=int, default=1, help="trained together in one program (GPUs)"
+    )
     parser.add_argument("--dry-run", action="store_true", help="only say what it would cost")
     arguments = parser.parse_args()
-    if arguments.seeds is not None and arguments.seeds < 1:
-        parser.error(f"--seeds {arguments.seeds}: allowed is an integer >= 1")
+    for key in ("seeds", "seeds_per_process"):
+        value = getattr(arguments, key)
+        if value is not None and value < 1:
+            parser.error(f"--{key.replace('_', '-')} {value}: allowed is an integer >= 1")
     return arguments
 
 
@@ -92,11 +99,13 @@ def gather(names: list[str], arguments: argparse.Namespace, common: list[str]) -
     return [job for job, _ in sorted(every.values(), key=lambda x: math.inf if x[1] is None else x[1])]
 
 
-def train(jobs: list[Job], common: list[str], ledger: Ledger) -> None:
-    """Run all jobs in this process, one after the other; a failure does not stop them."""
-    for job in jobs:
-        overrides = [*job.overrides, *common]
-        ledger.add(attempt(job.overrides, lambda o=overrides: run(compose("config", overrides=o)), explain))  # type: ignore[misc]
+def train(jobs: list[Job], common: list[str], ledger: Ledger, together: int) -> None:
+    """Run all jobs in this process, so many seeds of a configuration at a time; a failure does not stop the others."""
+    for group in grouped([job.overrides for job in jobs], [1 if job.finished else together for job in jobs]):
+        overrides = join([jobs[i].overrides for i in group])
+        composed = compose("config", overrides=[*overrides, *common])
+        for i, result in zip(group, attempt(overrides, partial(run_seeds, composed), explain), strict=True):
+            ledger.add(result, i)
         # The programs of a finished run would otherwise pile up.
         jax.clear_caches()
 

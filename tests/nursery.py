@@ -13,7 +13,7 @@ ROOT = Path(__file__).resolve().parents[1]
 # Reads orders, a line each: start a program, or wait for one. JAX has threads only once it computes: never here.
 PROGRAM = """
 import json, os, resource, runpy, sys
-import prdp.experiment, prdp.suite.sweeper, prdp.suite
+import prdp.together, prdp.suite.sweeper, prdp.suite
 
 def start(script, arguments, folder, out, err, killed_at_write, largest_file):
     os.chdir(folder)

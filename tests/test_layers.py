@@ -45,9 +45,9 @@ USERS = {
     "schedules": {"together", "experiment", "components", "config", "training"},
     "tracking": {"together", "experiment", "components", "config"},
     "records": {"together", "experiment", "suite"},
-    "atomic": {"experiment", "training", "data"},
+    "atomic": {"experiment", "training", "data", "suite"},
     "compilation_cache": {"experiment"},
-    "interrupts": {"together", "experiment"},
+    "interrupts": {"together", "experiment", "suite"},
     "analysis": {"suite"},
 }
 

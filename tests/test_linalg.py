@@ -52,6 +52,14 @@ def test_transpose_is_the_adjoint(name, x64):
 
 
 @operators
+def test_the_vjp_is_the_product_with_the_transpose(name, x64):
+    operator = OPERATORS[name]()
+    u, cotangent = batch_of(operator), batch_of(operator, 1)
+    (found,) = jax.vjp(operator.mv, u)[1](cotangent)
+    np.testing.assert_allclose(found, operator.transpose().mv(cotangent), rtol=1e-12, atol=1e-12)
+
+
+@operators
 def test_diagonal_and_row_sums_are_those_of_the_matrix(name, x64):
     operator = OPERATORS[name]()
     matrix = operator.as_dense()

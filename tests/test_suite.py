@@ -11,6 +11,7 @@ from rich.console import Console
 from prdp.analysis import Records, load, save
 from prdp.suite import GridError, Job, Ledger, Result, attempt, expand
 from prdp.suite.cost import duration, estimate
+from prdp.suite.seeds import grouped, join, split
 
 GROUPS = {"physics": ("fluid", "heat", "wave"), "solver": ("fast", "slow")}
 GRIDS = [
@@ -274,7 +275,7 @@ def test_a_failure_becomes_one_line(error, line):
     def fail():
         raise error
 
-    explained = attempt(
+    (explained,) = attempt(
         ("a=1",), fail, lambda e: "explained\nin two lines" if isinstance(e, KeyError) else None
     )
     assert (explained.state, explained.overrides, explained.folder) == ("failed", ("a=1",), "")
@@ -287,3 +288,29 @@ def test_an_interrupt_is_no_failure():
 
     with pytest.raises(KeyboardInterrupt):
         attempt((), interrupt, lambda e: None)
+
+
+# -- seeds together ----------------------------------------------------------------------------------------------------
+
+
+def test_jobs_that_differ_in_the_seed_alone_are_grouped():
+    jobs = [
+        ("physics=heat1d", "seed=1"),
+        ("physics=heat2d", "seed=1"),
+        ("physics=heat1d", "seed=2"),
+        ("physics=heat1d", "seed=3"),
+        ("physics=heat1d",),
+    ]
+    assert grouped(jobs, [2] * 5) == [[0, 2], [1], [3], [4]]
+    assert grouped(jobs, [1] * 5) == [[0], [1], [2], [3], [4]]
+    # One that is finished takes no place.
+    assert grouped(jobs, [2, 2, 1, 2, 2]) == [[0, 3], [1], [2], [4]]
+
+
+def test_a_group_becomes_one_job_and_its_runs_again():
+    jobs = [("physics=heat1d", "seed=1", "epochs=3"), ("physics=heat1d", "seed=25", "epochs=3")]
+    assert join(jobs) == ("physics=heat1d", "seed=[1,25]", "epochs=3")
+    assert split(join(jobs)) == jobs
+    assert join(jobs[:1]) == jobs[0]
+    assert split(jobs[0]) == [jobs[0]]
+    assert split(("seed=[1, 2]",)) == [("seed=1",), ("seed=2",)]

@@ -9,10 +9,14 @@ import time
 
 import pandas as pd
 import pytest
+from safetensors import safe_open
 
 from prdp.analysis import load_runs
+from prdp.interrupts import HandedOn, deferred
 from prdp.records import RunFolder, RunIsHeld
 from prdp.records.schema import TIMINGS
+from prdp.suite import attempt
+from prdp.training.checkpoint import Saver
 from tests.nursery import Nursery, wait_for
 
 # K rises in the runs with PRDP; a checkpoint is written after every epoch.
@@ -200,3 +204,113 @@ def test_a_sweep_says_which_jobs_could_not_write(nursery, uninterrupted, tmp_pat
     process, code = nursery.run(tmp_path, *sweep)
     assert code == 0, process.errors
     assert_same_records(folders(tmp_path), expected)
+
+
+def signalled(monkeypatch, number, epoch):
+    """Send this process a signal when an epoch has ended."""
+    maybe_save = Saver.maybe_save
+    seen = []
+
+    def signalling(self, *results):
+        seen.append(None)
+        if len(seen) == epoch + 1:
+            signal.raise_signal(number)
+        maybe_save(self, *results)
+
+    monkeypatch.setattr(Saver, "maybe_save", signalling)
+
+
+@pytest.fixture
+def handler():
+    """`handler(number, function)`: handle a signal, for this test only."""
+    before = {}
+
+    def handler(number, function):
+        before[number] = signal.signal(number, function)
+
+    yield handler
+    for number, function in before.items():
+        signal.signal(number, function)
+
+
+LONG = (*ONE, "checkpoint_seconds=3600")
+
+
+@pytest.mark.parametrize("number", [signal.SIGUSR1, signal.SIGUSR2])
+def test_a_signal_of_somebody_else_comes_to_its_handler_once_the_run_is_saved_and_free(
+    uninterrupted, run_in, tmp_path, monkeypatch, handler, number
+):
+    found = []
+
+    def requeue(given, frame):
+        folder = RunFolder(one_of(tmp_path))
+        folder.acquire()
+        folder.release()
+        found.append((given, status(folder.path)["status"], folder.checkpoint.exists()))
+
+    handler(number, requeue)
+    signalled(monkeypatch, number, 7)
+    outcomes = []
+
+    def run():
+        outcomes.append(run_in(tmp_path, *LONG))
+        return outcomes[-1:]
+
+    # The handler comes back: the job goes on at once.
+    assert [result.state for result in attempt([], run, lambda error: None)] == ["resumed"]
+    assert found == [(number, "interrupted", True)]
+    assert signal.getsignal(number) is requeue
+    assert_same_records(folders(tmp_path), [f for f in folders(uninterrupted) if "-prdp-seed1-" in f.name])
+
+
+def test_a_second_signal_does_not_wait_for_the_epoch_but_still_comes_to_the_handler(handler):
+    handler(signal.SIGUSR2, lambda number, frame: None)
+    with deferred() as interrupts:
+        signal.raise_signal(signal.SIGUSR2)
+        assert interrupts.requested
+        with pytest.raises(HandedOn):
+            # SLURM's, when the time is over.
+            signal.raise_signal(signal.SIGTERM)
+    # A warning after the SIGTERM of a preemption is no second one: the epoch may end, and the handler hears of it.
+    with deferred() as interrupts:
+        signal.raise_signal(signal.SIGTERM)
+        signal.raise_signal(signal.SIGUSR2)
+        with pytest.raises(HandedOn):
+            interrupts.check()
+
+
+def test_an_ignored_signal_is_left_alone(handler):
+    handler(signal.SIGUSR1, signal.SIG_IGN)
+    with deferred() as interrupts:
+        signal.raise_signal(signal.SIGUSR1)
+    assert not interrupts.requested
+
+
+def test_a_warning_that_nobody_handles_saves_and_stops_like_ctrl_c(nursery, uninterrupted, tmp_path):
+    process = nursery.start(tmp_path, *ONE, "epochs=400")
+    wait_for(lambda: list(tmp_path.glob("*/checkpoint.safetensors")))
+    os.kill(process.pid, signal.SIGUSR1)
+    assert process.wait() == 130
+    assert status(one_of(tmp_path))["status"] == "interrupted"
+
+
+def epochs_saved(folder):
+    with safe_open(RunFolder(folder).checkpoint, framework="numpy") as file:
+        return json.loads(file.metadata()["meta"])["rows"][-1]["epoch"]
+
+
+def test_a_kill_loses_at_most_one_epoch(run_in, tmp_path, monkeypatch):
+    """With `checkpoint_seconds=0`, as the launchers for clusters have it, whichever epoch it is."""
+    reached = []
+    after = Saver.maybe_save
+
+    def noting(self, *results):
+        # The epoch that ends here is not saved yet, and all before are.
+        if reached:
+            assert epochs_saved(one_of(tmp_path)) == reached[-1]
+        after(self, *results)
+        reached.append(epochs_saved(one_of(tmp_path)))
+
+    monkeypatch.setattr(Saver, "maybe_save", noting)
+    run_in(tmp_path, *ONE)
+    assert reached == list(range(20))

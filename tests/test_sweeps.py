@@ -11,6 +11,7 @@ from pathlib import Path
 import hydra
 import pandas as pd
 import pytest
+import yaml
 
 from prdp.analysis import load
 from prdp.records import RunFolder
@@ -100,6 +101,19 @@ def test_a_sweep_goes_on_past_failures_and_repeats_only_these(nursery, conf, tmp
     assert counts(process) == {"done": 0, "resumed": 1, "skipped": 1, "diverged": 0, "failed": 0}
     assert {p: p.stat().st_mtime_ns for p in diverged.iterdir()} == before
     assert status(planned[0].folder)["status"] == "finished"
+
+
+def test_a_sweep_trains_seeds_together_and_tells_of_each(nursery, tmp_path):
+    sweep = ("-m", *SMALL, "epochs=3", "schedule=fixed", "seed=1,2,3", "seeds_per_process=2")
+    _, code = nursery.run(tmp_path, *sweep[:-2], "seed=2")
+    assert code == 0
+    process, code = nursery.run(tmp_path, *sweep)
+    assert code == 0, process.errors
+    assert counts(process) == {"done": 2, "resumed": 0, "skipped": 1, "diverged": 0, "failed": 0}
+    told = [x.partition("]")[2].split()[:2] for x in process.errors.splitlines() if x.startswith("[")]
+    assert told == [["seed=1:", "done"], ["seed=3:", "done"], ["seed=2:", "finished"]]
+    shared = [yaml.safe_load((run / "config.yaml").read_text())["seeds_per_process"] for run in runs(tmp_path)]
+    assert sorted(shared) == [1, 2, 2]
 
 
 def test_a_sweep_in_which_runs_only_diverge_succeeds(nursery, tmp_path):

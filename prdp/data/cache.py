@@ -1,8 +1,11 @@
 """Arrays in a file that says how they were made and whether they are whole."""
 
+import fcntl
 import hashlib
 import logging
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -35,6 +38,22 @@ def read(path: Path, recipe: str) -> dict[str, np.ndarray] | None:
         log.warning("cached data %s fails its check: generating it again", path)
         return None
     return arrays
+
+
+@contextmanager
+def held(path: Path) -> Iterator[None]:
+    """Hold `path`, which is to be made, alone; wait for who holds it already, be it on another node.
+
+    Whoever comes second finds the file made. The kernel, or the file server, drops the lock with its process.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.with_name(f".{path.stem}.lock").open("a") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            log.warning("another process is making %s: waiting for it", path)
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 def _checksum(arrays: dict[str, np.ndarray]) -> str:

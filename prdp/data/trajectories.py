@@ -101,7 +101,7 @@ class TrajectoryData:
     ) -> Trajectories:
         """Return the trajectories, from the cache if it holds them whole, generated and cached otherwise.
 
-        An interrupted generation goes on where it stopped.
+        An interrupted generation goes on where it stopped; of several processes one generates, and the others wait.
         """
         self.check(physics)
         recipe = {
@@ -119,10 +119,15 @@ class TrajectoryData:
         found = storage.read(path, text)
         if found is not None:
             return Trajectories(**found)
-        parts = storage.Parts(cache / f"{name}.parts", f"{text}, {samples_at_once(physics)} a part")
-        trajectories = self.generate(physics, dtype, parts, report)
-        storage.write(path, text, trajectories._asdict())
-        parts.discard()
+        with storage.held(path):
+            # Another process may have made it since.
+            found = storage.read(path, text)
+            if found is not None:
+                return Trajectories(**found)
+            parts = storage.Parts(cache / f"{name}.parts", f"{text}, {samples_at_once(physics)} a part")
+            trajectories = self.generate(physics, dtype, parts, report)
+            storage.write(path, text, trajectories._asdict())
+            parts.discard()
         return trajectories
 
     def generate(

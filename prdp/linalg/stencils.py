@@ -50,13 +50,12 @@ class Stencil(Operator):
         return self.shape[len(self.shape) - len(self.offsets[0]) :]
 
     def mv(self, u: Float[Array, "..."]) -> Float[Array, "..."]:
-        """Return `A u`: one padded copy of `u`, then a sum of slices of it."""
-        padded, below = padding(u, self.offsets, self.boundary)
-        terms = []
-        for coefficient, offset in zip(self.coefficients, self.offsets, strict=True):
-            window = tuple(slice(b + o, b + o + n) for b, o, n in zip(below, offset, self.grid, strict=True))
-            terms.append(coefficient * padded[(..., *window)])
-        return functools.reduce(operator.add, terms)
+        """Return `A u`, a sum of shifted copies of `u`."""
+        # Dirichlet shifts are pads and slices, which XLA fuses into the sum and whose VJP is of their kind: without a
+        # padded copy, unrolled gradients take about 0.6 times as long. Rolls fuse worse than one wrapped copy does.
+        move = shifts if self.boundary == "dirichlet" else windows
+        moved = move(u, self.offsets, self.grid)
+        return functools.reduce(operator.add, (c * v for c, v in zip(self.coefficients, moved, strict=True)))
 
     def transpose(self) -> "Stencil":
         """Return `A^T`: offsets turned round, and coefficient fields moved along with them."""
@@ -105,13 +104,22 @@ class Stencil(Operator):
         return self + (-1.0) * other
 
 
-def padding(u: Array, offsets: Sequence[Offset], boundary: str) -> tuple[Array, list[int]]:
-    """Return `u` with the points around its grid that `offsets` reach, and how many were put before each axis."""
-    dimensions = len(offsets[0])
-    below = [max(0, max(-o[i] for o in offsets)) for i in range(dimensions)]
-    above = [max(0, max(o[i] for o in offsets)) for i in range(dimensions)]
-    widths = [(0, 0)] * (u.ndim - dimensions) + list(zip(below, above, strict=True))
-    return jnp.pad(u, widths, mode="wrap" if boundary == "periodic" else "constant"), below
+def shifts(u: Array, offsets: Sequence[Offset], grid: tuple[int, ...]) -> list[Array]:
+    """Return `x -> u(x + o)` for each offset, zero beyond the wall."""
+    return [shift(u, offset, grid, "dirichlet") for offset in offsets]
+
+
+def windows(u: Array, offsets: Sequence[Offset], grid: tuple[int, ...]) -> list[Array]:
+    """Return `x -> u(x + o)` for each offset on a periodic grid: slices of one copy with what the offsets reach."""
+    axes = range(len(grid))
+    below = [max(0, max(-o[i] for o in offsets)) for i in axes]
+    above = [max(0, max(o[i] for o in offsets)) for i in axes]
+    widths = [(0, 0)] * (u.ndim - len(grid)) + list(zip(below, above, strict=True))
+    padded = jnp.pad(u, widths, mode="wrap")
+    return [
+        padded[(..., *(slice(b + o, b + o + n) for b, o, n in zip(below, offset, grid, strict=True)))]
+        for offset in offsets
+    ]
 
 
 def returns_home(offset: Offset, grid: tuple[int, ...], boundary: str) -> bool:

@@ -57,8 +57,12 @@ class RunFolder:
     def acquire(self) -> None:
         """Create the folder and hold it.
 
+        The lock is one of `flock`: the kernel drops it with the process, and a file server (NFSv4, or NFSv3 with lockd;
+        Lustre and BeeGFS if mounted with it) with its node, once that has been silent for as long as the server waits.
+
         Raises:
             RunIsHeld: another living process holds it; the message says which.
+            OSError: the file system has no locks.
         """
         self.path.mkdir(parents=True, exist_ok=True)
         path = self.path / ".lock"
@@ -66,13 +70,20 @@ class RunFolder:
             lock = path.open("a+")
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError as error:
+            except BlockingIOError as error:
                 lock.seek(0)
                 holder = lock.read().strip() or "another process"
                 lock.close()
                 raise RunIsHeld(f"{self.path} is being computed by {holder}") from error
-            if path.exists() and os.fstat(lock.fileno()).st_ino == path.stat().st_ino:
-                break
+            except OSError as error:
+                lock.close()
+                told = f"{error.strerror}: {self.path} is on a file system without locks (flock)"
+                raise OSError(error.errno, told) from error
+            try:
+                if os.fstat(lock.fileno()).st_ino == path.stat().st_ino:
+                    break
+            except FileNotFoundError:
+                pass
             # Its holder removed the file between our opening and locking it: this lock guards nothing.
             lock.close()
         self._lock = lock

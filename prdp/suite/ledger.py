@@ -10,7 +10,7 @@ from rich.table import Table
 
 from prdp.analysis.records import load
 from prdp.suite.cost import duration, estimate
-from prdp.suite.outcomes import STATES, Result
+from prdp.suite.outcomes import LOST, STATES, Result
 from prdp.suite.plan import Job
 
 
@@ -20,17 +20,20 @@ class Ledger:
     Estimates come from recorded runs of the same kind and are scaled by how long the jobs so far took.
 
     Args:
-        jobs: of the sweep, in the order in which their results will come.
+        jobs: of the sweep.
         records: the folder of recorded runs.
         console: where to write, default stderr.
+        together: how many run at a time; `None` where that is for a scheduler to decide, and there are no forecasts.
     """
 
-    def __init__(self, jobs: Sequence[Job], records: Path, console: Console | None = None):
-        self.jobs, self.console = jobs, console or Console(stderr=True)
+    def __init__(
+        self, jobs: Sequence[Job], records: Path, console: Console | None = None, together: int | None = 1
+    ):
+        self.jobs, self.console, self.together = jobs, console or Console(stderr=True), together
         self.estimates = estimate(jobs, load(records).summaries)
         self.to_run = [not job.finished for job in jobs]
         self.labels = _labels(jobs)
-        self.results: list[Result] = []
+        self.by_job: dict[int, Result] = {}
         self._spent = self._expected = 0.0
         self._began = time.perf_counter()
 
@@ -42,7 +45,8 @@ class Ledger:
         if left:
             text += f"; {len(left)} to run"
             text += (
-                f", about {duration(sum(known))} by recorded runs"
+                f", about {duration(sum(known) / (self.together or 1))} by recorded runs"
+                f"{' of one after the other' if self.together is None else ''}"
                 if known
                 else ", for which there is no estimate"
             )
@@ -53,45 +57,50 @@ class Ledger:
             )
         return text
 
-    def add(self, result: Result) -> None:
-        """Note the next job's result, and print it."""
-        estimated = self.estimates[len(self.results)]
-        self.results.append(result)
+    @property
+    def results(self) -> list[Result]:
+        """Those that are known, in the order of the jobs."""
+        return [self.by_job[i] for i in sorted(self.by_job)]
+
+    def add(self, result: Result, job: int | None = None) -> None:
+        """Note the result of a job (by its position, default the next), and print it."""
+        job = len(self.by_job) if job is None else job
+        estimated = self.estimates[job]
+        self.by_job[job] = result
         if result.state != "skipped" and estimated is not None:
             self._spent += result.seconds
             self._expected += estimated
-        n, total = len(self.results), len(self.jobs)
-        self.say(f"[{n}/{total}] {self.labels[n - 1]}: {_told(result)}{self._left()}")
+        told = f"[{len(self.by_job)}/{len(self.jobs)}] {self.labels[job]}: {_told(result)}"
+        self.say(f"{told}{self._left()}")
 
     def _left(self) -> str:
-        n = len(self.results)
-        ahead = [t for t, wanted in zip(self.estimates[n:], self.to_run[n:], strict=True) if wanted]
+        ahead = [t for i, t in enumerate(self.estimates) if i not in self.by_job and self.to_run[i]]
         known = sum(t for t in ahead if t is not None)
         pace = self._spent / self._expected if self._expected else 1.0
-        return f"; about {duration(pace * known)} left" if known else ""
+        return f"; about {duration(pace * known / self.together)} left" if known and self.together else ""
 
     def say(self, text: str) -> None:
         """Print a line as it is."""
         self.console.print(text, markup=False, highlight=False, soft_wrap=True)
 
     def close(self) -> None:
-        """Print how many jobs went how, and each that failed or diverged with its reason."""
+        """Print how many jobs went how, and each that failed, was lost or diverged with its reason."""
         counts = Counter(result.state for result in self.results)
-        counts["not reached"] = len(self.jobs) - len(self.results)
-        states = [*STATES, *(["not reached"] if counts["not reached"] else [])]
+        counts["not reached"] = len(self.jobs) - len(self.by_job)
+        states = [*STATES, *(state for state in (*LOST, "not reached") if counts[state])]
         table = Table(title=f"{len(self.jobs)} jobs in {duration(time.perf_counter() - self._began)}")
         for state in states:
             table.add_column(state, justify="right")
         table.add_row(*(str(counts[state]) for state in states))
         self.console.print(table)
-        for label, result in zip(self.labels, self.results, strict=False):
-            if result.state in ("failed", "diverged"):
-                self.say(f"{result.state}: {label}\n  {result.error or result.folder}")
+        for job, result in sorted(self.by_job.items()):
+            if result.state in ("failed", "diverged", *LOST):
+                self.say(f"{result.state}: {self.labels[job]}\n  {result.error or result.folder}")
 
     @property
     def failed(self) -> bool:
-        """Whether a job failed."""
-        return any(result.state == "failed" for result in self.results)
+        """Whether a job failed or was lost."""
+        return any(result.state in ("failed", *LOST) for result in self.results)
 
 
 def _labels(jobs: Sequence[Job]) -> list[str]:
@@ -101,8 +110,11 @@ def _labels(jobs: Sequence[Job]) -> list[str]:
 
 
 def _told(result: Result) -> str:
-    if result.state in ("skipped", "failed"):
-        return {"skipped": "finished before", "failed": f"failed ({result.error})"}[result.state]
-    return (
-        f"{result.state} in {result.seconds:.1f} s, saves {result.savings:.1%}, error {result.val_error:.3g}"
-    )
+    if result.state == "skipped":
+        return "finished before"
+    if result.state in ("failed", *LOST):
+        return f"{result.state} ({result.error})"
+    told = f"{result.state} in {result.seconds:.1f} s"
+    if result.requeued:
+        told += f" after being requeued {'once' if result.requeued == 1 else f'{result.requeued} times'}"
+    return f"{told}, saves {result.savings:.1%}, error {result.val_error:.3g}"

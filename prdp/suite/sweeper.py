@@ -6,6 +6,7 @@ import types
 from pathlib import Path
 from typing import Any
 
+import jax
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.plugins import Plugins
 from hydra.plugins.launcher import Launcher
@@ -14,9 +15,12 @@ from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
 
 from prdp.suite.grids import GridError, Overrides, expand
+from prdp.suite.launching import at_once, check_installed, launch
 from prdp.suite.ledger import Ledger
-from prdp.suite.plan import plan
-from prdp.suite.presets import groups
+from prdp.suite.outcomes import Result
+from prdp.suite.plan import Job, plan
+from prdp.suite.presets import groups as group_options
+from prdp.suite.seeds import grouped, join
 
 _RECORDS = Path(__file__).resolve().parents[2] / "results" / "records"
 
@@ -28,27 +32,30 @@ class Grids(Sweeper):
     long the rest takes; at the end there is a table, and the exit code is 1 if a job failed.
 
     Args:
-        max_batch_size: the most jobs that are launched together, or `None`.
+        max_batch_size: the most jobs at a time, or `None` for as many as the launcher takes.
         grids: see `prdp.suite.grids.expand`.
         seeds: the list that presets refer to.
         few_seeds: the list that they refer to where runs are expensive.
+        defaults: overrides, as a launcher brings them, of every job that says nothing else of their keys.
     """
 
-    def __init__(self, max_batch_size: int | None, grids: Any, seeds: Any, few_seeds: Any):
+    def __init__(
+        self, max_batch_size: int | None, grids: Any, seeds: Any, few_seeds: Any, defaults: Any = ()
+    ):
         self.max_batch_size = max_batch_size
-        self.grids = grids or [{}]
+        self.grids, self.defaults = grids or [{}], list(defaults)
         self.launcher: Launcher | None = None
         self.context: HydraContext | None = None
-        self.one_by_one = False
+        self.folder = Path()
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
         """Receive the launcher and the configuration, as Hydra calls it."""
         self.context = hydra_context
+        check_installed(config.hydra.launcher._target_)
         self.launcher = Plugins.instance().instantiate_launcher(
             hydra_context=hydra_context, task_function=task_function, config=config
         )
-        # Where jobs run in this process, progress can be told between them.
-        self.one_by_one = config.hydra.launcher._target_.endswith(".BasicLauncher")
+        self.folder = Path(config.hydra.sweep.dir)
 
     def sweep(self, arguments: list[str]) -> Any:
         """Launch all jobs and return their results.
@@ -61,14 +68,22 @@ class Grids(Sweeper):
         assert self.context is not None
         assert self.launcher is not None
         overrides = self._overrides(self.context, arguments)
-        ledger = Ledger(plan(overrides), _RECORDS)
+        together = at_once(self.launcher, self.max_batch_size)
+        if together != 1:
+            # This process only plans and waits: the devices, and the memory that JAX takes on them, are the jobs'.
+            jax.config.update("jax_platforms", "cpu")
+        jobs = plan(overrides)
+        ledger = Ledger(jobs, _RECORDS, together=together)
         ledger.say(ledger.headline())
-        size = 1 if self.one_by_one else self.max_batch_size or len(overrides)
+        groups = grouped(overrides, [_seeds_per_process(job) for job in jobs])
+
+        def tell(results: list[Result], group: int) -> None:
+            for job, result in zip(groups[group], results, strict=True):
+                ledger.add(result, job)
+
         try:
-            for start in range(0, len(overrides), size):
-                batch = [list(x) for x in overrides[start : start + size]]
-                for returned in self.launcher.launch(batch, initial_job_idx=start):
-                    ledger.add(returned.return_value)
+            joined = [join([overrides[i] for i in group]) for group in groups]
+            launch(self.launcher, joined, self.folder, together, tell, ledger.say)
         finally:
             ledger.close()
         if ledger.failed:
@@ -86,7 +101,17 @@ class Grids(Sweeper):
             given[override.get_key_element()] = values
         if len(given.get("experiment", [])) > 1:
             raise GridError(f"experiment={','.join(given['experiment'])}: allowed is one at a time")
-        return expand(self.grids, given, groups())
+        jobs = expand(self.grids, given, group_options())
+        return [self._with_defaults(job) for job in jobs]
+
+    def _with_defaults(self, job: Overrides) -> Overrides:
+        keys = {override.partition("=")[0] for override in job}
+        return (*job, *(x for x in self.defaults if x.partition("=")[0] not in keys))
+
+
+def _seeds_per_process(job: Job) -> int:
+    # A finished one takes no place among those that are trained.
+    return 1 if job.finished and not job.config["overwrite"] else job.config["seeds_per_process"]
 
 
 def register() -> None:
@@ -100,6 +125,8 @@ def register() -> None:
     namespace.prdp = sys.modules["hydra_plugins.prdp"] = sys.modules[__name__]  # type: ignore[attr-defined]
     Grids.__module__ = "hydra_plugins.prdp"
     Plugins.instance().register(Grids)
+    # Jobs in other processes receive Hydra's plugins by their real places, without this registration.
+    Grids.__module__ = __name__
 
 
 def is_sweep(settings: Any) -> bool:

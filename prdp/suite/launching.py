@@ -1,0 +1,228 @@
+"""Launching the jobs of a sweep: what became of each is told as it ends, whatever becomes of the others."""
+
+import importlib.util
+import os
+import re
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import BrokenExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from hydra.plugins.launcher import Launcher
+
+from prdp.suite.grids import GridError, Overrides
+from prdp.suite.outcomes import Result, lost, read_results
+
+Tell = Callable[[list[Result], int], None]
+Say = Callable[[str], None]
+
+OUTCOME = "outcome.json"
+# Where each plugin's launchers are found, and how to install it.
+_EXTRAS = {
+    "hydra_submitit_launcher": "cluster",
+    "hydra_joblib_launcher": "cluster",
+    "hydra_ray_launcher": "ray",
+}
+_NAMES = {"submitit_slurm": "cluster", "submitit_local": "cluster", "joblib": "cluster", "ray": "ray"}
+# Pools of workers that break one after the other without a job that ends in between.
+_PATIENCE = 3
+# SLURM is asked this often about jobs that say nothing themselves.
+_ASK = 30.0
+
+
+def check_installed(target: str) -> None:
+    """Refuse a launcher that is not there.
+
+    Raises:
+        GridError: says what to install.
+    """
+    package = ".".join(target.split(".")[:2])
+    extra = _EXTRAS.get(package.partition(".")[2])
+    if extra and importlib.util.find_spec(package) is None:
+        raise GridError(f"this launcher is not installed: pip install 'prdp[{extra}]'")
+
+
+def advice(message: str) -> str | None:
+    """Return what to tell of Hydra's `message` that there is no such launcher; `None` if it says something else."""
+    found = re.search(
+        r"Could not find 'hydra/launcher/(\w+)'.*launcher':(.*)Config search path", message, re.S
+    )
+    if not found:
+        return None
+    name, options = found[1], found[2].split()
+    if name in _NAMES:
+        return f"hydra/launcher={name} is not installed: pip install 'prdp[{_NAMES[name]}]'"
+    return f"hydra/launcher={name}: allowed are {', '.join(options)}"
+
+
+def at_once(launcher: Launcher, most: int | None) -> int | None:
+    """Return how many jobs run at a time, of submitit's launchers at the most `most`; `None`: a scheduler decides."""
+    kind = type(launcher).__name__
+    if kind == "BasicLauncher":
+        return 1
+    if kind == "JoblibLauncher":
+        workers = launcher.joblib["n_jobs"]  # type: ignore[attr-defined]
+        return workers if workers > 0 else max(1, _cores() + 1 + workers)
+    if kind == "LocalLauncher":
+        cores = launcher.params["cpus_per_task"] or 1  # type: ignore[attr-defined]
+        return most or max(1, _cores() // cores)
+    return most
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0))
+
+
+def launch(
+    launcher: Launcher, jobs: Sequence[Overrides], folder: Path, together: int | None, tell: Tell, say: Say
+) -> None:
+    """Run all jobs, and tell of each as it ends.
+
+    Args:
+        launcher: any of Hydra's.
+        jobs: their overrides.
+        folder: of the sweep, where each job leaves its outcome below its number.
+        together: see `at_once`.
+        tell: is given the results of a job (one of each seed), and the position of the job in `jobs`.
+        say: is given a line for the user.
+    """
+    if type(launcher).__name__ == "BasicLauncher":
+        for number, job in enumerate(jobs):
+            for returned in launcher.launch([list(job)], initial_job_idx=number):
+                tell(returned.return_value, number)
+    elif hasattr(launcher, "_EXECUTOR"):
+        _submit(launcher, jobs, together or len(jobs), tell, say)
+    else:
+        _hand_over(launcher, jobs, folder, tell, say)
+
+
+def _hand_over(launcher: Launcher, jobs: Sequence[Overrides], folder: Path, tell: Tell, say: Say) -> None:
+    """Launch all jobs at once, again those that a pool of workers took with it when it broke.
+
+    A pool breaks when a worker is killed, and takes the others with it: their jobs go on from their checkpoints.
+    """
+    left = dict(enumerate(jobs))
+    first = fruitless = 0
+    while left:
+        numbers = {first + i: job for i, job in enumerate(left)}
+        first, before = first + len(left), len(left)
+        try:
+            with _watching(folder, numbers, left, tell):
+                returned = launcher.launch([list(x) for x in left.values()], initial_job_idx=min(numbers))
+        except BrokenExecutor as error:
+            fruitless = 0 if len(left) < before else fruitless + 1
+            if fruitless == _PATIENCE:
+                for job, overrides in left.items():
+                    tell(lost(overrides, "killed", str(error).splitlines()[0]), job)
+                return
+            say(f"a worker was killed: going on with the {len(left)} jobs that are left")
+        else:
+            for job, one in zip(numbers.values(), returned, strict=True):
+                if left.pop(job, None) is not None:
+                    tell(one.return_value, job)
+
+
+@contextmanager
+def _watching(
+    folder: Path, numbers: Mapping[int, int], left: dict[int, Overrides], tell: Tell
+) -> Iterator[None]:
+    """Tell, while others wait, which jobs have left an outcome, and take them out of `left`."""
+    stop = threading.Event()
+
+    def look() -> None:
+        for number, job in numbers.items():
+            results = read_results(folder / str(number) / OUTCOME) if job in left else None
+            if results is not None:
+                del left[job]
+                tell(results, job)
+
+    def watch() -> None:
+        while not stop.wait(0.5):
+            look()
+
+    thread = threading.Thread(target=watch, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join()
+        look()
+
+
+def _submit(launcher: Launcher, jobs: Sequence[Overrides], together: int, tell: Tell, say: Say) -> None:
+    """Keep `together` jobs submitted, and look after each of them."""
+    waiting = deque(range(len(jobs)))
+    running: dict[int, Any] = {}
+    asked = time.monotonic()
+    try:
+        while waiting or running:
+            taken = [waiting.popleft() for _ in range(min(len(waiting), together - len(running)))]
+            if taken:
+                running |= zip(taken, _handles(launcher, [jobs[i] for i in taken], taken[0]), strict=True)
+            time.sleep(1)
+            ask = time.monotonic() > asked + _ASK
+            asked = time.monotonic() if ask else asked
+            for number, handle in list(running.items()):
+                if handle.done(force_check=ask):
+                    tell(_outcome(handle, jobs[number]), number)
+                    del running[number]
+                    ask = False
+    except BaseException:
+        if launcher._EXECUTOR == "local":  # type: ignore[attr-defined]
+            for handle in running.values():
+                handle.cancel()
+        elif running:
+            names = " ".join(dict.fromkeys(handle.job_id.split("_")[0] for handle in running.values()))
+            say(f"{len(running)} jobs stay with the scheduler, which `scancel {names}` takes them from")
+        raise
+
+
+def _handles(launcher: Launcher, jobs: Sequence[Overrides], first: int) -> Sequence[Any]:
+    """Submit jobs and return submitit's handles; the launcher alone would wait, and raise at the first lost job."""
+    import submitit
+
+    plain = submitit.AutoExecutor
+
+    class Executor(plain):  # type: ignore[misc, valid-type]
+        def map_array(self, *arguments: Any) -> Any:
+            return [_Unread(handle) for handle in super().map_array(*arguments)]
+
+    submitit.AutoExecutor = Executor
+    try:
+        return launcher.launch([list(job) for job in jobs], initial_job_idx=first)
+    finally:
+        submitit.AutoExecutor = plain
+
+
+@dataclass(frozen=True)
+class _Unread:
+    """Stands for a job where a launcher asks for its results, and gives the handle instead."""
+
+    handle: Any
+
+    def results(self) -> list[Any]:
+        return [self.handle]
+
+
+def _outcome(handle: Any, overrides: Overrides) -> list[Result]:
+    """Return what became of a job that has ended, one way or another."""
+    from submitit.core.utils import FailedJobError, UncompletedJobError
+
+    try:
+        return handle.result().return_value
+    except UncompletedJobError:
+        state = handle.state
+        ending = "cancelled" if state.startswith("CANCELLED") else "killed"
+        return lost(overrides, ending, f"{state}; its checkpoint stays; log: {handle.paths.stderr}")
+    except FailedJobError as error:
+        line = str(error).strip().splitlines()
+        trace = [x for x in line if x and not x.startswith(("-", " ", "You can"))]
+        return lost(overrides, "failed", f"{trace[-1] if trace else error}; see {handle.paths.stderr}")
+    except Exception as error:
+        return lost(overrides, "failed", f"{type(error).__name__}: {error}")

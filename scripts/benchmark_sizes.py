@@ -1,0 +1,283 @@
+"""Solver, gradient and training update from small to large grids: time, share of the bandwidth, share of the physics.
+
+    python scripts/benchmark_sizes.py --output results/sizes.md     2D: 32 to 512, 3D: 16 to 128 per direction
+    python scripts/benchmark_sizes.py --quick                       small sizes only
+    python scripts/benchmark_sizes.py --dimensions 3 --sizes 16 32 --batches 1
+
+All figures come from one process, on an otherwise idle machine if they are to mean anything: medians of interleaved
+runs, compile time apart. The bandwidth is that of a triad `a + s b -> a`, measured here. Memory is the subject of
+benchmark_memory.py.
+"""
+
+import argparse
+import statistics
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from flax import nnx
+
+import prdp
+from prdp.atomic import write_text
+from prdp.differentiation import Mode
+from prdp.linalg import Operator
+from prdp.models import ResNet
+from prdp.physics import Burgers, Heat
+from prdp.physics.base import materialise
+from prdp.solvers import Solver
+
+SIZES = {2: (32, 64, 128, 256, 512), 3: (16, 32, 64, 128)}
+QUICK = {2: (16, 32), 3: (8,)}
+LARGEST_UPDATE = {
+    2: 256,
+    3: 48,
+}  # points per direction: beyond, the network's convolutions take minutes on two cores
+MOST_UNKNOWNS = 2**23  # of one case: larger batches are cut
+MOST_DENSE = 2**30  # bytes of a dense matrix
+RESTART, CYCLES = 8, 2
+CHANNELS, BLOCKS = 32, 6  # of the paper's network on Heat 3D
+MODES: dict[str, Callable[[int], Mode]] = {
+    "implicit": lambda k: prdp.Implicit(),
+    "unrolled": prdp.Unrolled,
+    "checkpointed": prdp.Checkpointed,
+}
+LOWER_BOUND = (
+    "Bytes an iteration must move if only numbers, not arrays, stay in a cache: every pass between two reductions "
+    "reads and writes each array once, a product reads its input once however many neighbours it takes. In arrays of "
+    "the size of b, coefficient fields extra: Jacobi 5 (u, r, b in; u, r out). CG 9 (p for p.Ap; u, p, r in, u, r out; "
+    "r, p in, p out; A p computed twice). GMRES(m): for its j-th product 2, for orthogonalising twice 3 (j + 1) + 1, "
+    "for normalising 2, at the end of the cycle 2 m + 4. Where all arrays fit into a cache they need not come from "
+    "memory: shares above 100 % are possible there and say nothing about the memory."
+)
+
+
+def heat(dimensions: int, points: int, batch: int) -> tuple[Operator, Any]:
+    """Return the paper's heat problem at any size, its right-hand sides noise."""
+    physics = Heat(dimensions, points)
+    return physics.operator(), noise(batch, *physics.shape)
+
+
+def burgers(points: int, batch: int) -> tuple[Operator, Any]:
+    """Return upwind convection and diffusion of two channels, one operator a state; the time step is 2.56 h."""
+    physics = Burgers(2, points, time_step=2.56 / points)
+    state = noise(batch, *physics.shape)
+    return jax.jit(physics.operator)(state), physics.rhs(state)
+
+
+def noise(*shape: int) -> Any:
+    return jnp.asarray(np.random.default_rng(0).standard_normal(shape, np.float32))
+
+
+def timed(calls: Sequence[Callable[[], Any]], repeats: int) -> list[float]:
+    """Return the median wall time of each call, interleaved, results awaited; the first round does not count."""
+    times: list[list[float]] = [[] for _ in calls]
+    for repeat in range(repeats + 1):
+        for call, collected in zip(calls, times, strict=True):
+            began = time.perf_counter()
+            jax.block_until_ready(call())
+            if repeat > 0:
+                collected.append(time.perf_counter() - began)
+    return [statistics.median(collected) for collected in times]
+
+
+def bandwidth(elements: int) -> float:
+    """Return the bytes a second of a triad, its first argument donated."""
+    triad = jax.jit(lambda a, b: a + 0.5 * b, donate_argnums=0)
+    box, b = [jnp.ones(elements, jnp.float32)], jnp.ones(elements, jnp.float32)
+
+    def call() -> Any:
+        box[0] = triad(box[0], b)
+        return box[0]
+
+    return 3 * 4 * elements / timed([call], 7)[0]
+
+
+def arrays_moved(solver: Solver, operator: Operator, rhs: Any) -> float:
+    """Return the `LOWER_BOUND` of one iteration, in arrays of the size of `rhs`."""
+    fields = sum(c.size for c in jax.tree.leaves(operator) if jnp.ndim(c)) / rhs.size
+    if isinstance(solver, prdp.Jacobi):
+        return 5 + fields
+    if isinstance(solver, prdp.ConjugateGradient):
+        return 9 + 2 * fields
+    products = sum(2 + fields + 3 * (j + 1) + 1 + 2 for j in range(1, RESTART + 1))
+    return products + 2 * RESTART + 4
+
+
+def solve(operator: Operator, rhs: Any, solver: Solver, k: Any, mode: Mode = prdp.Implicit()) -> Any:
+    return prdp.solve(operator, rhs, solver=solver, iterations=k, tolerance=0.0, differentiation=mode).value
+
+
+def solver_row(
+    name: str, problem: tuple[Operator, Any], solver: Solver, k: int, stream: float, repeats: int
+) -> tuple[str, float]:
+    """Return a row of the table of solvers, and the seconds that its compiling took."""
+    operator, rhs = problem
+    # A step that is linear in its state needs no states kept; of the others, benchmark_memory.py has the memory.
+    modes = list(MODES) if isinstance(solver, prdp.Jacobi) else ["implicit"]
+
+    def loss(rhs: Any, operator: Operator, mode: str) -> Any:
+        return jnp.mean(solve(operator, rhs, solver, k, MODES[mode](k)) ** 2)
+
+    began = time.perf_counter()
+    programs = [jax.jit(lambda b, a: solve(a, b, solver, k)).lower(rhs, operator).compile()]
+    gradient = jax.jit(jax.grad(loss), static_argnums=2)
+    programs += [gradient.lower(rhs, operator, mode).compile() for mode in modes]
+    compiling = time.perf_counter() - began
+    forward, *gradients = timed([lambda p=p: p(rhs, operator) for p in programs], repeats)  # type: ignore[misc]
+    one, least = forward / k, 4 * rhs.size * arrays_moved(solver, operator, rhs)
+    cells = [
+        name,
+        str(len(rhs)),
+        f"{1e3 * one:.3g}",
+        f"{1e9 * one / rhs.size:.2f}",
+        f"{least / 1e6:.3g}",
+        f"{least / one / stream:.0%}",
+        *(f"{1e3 * t:.3g} ({t / forward:.1f})" for t in gradients),
+        *["-"] * (len(MODES) - len(modes)),
+    ]
+    return "| " + " | ".join(cells) + " |", compiling
+
+
+def solver_table(
+    sizes: dict[int, Sequence[int]], batches: Sequence[int], k: int, stream: float, repeats: int
+) -> list[str]:
+    """Return time per iteration and per gradient by system, size and batch."""
+    rows, compiling = [], 0.0
+    for d, points in sizes.items():
+        for n in points:
+            for batch in dict.fromkeys(min(b, max(1, MOST_UNKNOWNS // n**d)) for b in batches):
+                problem = heat(d, n, batch)
+                cases = [
+                    (f"Heat {n}^{d}, Jacobi", problem, prdp.Jacobi(), k),
+                    (f"Heat {n}^{d}, CG", problem, prdp.ConjugateGradient(), k),
+                ]
+                if d == 2:
+                    oseen = burgers(n, min(batch, max(1, MOST_UNKNOWNS // (2 * n**d))))
+                    cases.append((f"Burgers {n}^2, GMRES({RESTART})", oseen, prdp.GMRES(RESTART), CYCLES))
+                for name, system, solver, iterations in cases:
+                    row, seconds = solver_row(name, system, solver, iterations, stream, repeats)
+                    rows.append(row)
+                    compiling += seconds
+    return [
+        f"K = {k}, for GMRES {CYCLES} cycles of {RESTART} products; gradients by the right-hand side; in brackets: "
+        f"times the forward solve. Batches are cut at 2^{MOST_UNKNOWNS.bit_length() - 1} unknowns. Compiling took "
+        f"{compiling:.0f} s in all.",
+        "",
+        "| system | batch | ms an iteration | ns an unknown | MB at least | of the bandwidth | "
+        + " | ".join(f"{mode}, ms" for mode in MODES)
+        + " |",
+        "|" + "---|" * (6 + len(MODES)),
+        *rows,
+    ]
+
+
+def dense_table(sizes: dict[int, Sequence[int]], k: int, repeats: int) -> list[str]:
+    """Return Jacobi on the stencil beside Jacobi on its matrix, where that fits."""
+    rows = []
+    for d, points in sizes.items():
+        for n in (n for n in points if 4 * n ** (2 * d) <= MOST_DENSE):
+            stencil, rhs = heat(d, n, 1)
+            matrix = jax.block_until_ready(jax.jit(materialise)(stencil))
+            run = jax.jit(lambda a, b: solve(a, b, prdp.Jacobi(), k))
+            fast, slow = timed([lambda a=a: run(a, rhs) for a in (stencil, matrix)], repeats)  # type: ignore[misc] # noqa: B023
+            size = f"{4 * n ** (2 * d) / 1e6:.3g}"
+            rows.append(
+                f"| {n}^{d} | {1e3 * fast / k:.3g} | {1e3 * slow / k:.3g} | {slow / fast:.0f} | {size} |"
+            )
+    return [
+        "Milliseconds a Jacobi iteration, one sample.",
+        "",
+        "| Heat | stencil | dense | dense / stencil | matrix, MB |",
+        "|---|---|---|---|---|",
+        *rows,
+    ]
+
+
+def update_times(dimensions: int, points: int, k: int, network: tuple[int, int], repeats: int) -> list[float]:
+    """Return the time of one update without physics, with K = 1 and with K = k, K traced, implicit gradients."""
+    (operator, state), optimizer = heat(dimensions, points, 1), optax.adam(1e-4)
+    graph, parameters = nnx.split(ResNet(state.shape[1:], *network, "dirichlet", rngs=nnx.Rngs(0)))
+
+    def update(p: Any, s: Any, k: Any) -> Any:
+        def loss(p: Any) -> Any:
+            u = nnx.merge(graph, p)(state)
+            u = u if k is None else solve(operator, u, prdp.Jacobi(), k)
+            return jnp.mean((u - state) ** 2)
+
+        changes, s = optimizer.update(jax.grad(loss)(p), s, p)
+        return optax.apply_updates(p, changes), s
+
+    run, s = jax.jit(update), optimizer.init(parameters)
+    return timed([lambda k=k: run(parameters, s, k) for k in (None, 1, k)], repeats)  # type: ignore[misc]
+
+
+def update_table(
+    sizes: dict[int, Sequence[int]], k: int, network: tuple[int, int], repeats: int
+) -> list[str]:
+    """Return the time of a training update, and the share of the physics in it."""
+    rows = []
+    for d, points in sizes.items():
+        for n in (n for n in points if n <= LARGEST_UPDATE[d]):
+            bare, *others = update_times(d, n, k, network, repeats)
+            cells = " | ".join(f"{1e3 * t:.3g} | {1 - bare / t:.0%}" for t in others)
+            rows.append(f"| {n}^{d} | {1e3 * bare:.3g} | {cells} |")
+    channels, blocks = network
+    return [
+        f"ResNet ({channels} channels, {blocks} blocks) and Adam, batch 1, through one heat step by Jacobi. The share "
+        "of the physics is what the update takes longer than one without it; negative ones are noise.",
+        "",
+        f"| | no physics, ms | K = 1, ms | physics | K = {k}, ms | physics |",
+        "|---|---|---|---|---|---|",
+        *rows,
+    ]
+
+
+def main() -> None:
+    """Measure, print and write."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--dimensions", type=int, nargs="+", choices=(2, 3), default=(2, 3))
+    parser.add_argument(
+        "--sizes", type=int, nargs="+", help="points per direction, of every dimension chosen"
+    )
+    parser.add_argument("--batches", type=int, nargs="+", default=(1, 25), help="25 is the paper's")
+    parser.add_argument("--iterations", type=int, default=25, help="K of solves, gradients and updates")
+    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--quick", action="store_true", help="small sizes, one repeat: no measurement")
+    parser.add_argument("--output", type=Path, default=None, help="a Markdown file to write")
+    options = parser.parse_args()
+    table = QUICK if options.quick else SIZES
+    sizes = {d: options.sizes or table[d] for d in options.dimensions}
+    repeats, k = 1 if options.quick else options.repeats, options.iterations
+    network = (4, 1) if options.quick else (CHANNELS, BLOCKS)
+    stream = bandwidth(2**20 if options.quick else 2**27)
+    device = jax.devices()[0]
+    lines = [
+        "# Sizes",
+        "",
+        f"`scripts/benchmark_sizes.py`, {device.platform} ({device.device_kind}), jax {jax.__version__}, float32, "
+        f"medians of {repeats} interleaved runs. This machine streams {stream / 1e9:.1f} GB/s.",
+        "",
+        LOWER_BOUND,
+        "",
+        *solver_table(sizes, options.batches, k, stream, repeats),
+        "",
+        *dense_table(sizes, k, repeats),
+        "",
+        *update_table(sizes, k, network, repeats),
+        "",
+    ]
+    text = "\n".join(lines)
+    print(text)
+    if options.output is not None:
+        write_text(options.output, text)
+
+
+if __name__ == "__main__":
+    main()
