@@ -43,8 +43,16 @@ def check_installed(target: str) -> None:
     """
     package = ".".join(target.split(".")[:2])
     extra = _EXTRAS.get(package.partition(".")[2])
-    if extra and importlib.util.find_spec(package) is None:
+    if extra and not _is_there(package):
         raise GridError(f"this launcher is not installed: pip install 'prdp[{extra}]'")
+
+
+def _is_there(package: str) -> bool:
+    try:
+        return importlib.util.find_spec(package) is not None
+    except ModuleNotFoundError:
+        # Nor is any other plugin of Hydra's.
+        return False
 
 
 def advice(message: str) -> str | None:
