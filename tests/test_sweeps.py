@@ -112,7 +112,9 @@ def test_a_sweep_trains_seeds_together_and_tells_of_each(nursery, tmp_path):
     assert counts(process) == {"done": 2, "resumed": 0, "skipped": 1, "diverged": 0, "failed": 0}
     told = [x.partition("]")[2].split()[:2] for x in process.errors.splitlines() if x.startswith("[")]
     assert told == [["seed=1:", "done"], ["seed=3:", "done"], ["seed=2:", "finished"]]
-    shared = [yaml.safe_load((run / "config.yaml").read_text())["seeds_per_process"] for run in runs(tmp_path)]
+    shared = [
+        yaml.safe_load((run / "config.yaml").read_text())["seeds_per_process"] for run in runs(tmp_path)
+    ]
     assert sorted(shared) == [1, 2, 2]
 
 
