@@ -201,11 +201,11 @@ def _handles(launcher: Launcher, jobs: Sequence[Overrides], first: int) -> Seque
         def map_array(self, *arguments: Any) -> Any:
             return [_Unread(handle) for handle in super().map_array(*arguments)]
 
-    submitit.AutoExecutor = Executor
+    submitit.AutoExecutor = Executor  # type: ignore[misc]
     try:
         return launcher.launch([list(job) for job in jobs], initial_job_idx=first)
     finally:
-        submitit.AutoExecutor = plain
+        submitit.AutoExecutor = plain  # type: ignore[misc]
 
 
 @dataclass(frozen=True)
