@@ -7,7 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import jax
-from jax._src import lru_cache
+
+try:
+    from jax._src.lru_cache import LRUCache
+except ImportError:
+    # A private place. Where JAX keeps it elsewhere, its own way of writing stays.
+    LRUCache = None  # type: ignore[assignment, misc]
 
 
 def use(folder: Path | None) -> None:
@@ -16,21 +21,29 @@ def use(folder: Path | None) -> None:
     JAX's own threshold of one second would leave out most of what a run compiles. Programs for one processor may
     not run on another, so each kind of processor has a folder of its own. Several processes may share it.
     """
-    lru_cache.LRUCache.put = _put  # type: ignore[assignment, method-assign]
     if os.environ.get("JAX_COMPILATION_CACHE_DIR"):
         return
+    if LRUCache is not None and LRUCache.put is not _put:
+        LRUCache.put = _put  # type: ignore[assignment, method-assign]
     place = None if folder is None else str((folder / _processor()).resolve())
     jax.config.update("jax_compilation_cache_dir", place)
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
     jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
 
 
+_in_place = None if LRUCache is None else LRUCache.put
+
+
 def _put(cache: Any, key: str, value: bytes) -> None:
     """Add an entry whole or not at all.
 
     JAX writes in place and never replaces: of a process that is killed meanwhile, every later one finds a part, says
-    so in warnings, and compiles again.
+    so in warnings, and compiles again. A cache of limited size, which has locks, is left to JAX.
     """
+    if cache.eviction_enabled:
+        assert _in_place is not None
+        _in_place(cache, key, value)
+        return
     path = Path(str(cache.path)) / f"{key}-cache"
     if path.exists():
         return
