@@ -20,6 +20,7 @@ from prdp.analysis.claims import Claim, Judgement, Verdict, judge, load_claims
 from prdp.analysis.figures import FIGURES, FigureSpec, NothingToDraw
 from prdp.analysis.records import Records, load, save
 from prdp.analysis.report import render
+from prdp.analysis.report.differences import load_differences
 from prdp.analysis.report.inline import inline
 from prdp.analysis.report.provenance import cover, needed, trace
 from prdp.analysis.report.tradeoff import TRADEOFF
@@ -130,9 +131,15 @@ def judgements(records):
 
 
 @pytest.fixture(scope="module")
-def page(records, judgements):
+def differences():
+    claims = load_claims(ROOT / "results" / "paper.yaml")
+    return load_differences(ROOT / "results" / "differences.yaml", claims)
+
+
+@pytest.fixture(scope="module")
+def page(records, judgements, differences):
     """The page with all that there is."""
-    return render(records, judgements, TABLES, FIGURES, TITLES)
+    return render(records, judgements, TABLES, FIGURES, TITLES, differences=differences)
 
 
 def words(page):
@@ -176,7 +183,8 @@ def test_the_counts_at_the_front_are_those_of_the_judgements(page, judgements):
         assert f"{count} {'✓✗○'[list(Verdict).index(verdict)]} {verdict.value}" in words(page)
 
 
-def test_what_is_not_reproduced_has_a_paragraph_with_its_reason(page, judgements):
+def test_what_is_not_reproduced_and_in_no_topic_has_a_paragraph_with_its_reason(records, judgements):
+    page = render(records, judgements, {}, {}, TITLES)
     differing = [j for j in judgements if j.verdict is Verdict.NOT_REPRODUCED]
     assert differing
     assert page.count('<article id="why-') == len(differing)
@@ -302,7 +310,7 @@ def test_headings_descend_one_step_at_a_time_and_tables_have_scopes(page):
     assert all('role="img"' in tag and "aria-label=" in tag for tag in re.findall(r"<svg[^>]*>", page))
 
 
-def test_the_same_records_give_the_same_bytes_in_another_process(records, tmp_path):
+def test_the_same_records_give_the_same_bytes_in_another_process(records, differences, tmp_path):
     save(records, tmp_path / "records")
     out = tmp_path / "index.html"
     program = [
@@ -317,7 +325,7 @@ def test_the_same_records_give_the_same_bytes_in_another_process(records, tmp_pa
     again = load(tmp_path / "records")
     titles = {p.stem: preset_title(p.stem, ROOT / "conf") for p in (ROOT / "conf/experiment").glob("*.yaml")}
     verdicts = judge(load_claims(ROOT / "results" / "paper.yaml"), again)
-    assert out.read_text() == render(again, verdicts, TABLES, FIGURES, titles)
+    assert out.read_text() == render(again, verdicts, TABLES, FIGURES, titles, differences=differences)
 
 
 def test_texts_are_escaped(records):

@@ -3,9 +3,10 @@
 import fcntl
 import hashlib
 import logging
+import os
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -47,13 +48,24 @@ def held(path: Path) -> Iterator[None]:
     Whoever comes second finds the file made. The kernel, or the file server, drops the lock with its process.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    with path.with_name(f".{path.stem}.lock").open("a") as lock:
+    place = path.with_name(f".{path.stem}.lock")
+    while True:
+        lock = place.open("a")
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             log.warning("another process is making %s: waiting for it", path)
             fcntl.flock(lock, fcntl.LOCK_EX)
+        with suppress(FileNotFoundError):
+            if os.fstat(lock.fileno()).st_ino == place.stat().st_ino:
+                break
+        # Its holder removed it between our opening and locking it: this lock guards nothing.
+        lock.close()
+    try:
         yield
+    finally:
+        place.unlink(missing_ok=True)
+        lock.close()
 
 
 def _checksum(arrays: dict[str, np.ndarray]) -> str:

@@ -16,6 +16,7 @@ from prdp.analysis.figures.base import FAST
 from prdp.analysis.records import Records
 from prdp.analysis.report import verdicts
 from prdp.analysis.report.advice import CHEAPER, answers
+from prdp.analysis.report.differences import TITLE, Difference, explain, unexplained
 from prdp.analysis.report.findings import findings
 from prdp.analysis.report.inline import inline
 from prdp.analysis.report.provenance import Coverage, Provenance, cover, describe, needed, trace
@@ -52,6 +53,7 @@ def render(
     figures: Mapping[str, FigureSpec],
     titles: Mapping[str, str],
     oracles: Mapping[str, pd.DataFrame] = MappingProxyType({}),
+    differences: Sequence[Difference] = (),
 ) -> str:
     """Return the report as one HTML page that loads nothing. The same records give the same text.
 
@@ -62,6 +64,7 @@ def render(
         figures: to be shown, by name.
         titles: of the experiments, by name; those without one are left out unless they have jobs.
         oracles: by physics, the best schedules in hindsight (see `regret.load_oracles`).
+        differences: topics of what is not reproduced; what is in none of them stands with its own reason.
     """
     coverage = cover(records, titles)
     paper = {j.claim.id: j.claim for j in judgements}
@@ -70,6 +73,8 @@ def render(
         _figure(spec, records, coverage, needed(records, spec.experiments, FAST)) for spec in figures.values()
     ]
     problems = compare(records)
+    topics = explain(differences, judgements)
+    rest = unexplained(topics, judgements)
     template = _environment().get_template("page.html.j2")
     return template.render(
         everything=describe(records.summaries),
@@ -78,7 +83,11 @@ def render(
         waiting={name: _waiting(judgements, name) for name in coverage},
         main=verdicts.main_claims(judgements),
         readings=verdicts.readings(judgements),
-        differing=[j for j in judgements if j.verdict is Verdict.NOT_REPRODUCED],
+        differences_title=TITLE,
+        topics=topics,
+        unexplained=rest,
+        reasons={j.claim.id: f"difference-{t.difference.id}" for t in topics for j in t.judgements}
+        | {j.claim.id: f"why-{j.claim.id}" for j in rest},
         headlines=verdicts.headlines(judgements),
         tradeoff=_figure(TRADEOFF, records, coverage, TRADEOFF.experiments),
         shown=[item.spec.name for item in drawn if item.content],

@@ -1,0 +1,128 @@
+"""Why numbers of the paper do not come out: prose by hand, numbers from the records."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import yaml
+
+from prdp.analysis.claims import Claim, Judgement, Verdict
+from prdp.analysis.tables import Table
+
+TITLE = "Where the paper's numbers do not come out"
+
+
+@dataclass(frozen=True)
+class Difference:
+    """A topic: claims that differ for one reason.
+
+    Attributes:
+        id: its name; in the page and in Markdown its anchor.
+        title: above it.
+        claims: ids of its claims, in the order of the claims.
+        paragraphs: what was tried, what the evidence says, what most likely holds, what remains open.
+        not_run: whether it speaks of claims that are not run as well.
+    """
+
+    id: str
+    title: str
+    claims: tuple[str, ...]
+    paragraphs: tuple[str, ...]
+    not_run: bool = False
+
+
+@dataclass(frozen=True)
+class Explained:
+    """A topic with what the records say of its claims.
+
+    Attributes:
+        difference: the topic.
+        judgements: of each of its claims.
+    """
+
+    difference: Difference
+    judgements: tuple[Judgement, ...]
+
+
+def load_differences(path: Path, claims: Iterable[Claim]) -> list[Difference]:
+    """Return the topics of a YAML file.
+
+    Args:
+        path: its form is described in its head.
+        claims: all that there are.
+
+    Raises:
+        ValueError: a topic has a key too many or too few, or names a claim that does not exist or is in another topic.
+    """
+    ids = [claim.id for claim in claims]
+    found: list[Difference] = []
+    for entry in yaml.safe_load(path.read_text())["differences"]:
+        place = f"{path.name}, difference {entry.get('id')}"
+        difference = _difference(entry, ids, place)
+        for other in found:
+            if other.id == difference.id:
+                raise ValueError(f"{place}: the id is taken")
+            for claim in difference.claims:
+                if claim in other.claims:
+                    raise ValueError(f"{place}: claim {claim} is in difference {other.id}")
+        found.append(difference)
+    return found
+
+
+def _difference(entry: dict[str, Any], ids: Sequence[str], place: str) -> Difference:
+    try:
+        entry = dict(entry)
+        paragraphs = tuple(entry.pop("text").strip().split("\n"))
+        named = entry.pop("claims")
+        difference = Difference(claims=(), paragraphs=paragraphs, **entry)
+    except (KeyError, TypeError) as error:
+        raise ValueError(f"{place}: {error}") from error
+    for name in named:
+        if not any(_meant(name, claim) for claim in ids):
+            raise ValueError(f"{place}: claim {name} does not exist")
+    claims = tuple(claim for claim in ids if any(_meant(name, claim) for name in named))
+    return Difference(difference.id, difference.title, claims, paragraphs, difference.not_run)
+
+
+def _meant(name: str, claim: str) -> bool:
+    return claim == name or claim.startswith(f"{name}.")
+
+
+def explain(differences: Iterable[Difference], judgements: Sequence[Judgement]) -> list[Explained]:
+    """Return the topics that one of the judgements calls for, each with its own."""
+    found = []
+    for difference in differences:
+        own = tuple(j for j in judgements if j.claim.id in difference.claims)
+        called = {Verdict.NOT_REPRODUCED} | ({Verdict.NOT_RUN} if difference.not_run else set())
+        if any(j.verdict in called for j in own):
+            found.append(Explained(difference, own))
+    return found
+
+
+def unexplained(topics: Iterable[Explained], judgements: Iterable[Judgement]) -> list[Judgement]:
+    """Return what is not reproduced and is in no topic."""
+    known = {j.claim.id for topic in topics for j in topic.judgements}
+    return [j for j in judgements if j.verdict is Verdict.NOT_REPRODUCED and j.claim.id not in known]
+
+
+def as_markdown(topics: Sequence[Explained], judgements: Iterable[Judgement]) -> str:
+    """Return all topics, each with a table of its claims, and what is not reproduced and in none of them."""
+    rest = [f"- {j.text}" for j in unexplained(topics, judgements)]
+    others = ["\n".join(["## Without a topic", "", *rest]) + "\n"] if rest else []
+    return "\n".join([f"# {TITLE}\n", *map(_section, topics), *others])
+
+
+def _section(topic: Explained) -> str:
+    rows = [
+        {
+            "claim": j.claim.statement + (f" (read as: {j.claim.reading})" if j.claim.reading else ""),
+            "verdict": j.verdict.value,
+            "paper": j.claim.printed,
+            "here": j.printed,
+        }
+        for j in topic.judgements
+    ]
+    head = "\n\n".join([topic.difference.title, *topic.difference.paragraphs])
+    return Table(head, pd.DataFrame(rows)).to_markdown()
