@@ -4,7 +4,7 @@ python scripts/claims.py                  one claim after the other
 python scripts/claims.py --markdown       a table
 python scripts/claims.py --strict         exit with 1 if a claim is not reproduced
 
-Writes results/claims.json and results/claims.md.
+Writes results/claims.json and results/claims.md, and results/differences.md with the reasons by topic.
 """
 
 import argparse
@@ -14,6 +14,7 @@ from pathlib import Path
 from prdp.analysis import load
 from prdp.analysis.claims import Verdict, judge, load_claims
 from prdp.analysis.claims_report import as_json, as_markdown, as_text
+from prdp.analysis.report import differences
 from prdp.atomic import write_json, write_text
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -23,13 +24,17 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--records", type=Path, default=ROOT / "results" / "records")
     parser.add_argument("--paper", type=Path, default=ROOT / "results" / "paper.yaml")
+    parser.add_argument("--differences", type=Path, default=ROOT / "results" / "differences.yaml")
     parser.add_argument("--out", type=Path, default=ROOT / "results")
     parser.add_argument("--markdown", action="store_true", help="print Markdown")
     parser.add_argument("--strict", action="store_true", help="exit with 1 if a claim is not reproduced")
     arguments = parser.parse_args()
-    judgements = judge(load_claims(arguments.paper), load(arguments.records))
+    claims = load_claims(arguments.paper)
+    judgements = judge(claims, load(arguments.records))
+    topics = differences.explain(differences.load_differences(arguments.differences, claims), judgements)
     write_json(arguments.out / "claims.json", as_json(judgements))
     write_text(arguments.out / "claims.md", as_markdown(judgements))
+    write_text(arguments.out / "differences.md", differences.as_markdown(topics, judgements))
     print(as_markdown(judgements) if arguments.markdown else as_text(judgements))
     if arguments.strict and any(j.verdict is Verdict.NOT_REPRODUCED for j in judgements):
         sys.exit(1)

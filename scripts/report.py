@@ -14,6 +14,7 @@ from prdp.analysis.claims import judge, load_claims
 from prdp.analysis.figures import FIGURES
 from prdp.analysis.regret import load_oracles
 from prdp.analysis.report import render
+from prdp.analysis.report.differences import load_differences
 from prdp.analysis.tables import TABLES
 from prdp.atomic import write_text
 from prdp.suite.presets import preset_title
@@ -26,12 +27,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--records", type=Path, default=ROOT / "results" / "records")
     parser.add_argument("--paper", type=Path, default=ROOT / "results" / "paper.yaml")
+    parser.add_argument("--differences", type=Path, default=ROOT / "results" / "differences.yaml")
     parser.add_argument("--out", type=Path, default=ROOT / "results" / "report" / "index.html")
     arguments = parser.parse_args()
     records = load(arguments.records)
     titles = {path.stem: preset_title(path.stem, CONF) for path in (CONF / "experiment").glob("*.yaml")}
-    judgements, oracles = judge(load_claims(arguments.paper), records), load_oracles(arguments.records)
-    page = render(records, judgements, TABLES, FIGURES, titles, oracles)
+    claims = load_claims(arguments.paper)
+    judgements, oracles = judge(claims, records), load_oracles(arguments.records)
+    differences = load_differences(arguments.differences, claims)
+    page = render(records, judgements, TABLES, FIGURES, titles, oracles, differences)
     write_text(arguments.out, page)
     print(f"{arguments.out}: {len(page.encode()) / 1e6:.1f} MB from {len(records.summaries)} runs")
 
