@@ -42,6 +42,10 @@ def experiment(config: DictConfig) -> Any:
         return attempt(settings.overrides.task, lambda: run_seeds(config, preset), one_line, place)
     if is_sweep(settings):
         sys.exit(f"error: experiment={preset} is a sweep: python train.py -m experiment={preset}")
+    if config.seeds_per_process != 1:
+        sys.exit(
+            f"error: seeds_per_process={config.seeds_per_process}: allowed with -m; for one group seed=[1,2,25]"
+        )
     try:
         outcomes = run_seeds(config, preset)
     except Exception as error:

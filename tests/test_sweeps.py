@@ -150,6 +150,12 @@ def test_ctrl_c_ends_a_sweep_with_its_table(nursery, tmp_path):
         (("-m", "experiment=fig_4,fig_7"), "experiment=fig_4,fig_7: allowed is one at a time"),
         (("-m", "experiment=fig_99"), "Could not find 'experiment/fig_99'"),
         (("experiment=fig_4",), "experiment=fig_4 is a sweep: python train.py -m experiment=fig_4"),
+        (("-m", "physics=heat1d", "seeds_per_process=0"), "seeds_per_process=0: allowed is an integer >= 1"),
+        (
+            ("physics=heat1d", "seeds_per_process=2"),
+            "seeds_per_process=2: allowed with -m; for one group seed=",
+        ),
+        (("physics=heat1d", "seed=[1,1]"), "seed=[1, 1]: allowed is an integer, or a list of different ones"),
     ],
 )
 def test_a_wrong_sweep_is_one_line_before_anything_is_computed(nursery, tmp_path, arguments, told):
