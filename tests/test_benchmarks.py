@@ -53,6 +53,7 @@ def test_the_largest_size_is_the_last_that_fits(memory):
     assert n**3 * 400 <= 0.9 * 24 * 2**30 < (n + 1) ** 3 * 400
 
 
+@pytest.mark.slow
 def test_the_benchmark_of_sizes_runs(sizes, monkeypatch, tmp_path):
     monkeypatch.setattr(sizes, "RESTART", 2)  # quicker to compile
     arguments = ("--dimensions", "2", "--sizes", "8", "--batches", "1", "--iterations", "2")

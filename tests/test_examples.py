@@ -58,6 +58,7 @@ def test_an_example_is_shorter_than_sixty_lines(path):
     assert len(path.read_text().splitlines()) < 60
 
 
+@pytest.mark.slow
 def test_conductivities_are_found_with_a_quarter_of_the_iterations():
     reached, left, saved = numbers(run("anisotropic_diffusion.py"))
     # 40 measured solutions with 2 % noise.

@@ -145,6 +145,7 @@ def alive(process):
     return True
 
 
+@pytest.mark.slow
 def test_a_job_that_fails_does_so_alone(sweep, tmp_path):
     process = sweep(
         "hydra/launcher=processes",

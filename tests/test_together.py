@@ -129,7 +129,7 @@ def test_together_each_seed_has_the_record_of_a_single_run(tmp_path, run_seeds_i
 @pytest.mark.parametrize(
     ("overrides", "lockstep"),
     [
-        ("physics=heat1d solver.warm_start=true", True),
+        pytest.param("physics=heat1d solver.warm_start=true", True, marks=pytest.mark.slow),
         ("physics=heat1d diff=unrolled", False),
         ("physics=poisson solver=steepest_descent physics.parameters=3", True),
         pytest.param("physics=heat1d schedule=tolerance_prdp", True, marks=pytest.mark.slow),
