@@ -83,12 +83,13 @@ def jacobi(operator, rhs, iterations, guess=None):
     return prdp.solve(operator, rhs, iterations=iterations, tolerance=0.0, guess=guess).value
 
 
-def test_u_of_three_warm_iterations_is_that_of_three_cold_ones():
+def test_u_of_three_warm_iterations_is_that_of_three_cold_ones(x64):
     a, b = heat((1, 9), "dirichlet", 0.3), random(0, 3, 1, 9)
     u = jnp.zeros_like(b)
     for k in (1, 2, 3):
         u = jacobi(a, b, 1, u)
-        np.testing.assert_array_equal(u, jacobi(a, b, k))
+        # Not to the bit: where XLA fuses a multiplication with an addition depends on the processor.
+        np.testing.assert_allclose(u, jacobi(a, b, k), rtol=1e-13)
 
 
 def pulled(a, b, cotangent, iterations, guess, mode=prdp.Implicit()):
@@ -101,13 +102,13 @@ def pulled(a, b, cotangent, iterations, guess, mode=prdp.Implicit()):
     return jax.vjp(value, b, guess)[1](cotangent)
 
 
-def test_lambda_of_three_warm_iterations_is_that_of_three_cold_ones():
+def test_lambda_of_three_warm_iterations_is_that_of_three_cold_ones(x64):
     a, b, cotangent = heat((1, 9), "dirichlet", 0.3), random(0, 3, 1, 9), 1e-3 * random(1, 3, 1, 9)
     multiplier = jnp.zeros_like(b)
     for k in (1, 2, 3):
         gradient, multiplier = pulled(a, b, cotangent, 1, multiplier)
         np.testing.assert_array_equal(gradient, multiplier)
-        np.testing.assert_array_equal(multiplier, jacobi(a.transpose(), cotangent, k))
+        np.testing.assert_allclose(multiplier, jacobi(a.transpose(), cotangent, k), rtol=1e-13)
 
 
 def test_a_warm_vjp_is_affine_in_the_cotangent(x64):
