@@ -58,13 +58,13 @@ def run(composed: DictConfig, experiment: str | None = None) -> Outcome:
     config = parse(composed).sharing(1)
     enter(config)
     folder = folder_of(config)
-    if (summary := recorded(config, folder)) is not None:
-        return Outcome(folder.path, summary, skipped=True)
+    if (outcome := recorded(config, folder)) is not None:
+        return outcome
     task, schedule, converged = prepare(config)
     with working([folder]):
         # It may have been finished while this process prepared.
-        if (summary := recorded(config, folder)) is not None:
-            return Outcome(folder.path, summary, skipped=True)
+        if (outcome := recorded(config, folder)) is not None:
+            return outcome
         begin(config, folder)
         summary, resumed = _train(config, task, schedule, converged, folder, experiment)
     return Outcome(folder.path, summary, skipped=False, resumed=resumed)
@@ -83,13 +83,20 @@ def folder_of(config: Config) -> RunFolder:
     return RunFolder(Path(config.general.runs_dir) / run_name(config.identity(), config.determinants()))
 
 
-def recorded(config: Config, folder: RunFolder) -> dict[str, Any] | None:
-    """Return the summary of a run that is finished and need not be computed again."""
+def recorded(config: Config, folder: RunFolder) -> Outcome | None:
+    """Return the outcome of a run that is finished and need not be computed again."""
     summary = None if config.general.overwrite else folder.finished_summary()
-    if summary is not None:
-        # Its process may have been killed before it could.
-        folder.checkpoint.unlink(missing_ok=True)
-    return summary
+    if summary is None:
+        return None
+    # Its process may have been killed before it could.
+    folder.checkpoint.unlink(missing_ok=True)
+    return Outcome(folder.path, summary, skipped=True)
+
+
+def plan_of(config: Config) -> Plan:
+    """Return how long a run trains, in what batches, with which seed and metric."""
+    general = config.general
+    return Plan(general.epochs, general.batch_size, general.seed, general.metric)
 
 
 def begin(config: Config, folder: RunFolder) -> None:
@@ -136,8 +143,7 @@ def _train(
     state = state._replace(cache=task.cold_cache())
     arrays = task.arrays()
     compiled = compile_run(task, graph, state, arrays, transformation, general.batch_size, scans_well(config))
-    plan = Plan(general.epochs, general.batch_size, general.seed, general.metric)
-    training = Run(task, compiled, arrays, schedule, plan)
+    training = Run(task, compiled, arrays, schedule, plan_of(config))
     result = training.start(state)
     saver = Saver(folder.checkpoint, general.checkpoint_seconds)
     resumed = resume(folder, result, compiled.seconds)

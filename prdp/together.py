@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import jax
@@ -16,6 +17,7 @@ from prdp.experiment import (
     enter,
     folder_of,
     if_possible,
+    plan_of,
     recorded,
     resume,
     run,
@@ -26,7 +28,7 @@ from prdp.records import RunFolder, summarise
 from prdp.schedules import Schedule
 from prdp.tasks import Task
 from prdp.tracking import Console, Sink
-from prdp.training import Lane, Lanes, Plan, RunResult, Together, compile_run
+from prdp.training import Lane, Lanes, RunResult, Together, compile_run
 from prdp.training.checkpoint import Saver
 
 
@@ -54,54 +56,63 @@ def run_seeds(composed: DictConfig, experiment: str | None = None) -> list[Outco
     configs = [first.with_seed(seed) for seed in seeds]
     enter(first)
     folders = [folder_of(config) for config in configs]
-    before = [recorded(config, folder) for config, folder in zip(configs, folders, strict=True)]
-    missing = [i for i, summary in enumerate(before) if summary is None]
-    outcomes = [Outcome(f.path, s or {}, skipped=True) for f, s in zip(folders, before, strict=True)]
+    outcomes = [recorded(config, folder) for config, folder in zip(configs, folders, strict=True)]
+    missing = [i for i, outcome in enumerate(outcomes) if outcome is None]
     if missing:
         prepared = prepare(first)
-        trained = _run_together(
-            [configs[i] for i in missing], [folders[i] for i in missing], prepared, experiment
-        )
-        for i, outcome in zip(missing, trained, strict=True):
-            outcomes[i] = outcome
-    return outcomes
+        with working([folders[i] for i in missing]):
+            # Some may have been finished while this process prepared.
+            for i in missing:
+                outcomes[i] = recorded(configs[i], folders[i])
+            left = [i for i in missing if outcomes[i] is None]
+            if left:
+                members = [(configs[i].sharing(len(left)), folders[i]) for i in left]
+                for i, outcome in zip(left, _train(members, prepared, experiment), strict=True):
+                    outcomes[i] = outcome
+    return [outcome for outcome in outcomes if outcome is not None]
 
 
-def _run_together(
-    configs: Sequence[Config],
-    folders: Sequence[RunFolder],
+def _train(
+    members: Sequence[tuple[Config, RunFolder]],
     prepared: tuple[Task, Schedule, int],
     experiment: str | None,
 ) -> list[Outcome]:
-    configs = [config.sharing(len(configs)) for config in configs]
-    with working(folders):
-        for config, folder in zip(configs, folders, strict=True):
-            begin(config, folder)
-        group = _Group(configs, folders, prepared, experiment)
-        group.train()
-    return [
-        Outcome(folder.path, summary, skipped=False, resumed=resumed)
-        for folder, summary, resumed in zip(folders, group.summaries, group.resumed, strict=True)
-    ]
+    """Train the runs of some configurations, which differ in the seed alone, in folders that are held."""
+    for config, folder in members:
+        begin(config, folder)
+    group = _Group(members, prepared, experiment)
+    group.train()
+    return [Outcome(m.folder.path, m.summary, skipped=False, resumed=m.resumed) for m in group.members]
+
+
+@dataclass
+class _Member:
+    """One seed of a group: its lane, and where that is kept and told."""
+
+    config: Config
+    folder: RunFolder
+    lane: Lane
+    saver: Saver
+    sinks: list[Sink]
+    resumed: bool
+    summary: dict[str, Any] = field(default_factory=dict)
 
 
 class _Group:
-    """Lanes, and of each its folder, its checkpoints and its sinks."""
+    """The members, and the program that trains them."""
 
     def __init__(
         self,
-        configs: Sequence[Config],
-        folders: Sequence[RunFolder],
+        members: Sequence[tuple[Config, RunFolder]],
         prepared: tuple[Task, Schedule, int],
         experiment: str | None,
     ):
-        first, (task, schedule, self.converged) = configs[0], prepared
+        first, (task, schedule, self.converged) = members[0][0], prepared
         general = first.general
-        self.configs, self.folders = configs, folders
         transformation = first.optimizer.transformation()
         graph, initial = initialiser(first, transformation)
-        states = [initial(c.general.seed)._replace(cache=task.cold_cache()) for c in configs]
-        axis = Lanes(len(configs), tuple(jax.devices()), lockstep=jax.default_backend() != "cpu")
+        states = [initial(config.general.seed)._replace(cache=task.cold_cache()) for config, _ in members]
+        axis = Lanes(len(members), tuple(jax.devices()), lockstep=jax.default_backend() != "cpu")
         arrays = axis.share(task.arrays())
         self.compiled = compile_run(
             task,
@@ -114,73 +125,80 @@ class _Group:
             axis,
         )
         results = [RunResult(state, schedule.init()) for state in states]
-        share = self.compiled.seconds / len(configs)
-        self.resumed = [resume(f, r, share) for f, r in zip(folders, results, strict=True)]
-        plans = [Plan(general.epochs, general.batch_size, c.general.seed, general.metric) for c in configs]
+        share = self.compiled.seconds / len(members)
+        resumed = [resume(folder, r, share) for (_, folder), r in zip(members, results, strict=True)]
+        plans = [plan_of(config) for config, _ in members]
         self.training = Together(task, self.compiled, arrays, schedule, plans, results, axis)
-        self.savers = [Saver(folder.checkpoint, general.checkpoint_seconds) for folder in folders]
-        self.summaries: list[dict[str, Any]] = [{} for _ in configs]
-        infos = [
-            describe(config, folder, result, self.converged, experiment)
-            for config, folder, result in zip(configs, folders, results, strict=True)
-        ]
         # Progress is shown once, for all.
         silent = dataclasses.replace(general, progress=False)
-        self.sinks = [build_sinks(dataclasses.replace(config, general=silent)) for config in configs]
+        self.members = [
+            _Member(
+                config,
+                folder,
+                lane,
+                Saver(folder.checkpoint, general.checkpoint_seconds),
+                build_sinks(dataclasses.replace(config, general=silent)),
+                was_resumed,
+            )
+            for (config, folder), lane, was_resumed in zip(members, self.training.lanes, resumed, strict=True)
+        ]
         self.shared: list[Sink] = [Console()] if general.progress else []
-        for sinks, info in zip(self.sinks, infos, strict=True):
-            for sink in sinks:
+        infos = [
+            describe(member.config, member.folder, result, self.converged, experiment)
+            for member, result in zip(self.members, results, strict=True)
+        ]
+        for member, info in zip(self.members, infos, strict=True):
+            for sink in member.sinks:
                 sink.start(info)
         for sink in self.shared:
             sink.start(dataclasses.replace(infos[0], done=min(info.done for info in infos)))
 
     def train(self) -> None:
         """Train to the end, or until interrupted, with a checkpoint of each lane that has not ended."""
-        lanes = self.training.lanes
         try:
             with deferred() as interrupts:
                 # Those of a group whose process was killed between the last row and the summary.
-                for lane in lanes:
-                    self._end(lane)
-                for going in self.training.advance():
+                for member in self.members:
+                    self._end(member)
+                for lanes in self.training.advance():
+                    going = [member for member in self.members if member.lane in lanes]
                     self._tell(going)
-                    for lane in going:
-                        self._end(lane)
-                    for lane, saver in zip(lanes, self.savers, strict=True):
-                        if not lane.ended and saver.due:
-                            saver.save(self.training.result(lane))
+                    for member in going:
+                        self._end(member)
+                    for member in self._unfinished():
+                        if member.saver.due:
+                            member.saver.save(self.training.result(member.lane))
                     interrupts.check()
         except KeyboardInterrupt:
-            for lane, saver in zip(lanes, self.savers, strict=True):
-                if not lane.ended:
-                    with if_possible():
-                        saver.save(self.training.result(lane))
+            for member in self._unfinished():
+                with if_possible():
+                    member.saver.save(self.training.result(member.lane))
             raise
         finally:
-            for sink in self.shared:
+            for sink in [*self.shared, *(sink for member in self._unfinished() for sink in member.sinks)]:
                 sink.finish(None)
-            for lane, sinks in zip(lanes, self.sinks, strict=True):
-                if not lane.ended:
-                    for sink in sinks:
-                        sink.finish(None)
 
-    def _tell(self, going: list[Lane]) -> None:
-        for lane in going:
-            for sink in self.sinks[self.training.lanes.index(lane)]:
-                sink.row(lane.rows[-1])
-        last = [lane.rows[-1] for lane in going]
+    def _unfinished(self) -> list[_Member]:
+        return [member for member in self.members if not member.lane.ended]
+
+    def _tell(self, going: list[_Member]) -> None:
+        last = [member.lane.rows[-1] for member in going]
+        for member, row in zip(going, last, strict=True):
+            for sink in member.sinks:
+                sink.row(row)
         mean = {key: sum(row[key] for row in last) / len(last) for key in ("iterations", "val_error")}
         for sink in self.shared:
             sink.row({"epoch": min(row["epoch"] for row in last), **mean})
 
-    def _end(self, lane: Lane) -> None:
+    def _end(self, member: _Member) -> None:
         """Write the record of a lane that has ended."""
+        lane = member.lane
         if not lane.ended:
             return
-        i = self.training.lanes.index(lane)
-        identity = self.configs[i].identity()
-        summary = summarise(lane.rows, identity, self.converged, self.compiled.compilations, lane.ended)
-        self.folders[i].end(lane.rows, summary, **({"reason": lane.reason} if lane.reason else {}))
-        self.summaries[i] = summary
-        for sink in self.sinks[i]:
-            sink.finish(summary)
+        identity = member.config.identity()
+        member.summary = summarise(
+            lane.rows, identity, self.converged, self.compiled.compilations, lane.ended
+        )
+        member.folder.end(lane.rows, member.summary, **({"reason": lane.reason} if lane.reason else {}))
+        for sink in member.sinks:
+            sink.finish(member.summary)

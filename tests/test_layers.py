@@ -35,9 +35,10 @@ BESIDE = {
     "schedules": set(),
     "tracking": set(),
     "atomic": set(),
+    "locks": set(),
     "compilation_cache": set(),
     "interrupts": set(),
-    "records": {"", "atomic"},
+    "records": {"", "atomic", "locks"},
     "analysis": {"records", "atomic"},
 }
 # ... and which layers may import them.
@@ -45,6 +46,7 @@ USERS = {
     "schedules": {"together", "experiment", "components", "config", "training"},
     "tracking": {"together", "experiment", "components", "config"},
     "records": {"together", "experiment", "suite"},
+    "locks": {"data"},
     "atomic": {"experiment", "training", "data", "suite"},
     "compilation_cache": {"experiment"},
     "interrupts": {"together", "experiment", "suite"},

@@ -1,12 +1,10 @@
 """Arrays in a file that says how they were made and whether they are whole."""
 
-import fcntl
 import hashlib
 import logging
-import os
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,6 +13,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
 from prdp.atomic import write_bytes
+from prdp.locks import lock
 
 log = logging.getLogger(__name__)
 
@@ -45,27 +44,20 @@ def read(path: Path, recipe: str) -> dict[str, np.ndarray] | None:
 def held(path: Path) -> Iterator[None]:
     """Hold `path`, which is to be made, alone; wait for who holds it already, be it on another node.
 
-    Whoever comes second finds the file made. The kernel, or the file server, drops the lock with its process.
+    Whoever comes second finds the file made.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     place = path.with_name(f".{path.stem}.lock")
-    while True:
-        lock = place.open("a")
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            log.warning("another process is making %s: waiting for it", path)
-            fcntl.flock(lock, fcntl.LOCK_EX)
-        with suppress(FileNotFoundError):
-            if os.fstat(lock.fileno()).st_ino == place.stat().st_ino:
-                break
-        # Its holder removed it between our opening and locking it: this lock guards nothing.
-        lock.close()
+    try:
+        file = lock(place)
+    except BlockingIOError:
+        log.warning("another process is making %s: waiting for it", path)
+        file = lock(place, wait=True)
     try:
         yield
     finally:
         place.unlink(missing_ok=True)
-        lock.close()
+        file.close()
 
 
 def _checksum(arrays: dict[str, np.ndarray]) -> str:

@@ -1,6 +1,5 @@
 """The run folder: named by what determines its numbers, written atomically, held by one process."""
 
-import fcntl
 import hashlib
 import io
 import json
@@ -8,6 +7,7 @@ import os
 import shutil
 import socket
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 import yaml
 
 from prdp.atomic import write_bytes, write_json, write_text
+from prdp.locks import lock
 from prdp.records.schema import history_frame
 
 CHECKPOINT = "checkpoint.safetensors"
@@ -57,42 +58,24 @@ class RunFolder:
     def acquire(self) -> None:
         """Create the folder and hold it.
 
-        The lock is one of `flock`: the kernel drops it with the process, and a file server (NFSv4, or NFSv3 with lockd;
-        Lustre and BeeGFS if mounted with it) with its node, once that has been silent for as long as the server waits.
-
         Raises:
             RunIsHeld: another living process holds it; the message says which.
             OSError: the file system has no locks.
         """
         self.path.mkdir(parents=True, exist_ok=True)
-        path = self.path / ".lock"
-        while True:
-            lock = path.open("a+")
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError as error:
-                lock.seek(0)
-                holder = lock.read().strip() or "another process"
-                lock.close()
-                raise RunIsHeld(f"{self.path} is being computed by {holder}") from error
-            except OSError as error:
-                lock.close()
-                told = f"{error.strerror}: {self.path} is on a file system without locks (flock)"
-                raise OSError(error.errno, told) from error
-            try:
-                if os.fstat(lock.fileno()).st_ino == path.stat().st_ino:
-                    break
-            except FileNotFoundError:
-                pass
-            # Its holder removed the file between our opening and locking it: this lock guards nothing.
-            lock.close()
-        self._lock = lock
+        path, holder = self.path / ".lock", "another process"
+        try:
+            self._lock = lock(path)
+        except BlockingIOError as error:
+            with suppress(FileNotFoundError):
+                holder = path.read_text().strip() or holder
+            raise RunIsHeld(f"{self.path} is being computed by {holder}") from error
         for leftover in self.path.glob(".*.tmp"):
             # Of a process that was killed while writing.
             leftover.unlink()
         try:
-            os.ftruncate(lock.fileno(), 0)
-            os.write(lock.fileno(), f"process {os.getpid()} on {socket.gethostname()}".encode())
+            os.ftruncate(self._lock.fileno(), 0)
+            os.write(self._lock.fileno(), f"process {os.getpid()} on {socket.gethostname()}".encode())
         except OSError:
             self.release()
             raise
