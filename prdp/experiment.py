@@ -15,7 +15,7 @@ from prdp import compilation_cache
 from prdp.components import build_sinks, check_system, initialise, prepare, scans_well
 from prdp.config import Config, parse
 from prdp.interrupts import Interrupts, deferred
-from prdp.records import RunFolder, provenance, run_name, summarise
+from prdp.records import Neighbours, RunFolder, provenance, run_name, summarise
 from prdp.schedules import Schedule
 from prdp.tasks import Task
 from prdp.tracking import RunInfo, Sink
@@ -147,6 +147,7 @@ def _train(
     result = training.start(state)
     saver = Saver(folder.checkpoint, general.checkpoint_seconds)
     resumed = resume(folder, result, compiled.seconds)
+    neighbours = Neighbours()
 
     info = describe(config, folder, result, converged, experiment)
     sinks = build_sinks(config)
@@ -157,6 +158,8 @@ def _train(
         with deferred() as interrupts:
             status, details = _advance(training, result, sinks, saver, interrupts)
         summary = summarise(result.rows, config.identity(), converged, compiled.compilations, status)
+        # Nobody knows what went on beside the part of a run that another process computed.
+        details["busy_elsewhere"] = None if resumed else neighbours.share()
         folder.end(result.rows, summary, **details)
     except KeyboardInterrupt:
         with if_possible():

@@ -24,7 +24,7 @@ from prdp.experiment import (
     working,
 )
 from prdp.interrupts import deferred
-from prdp.records import RunFolder, summarise
+from prdp.records import Neighbours, RunFolder, summarise
 from prdp.schedules import Schedule
 from prdp.tasks import Task
 from prdp.tracking import Console, Sink
@@ -142,6 +142,7 @@ class _Group:
             )
             for (config, folder), lane, was_resumed in zip(members, self.training.lanes, resumed, strict=True)
         ]
+        self.neighbours = Neighbours()
         self.shared: list[Sink] = [Console()] if general.progress else []
         infos = [
             describe(member.config, member.folder, result, self.converged, experiment)
@@ -199,6 +200,8 @@ class _Group:
         member.summary = summarise(
             lane.rows, identity, self.converged, self.compiled.compilations, lane.ended
         )
-        member.folder.end(lane.rows, member.summary, **({"reason": lane.reason} if lane.reason else {}))
+        details: dict[str, Any] = {"reason": lane.reason} if lane.reason else {}
+        details["busy_elsewhere"] = None if member.resumed else self.neighbours.share()
+        member.folder.end(lane.rows, member.summary, **details)
         for sink in member.sinks:
             sink.finish(member.summary)

@@ -46,6 +46,7 @@ def run(name, experiments, *, levels, converged=10, error=0.02, seed=1, updates=
         "batch_size": 25,
         "metric": "val_error",
         "device": "cpu",
+        "busy_elsewhere": 0.0,
         "recorded": "2026-01-01T00:00:00Z",
         **changes,
     }

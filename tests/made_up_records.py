@@ -20,6 +20,7 @@ SETTINGS = {
     "scale": "full",
     "device": "cpu: cpu",
     "cpu_count": 2,
+    "busy_elsewhere": 0.01,
     "schedule.tau_step": 0.98,
     "schedule.tau_stop": 0.9,
     "schedule.grace_window": 3,

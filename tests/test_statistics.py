@@ -180,6 +180,14 @@ def test_the_share_of_seconds_saved_is_against_the_same_seed():
     found = QUANTITIES["wall_clock"](select(*runs))
     # (train + validate): 1.5/2.5, 2.5/4.5, 3.5/6.5 were paid.
     assert found.mean == pytest.approx(1 - (0.6 + 5 / 9 + 7 / 13) / 3)
+    # Those that were timed beside other work say nothing.
+    runs[-2][0]["busy_elsewhere"] = 0.3
+    assert QUANTITIES["wall_clock"](select(*runs)).runs == 2
+    for summary, _, _ in runs:
+        summary["busy_elsewhere"] = None
+    assert QUANTITIES["wall_clock"](select(*runs)) is None
+    for summary, _, _ in runs:
+        summary["busy_elsewhere"] = 0.0
     without = QUANTITIES["wall_clock"](select(*runs), against="seconds_train")
     assert without.mean == pytest.approx(1 - (1.5 / 2 + 2.5 / 4 + 3.5 / 6) / 3)
 

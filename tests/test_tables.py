@@ -135,6 +135,10 @@ def test_wall_clock_is_split_and_shared():
     shares = ("ours: saved %", "training only", "with compilation", "ours: no validation")
     assert [row[s] for s in shares] == ["62.5 ± 0.0", "66.7 ± 0.0", "65.0 ± 0.0", "50.0 ± 0.0"]
     assert row["paper: saved %"] == "24"
+    runs[0][0]["busy_elsewhere"] = 0.3
+    table = build("wall_clock", *runs)
+    assert cells(table)["seeds"] == str(int(row["seeds"]) - (runs[0][0]["schedule"] == "prdp"))
+    assert "runs 1 of Heat 2D" in " ".join(table.notes)
 
 
 def test_levels_mark_the_sufficient_one():

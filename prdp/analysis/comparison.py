@@ -23,6 +23,8 @@ _CASE = (
     "planned_epochs",
 )
 _NAMES = {"prdp": "PRDP", "tolerance_prdp": "PRDP by tolerance"}
+# Of the processors' time, the largest share of others beside which seconds are still believed.
+BUSY = 0.05
 # Follows from what else differs, and would only make a label longer.
 _FOLLOWS = ("converged_iterations",)
 
@@ -65,6 +67,12 @@ def differing(runs: pd.DataFrame) -> list[str]:
 def finished(runs: pd.DataFrame) -> pd.DataFrame:
     """Return the runs that have a final error."""
     return runs[runs["status"] == "finished"]
+
+
+def timed_alone(runs: pd.DataFrame) -> pd.Series:
+    """Return which runs had their processors to themselves, so that their seconds may be compared."""
+    elsewhere = runs.get("busy_elsewhere", pd.Series(math.nan, index=runs.index))
+    return elsewhere.astype(float) <= BUSY
 
 
 def diverged(runs: pd.DataFrame) -> int:

@@ -7,7 +7,7 @@ from typing import Any, cast
 
 import pandas as pd
 
-from prdp.analysis.comparison import baseline, differing, diverged, finished, tidy
+from prdp.analysis.comparison import baseline, differing, diverged, finished, tidy, timed_alone
 from prdp.analysis.poisson import first_reach, paper_account
 from prdp.analysis.records import Records
 from prdp.analysis.statistics import Statistic, describe, exponent, relative_difference, sufficient_level
@@ -154,14 +154,16 @@ def fan(runs: pd.DataFrame, column: str) -> dict[int, Statistic]:
 
 
 def wall_clock(selection: Selection, against: str = "seconds") -> Statistic | None:
-    """Return the share of seconds (training and validation) saved, on one device.
+    """Return the share of seconds (training and validation) saved, on one device, by runs that were timed alone.
 
     Args:
         selection: of one case.
         against: the baseline's seconds; `seconds_train` leaves out its validation.
     """
-    runs = selection.arm("prdp")
-    seconds = pd.concat([runs, selection.arm("converged")])
+    runs, converged = (x[timed_alone(x)] for x in (selection.arm("prdp"), selection.arm("converged")))
+    if runs.empty or converged.empty:
+        return None
+    seconds = pd.concat([runs, converged])
     paid = finished(runs)["seconds"] / baseline(seconds, against, same_device=True).loc[finished(runs).index]
     return describe(1 - paid, diverged=diverged(runs))
 

@@ -25,7 +25,7 @@ class Records:
         summaries: a row a run. `run` is its folder's name; plain columns are those of `summary.json` (`physics`,
             `schedule`, `seed`, `savings`, `val_error_final`, ...), dotted ones the run's configuration
             (`schedule.iterations`, `data.form`, `model.width`, ...), and `commit`, `device`, `jax`, `recorded` say
-            where it comes from.
+            where it comes from; `busy_elsewhere` is the share of the processors' time that other processes took.
         histories: a row an epoch of every run: `run` and the columns of `prdp.records.COLUMNS`.
         jobs: a row a job of an experiment preset: `experiment`, `overrides` (as on the command line), and the `run`
             that these make, null while it has no record.
@@ -99,6 +99,7 @@ def _summary(folder: Path) -> dict[str, Any]:
         "device": _device(provenance.get("device"), config.get("seeds_per_process", 1)),
         "jax": provenance["packages"]["jax"],
         "recorded": status["updated"],
+        "busy_elsewhere": status.get("busy_elsewhere"),
     }
 
 

@@ -8,8 +8,9 @@ from matplotlib.axes import Axes
 from matplotlib.container import BarContainer
 from matplotlib.figure import Figure
 
+from prdp.analysis.comparison import timed_alone
 from prdp.analysis.figures import style
-from prdp.analysis.figures.base import FAST, converged, finished, name_of, panels
+from prdp.analysis.figures.base import FAST, converged, finished, keep, name_of, panels
 from prdp.analysis.records import Records
 
 PARTS = ("seconds_train", "seconds_validate", "seconds_compile")
@@ -42,8 +43,8 @@ def time_saved(means: dict[str, pd.Series]) -> float | None:
 
 
 def draw_seconds(ax: Axes, records: Records, title: str) -> None:
-    """Draw a stacked bar for each of both schedules, with what was saved."""
-    runs = same_device(records)
+    """Draw a stacked bar for each of both schedules, with what was saved, of the runs that were timed alone."""
+    runs = same_device(keep(records, timed_alone(records.summaries)))
     means = seconds(runs)
     colours = {"converged": style.CONVERGED, "PRDP": style.PRDP}
     longest = max((m.sum() for m in means.values()), default=1.0)
@@ -87,7 +88,7 @@ def _percentage(ax: Axes, saved: float, parts: pd.Series, longest: float) -> Non
 
 def _device(records: Records) -> str:
     if records.summaries.empty:
-        return "no finished run"
+        return "no run timed alone"
     row = records.summaries.iloc[0]
     device = str(row.get("device", ""))
     cores = row.get("cpu_count", math.nan)
