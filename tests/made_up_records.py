@@ -21,6 +21,7 @@ SETTINGS = {
     "device": "cpu: cpu",
     "cpu_count": 2,
     "busy_elsewhere": 0.01,
+    "solver.operator": "stencil",
     "schedule.tau_step": 0.98,
     "schedule.tau_stop": 0.9,
     "schedule.grace_window": 3,

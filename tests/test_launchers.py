@@ -301,7 +301,10 @@ def test_results_in_any_order_and_lost_jobs_have_their_place_in_the_table(tmp_pa
     from prdp.suite import Job, Ledger
 
     console = Console(file=(tmp_path / "out").open("w+"), width=200)
-    jobs = [Job((f"seed={i}",), tmp_path / str(i), {"physics": {}, "schedule": {}}) for i in range(3)]
+    jobs = [
+        Job((f"seed={i}",), tmp_path / str(i), {"physics": {}, "schedule": {}, "overwrite": False})
+        for i in range(3)
+    ]
     ledger = Ledger(jobs, tmp_path / "records", console, together=None)
     ledger.add(Result(("seed=2",), "cancelled", error="CANCELLED by 0"), 2)
     assert ledger.failed

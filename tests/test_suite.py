@@ -130,6 +130,7 @@ def job(
         "model": {"name": "mlp", "width": width},
         "scale": "full",
         "epochs": epochs,
+        "overwrite": False,
         **scale,
     }
     return Job((f"physics={physics}", f"job={name}"), tmp_path / name, config)

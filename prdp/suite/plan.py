@@ -31,8 +31,8 @@ class Job:
 
     @property
     def finished(self) -> bool:
-        """Whether the run has a whole record."""
-        return RunFolder(self.folder).finished_summary() is not None
+        """Whether the run has a whole record, which is not to be overwritten."""
+        return not self.config["overwrite"] and RunFolder(self.folder).finished_summary() is not None
 
 
 def plan(jobs: Iterable[Overrides], common: Iterable[str] = ()) -> list[Job]:

@@ -111,7 +111,7 @@ class Grids(Sweeper):
 
 def _seeds_per_process(job: Job) -> int:
     # A finished one takes no place among those that are trained.
-    return 1 if job.finished and not job.config["overwrite"] else job.config["seeds_per_process"]
+    return 1 if job.finished else job.config["seeds_per_process"]
 
 
 def register() -> None:

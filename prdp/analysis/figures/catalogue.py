@@ -77,8 +77,8 @@ _SPECS = (
         "Training time, converged and with PRDP",
         ("fig_24", "table_1", FAST),
         fig_24,
-        "Mean wall-clock time of a run on the device named below. Percentages compare training and validation; "
-        "compilation, which depends on caches, is shown but not counted.",
+        "Mean wall-clock time of runs that had the device named below to themselves. Percentages compare training and "
+        "validation; compilation, which depends on caches, is shown but not counted.",
     ),
     FigureSpec(
         "fig_25",

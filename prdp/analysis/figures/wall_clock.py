@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 
 from prdp.analysis.comparison import timed_alone
 from prdp.analysis.figures import style
-from prdp.analysis.figures.base import FAST, converged, finished, keep, name_of, panels
+from prdp.analysis.figures.base import FAST, PHYSICS, converged, finished, keep, name_of, panels
 from prdp.analysis.records import Records
 
 PARTS = ("seconds_train", "seconds_validate", "seconds_compile")
@@ -99,13 +99,18 @@ def _device(records: Records) -> str:
 
 @style.styled
 def fig_24(records: Records) -> Figure:
-    """Draw the training time of every physics."""
+    """Draw the training time of every physics that has runs timed alone; apart where the solver's matrix is dense."""
     physics = ("heat1d", "heat2d", "heat3d", "burgers", "navier_stokes")
-    found = panels(records, ("fig_24", "table_1", FAST), physics)
+    alone = keep(records, timed_alone(records.summaries))
+    found: dict[str, Records] = {}
+    for name, runs in panels(alone, ("fig_24", "table_1", FAST), physics).items():
+        dense = runs.summaries["solver.operator"] == "dense"
+        parts = {name_of(runs): keep(runs, ~dense), f"{PHYSICS[name]} (dense matrix)": keep(runs, dense)}
+        found |= {title: part for title, part in parts.items() if len(part.summaries)}
     figure = style.canvas(max(1.85 * len(found), 2.4), 2.9)
     axes = figure.subplots(1, len(found), squeeze=False)[0]
-    for ax, runs in zip(axes, found.values(), strict=True):
-        draw_seconds(ax, runs, name_of(runs).replace(" (", "\n("))
+    for ax, (title, runs) in zip(axes, found.items(), strict=True):
+        draw_seconds(ax, runs, title.replace(" (", "\n("))
     handles = draw_bar(axes[0], 0, pd.Series(0.0, index=list(PARTS)), style.NEUTRAL)
     figure.legend(
         [h[0] for h in handles],
