@@ -131,7 +131,7 @@ def check(physics):
     solved = np.linalg.solve(matrix, np.asarray(rhs).reshape(2, -1, 1)).reshape(rhs.shape)
     np.testing.assert_allclose(reference_solution(physics, prior), solved, atol=1e-11)
 
-    # Not as one program: with two cores XLA's CPU backend may wait forever for two factorisations in one (jax 0.10).
+    @jax.jit
     @jax.value_and_grad
     def value(prior):
         a, b = physics.operator(prior), physics.rhs(prior)

@@ -1,5 +1,6 @@
 """Linear operators, matrix-free stencils and per-system norms."""
 
+from prdp.linalg.batches import invert_each, solve_each
 from prdp.linalg.coupled import CoupledStencil, couple
 from prdp.linalg.functional import FunctionOperator, from_lineax
 from prdp.linalg.norms import inner, inner_each, norm, power_of_two_scale, relative_norm, scaled_norm
@@ -27,9 +28,11 @@ __all__ = [
     "identity",
     "inner",
     "inner_each",
+    "invert_each",
     "laplacian",
     "norm",
     "power_of_two_scale",
     "relative_norm",
     "scaled_norm",
+    "solve_each",
 ]

@@ -6,7 +6,7 @@ from typing import ClassVar, NamedTuple
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from prdp.linalg import Operator, Stencil
+from prdp.linalg import Operator, Stencil, solve_each
 from prdp.solvers.base import Solver, flag, start
 from prdp.solvers.status import Status
 
@@ -80,7 +80,7 @@ def _solve_dense(operator: Operator, rhs: Array) -> Array:
         # One factorisation for all systems of the batch.
         columns = flat.reshape(-1, operator.size).T
         return jnp.linalg.solve(matrix, columns).T.reshape(rhs.shape)
-    return jnp.linalg.solve(matrix, flat[..., None])[..., 0].reshape(rhs.shape)
+    return solve_each(matrix, flat).reshape(rhs.shape)
 
 
 def is_diagonal_in_modes(operator: Operator) -> bool:

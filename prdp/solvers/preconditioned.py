@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from prdp.linalg import CoupledStencil, Operator, Stencil
+from prdp.linalg import CoupledStencil, Operator, Stencil, invert_each
 from prdp.linalg.operators import static
 from prdp.solvers.base import Solver, safe_divide
 
@@ -83,7 +83,7 @@ class Fourier(Preconditioner):
             rows[i][i] = rows[i][i] + strength * _is_origin(grid)
         shape = jnp.broadcast_shapes(*(jnp.shape(entry) for row in rows for entry in row))
         matrix = jnp.stack([jnp.stack([jnp.broadcast_to(e, shape) for e in row], -1) for row in rows], -2)
-        return Spectrum(jnp.linalg.inv(matrix), grid, coupled=True)
+        return Spectrum(invert_each(matrix), grid, coupled=True)
 
     def apply(self, prepared: "Spectrum", v: Float[Array, "..."]) -> Float[Array, "..."]:
         """Return `P v`, by fast Fourier transforms."""
