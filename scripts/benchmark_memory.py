@@ -11,7 +11,7 @@ import math
 import resource
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,17 +21,11 @@ import optax
 from flax import nnx
 
 import prdp
-from prdp.atomic import write_text
-from prdp.differentiation import Mode
+from benchmarking import MODES, argument_parser, machine, publish
 from prdp.models import ResNet
 from prdp.physics import Heat
 from prdp.solvers import Solver
 
-MODES: dict[str, Callable[[int], Mode]] = {
-    "implicit": lambda k: prdp.Implicit(),
-    "unrolled": prdp.Unrolled,
-    "checkpointed": prdp.Checkpointed,
-}
 DEVICES = {"24 GiB": 24 * 2**30, "80 GB": 80e9, "141 GB": 141e9}
 USABLE = 0.9
 FITTED, CHECKED = (9, 25), 49  # K at which the formula is fitted, and at which it is checked
@@ -217,34 +211,27 @@ def peaks() -> list[str]:
 
 def main() -> None:
     """Compile, print and write."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argument_parser(__doc__)
     parser.add_argument("--dimensions", type=int, nargs="+", choices=(2, 3), default=(2, 3))
     parser.add_argument("--batch", type=int, default=25, help="the paper's is 25")
     parser.add_argument("--quick", action="store_true", help="a small network")
     parser.add_argument("--peak", choices=MODES, help=argparse.SUPPRESS)
-    parser.add_argument("--output", type=Path, default=None, help="a Markdown file to write")
     options = parser.parse_args()
     if options.peak:
         print_peak(options.peak)
         return
     network = (4, 1) if options.quick else (CHANNELS, BLOCKS)
-    device = jax.devices()[0]
     lines = [
         "# Memory",
         "",
-        f"`scripts/benchmark_memory.py`, {device.platform} ({device.device_kind}), jax {jax.__version__}, float32.",
+        f"`scripts/benchmark_memory.py`, {machine()}, float32.",
         "",
         *tables(options.dimensions, options.batch, *network),
         "",
         *peaks(),
         "",
     ]
-    text = "\n".join(lines)
-    print(text)
-    if options.output is not None:
-        write_text(options.output, text)
+    publish(lines, options.output)
 
 
 if __name__ == "__main__":

@@ -9,11 +9,8 @@ runs, compile time apart. The bandwidth is that of a triad `a + s b -> a`, measu
 benchmark_memory.py.
 """
 
-import argparse
-import statistics
 import time
-from collections.abc import Callable, Sequence
-from pathlib import Path
+from collections.abc import Sequence
 from typing import Any
 
 import jax
@@ -23,7 +20,7 @@ import optax
 from flax import nnx
 
 import prdp
-from prdp.atomic import write_text
+from benchmarking import MODES, argument_parser, bandwidth, machine, publish, timed
 from prdp.differentiation import Mode
 from prdp.linalg import Operator
 from prdp.models import ResNet
@@ -41,11 +38,6 @@ MOST_UNKNOWNS = 2**23  # of one case: larger batches are cut
 MOST_DENSE = 2**30  # bytes of a dense matrix
 RESTART, CYCLES = 8, 2
 CHANNELS, BLOCKS = 32, 6  # of the paper's network on Heat 3D
-MODES: dict[str, Callable[[int], Mode]] = {
-    "implicit": lambda k: prdp.Implicit(),
-    "unrolled": prdp.Unrolled,
-    "checkpointed": prdp.Checkpointed,
-}
 LOWER_BOUND = (
     "Bytes an iteration must move if only numbers, not arrays, stay in a cache: every pass between two reductions "
     "reads and writes each array once, a product reads its input once however many neighbours it takes. In arrays of "
@@ -71,30 +63,6 @@ def burgers(points: int, batch: int) -> tuple[Operator, Any]:
 
 def noise(*shape: int) -> Any:
     return jnp.asarray(np.random.default_rng(0).standard_normal(shape, np.float32))
-
-
-def timed(calls: Sequence[Callable[[], Any]], repeats: int) -> list[float]:
-    """Return the median wall time of each call, interleaved, results awaited; the first round does not count."""
-    times: list[list[float]] = [[] for _ in calls]
-    for repeat in range(repeats + 1):
-        for call, collected in zip(calls, times, strict=True):
-            began = time.perf_counter()
-            jax.block_until_ready(call())
-            if repeat > 0:
-                collected.append(time.perf_counter() - began)
-    return [statistics.median(collected) for collected in times]
-
-
-def bandwidth(elements: int) -> float:
-    """Return the bytes a second of a triad, its first argument donated."""
-    triad = jax.jit(lambda a, b: a + 0.5 * b, donate_argnums=0)
-    box, b = [jnp.ones(elements, jnp.float32)], jnp.ones(elements, jnp.float32)
-
-    def call() -> Any:
-        box[0] = triad(box[0], b)
-        return box[0]
-
-    return 3 * 4 * elements / timed([call], 7)[0]
 
 
 def arrays_moved(solver: Solver, operator: Operator, rhs: Any) -> float:
@@ -239,9 +207,7 @@ def update_table(
 
 def main() -> None:
     """Measure, print and write."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argument_parser(__doc__)
     parser.add_argument("--dimensions", type=int, nargs="+", choices=(2, 3), default=(2, 3))
     parser.add_argument(
         "--sizes", type=int, nargs="+", help="points per direction, of every dimension chosen"
@@ -250,18 +216,16 @@ def main() -> None:
     parser.add_argument("--iterations", type=int, default=25, help="K of solves, gradients and updates")
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--quick", action="store_true", help="small sizes, one repeat: no measurement")
-    parser.add_argument("--output", type=Path, default=None, help="a Markdown file to write")
     options = parser.parse_args()
     table = QUICK if options.quick else SIZES
     sizes = {d: options.sizes or table[d] for d in options.dimensions}
     repeats, k = 1 if options.quick else options.repeats, options.iterations
     network = (4, 1) if options.quick else (CHANNELS, BLOCKS)
     stream = bandwidth(2**20 if options.quick else 2**27)
-    device = jax.devices()[0]
     lines = [
         "# Sizes",
         "",
-        f"`scripts/benchmark_sizes.py`, {device.platform} ({device.device_kind}), jax {jax.__version__}, float32, "
+        f"`scripts/benchmark_sizes.py`, {machine()}, float32, "
         f"medians of {repeats} interleaved runs. This machine streams {stream / 1e9:.1f} GB/s.",
         "",
         LOWER_BOUND,
@@ -273,10 +237,7 @@ def main() -> None:
         *update_table(sizes, k, network, repeats),
         "",
     ]
-    text = "\n".join(lines)
-    print(text)
-    if options.output is not None:
-        write_text(options.output, text)
+    publish(lines, options.output)
 
 
 if __name__ == "__main__":

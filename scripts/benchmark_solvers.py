@@ -5,11 +5,8 @@
 Ratios are those of medians of interleaved runs, in one process.
 """
 
-import argparse
-import statistics
-import time
 from collections.abc import Callable
-from pathlib import Path
+from functools import partial
 from typing import Any
 
 import jax
@@ -18,7 +15,7 @@ import lineax
 import numpy as np
 
 import prdp
-from prdp.atomic import write_text
+from benchmarking import argument_parser, machine, publish, timed
 from prdp.linalg import Dense, Operator
 from prdp.physics import Burgers, FilteredNoise, NavierStokes
 
@@ -88,14 +85,9 @@ def residual(operator: Operator, rhs: Any, value: Any) -> float:
 def compare(name: str, operator: Operator, rhs: Any, restart: int, cycles: int, repeats: int) -> list[str]:
     """Time `cycles` restart cycles of each, and what they leave."""
     run = {n: jax.jit(f, static_argnums=(2, 3)) for n, f in solvers(restart).items()}
-    times: dict[str, list[float]] = {n: [] for n in NAMES}
     left = {n: residual(operator, rhs, run[n](operator, rhs, cycles, 0.0)) for n in NAMES}
-    for _ in range(repeats):
-        for n in NAMES:
-            began = time.perf_counter()
-            jax.block_until_ready(run[n](operator, rhs, cycles, 0.0))
-            times[n].append(time.perf_counter() - began)
-    medians = {n: statistics.median(t) / cycles for n, t in times.items()}
+    calls = [partial(run[n], operator, rhs, cycles, 0.0) for n in NAMES]
+    medians = {n: t / cycles for n, t in zip(NAMES, timed(calls, repeats), strict=True)}
     rows = []
     for n in NAMES:
         ratio = medians[n] / medians["prdp"]
@@ -162,19 +154,16 @@ def gradients(operator: Operator, rhs: Any) -> list[str]:
 
 def main() -> None:
     """Measure, print and write."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argument_parser(__doc__)
     parser.add_argument("--cycles", type=int, default=20)
     parser.add_argument("--repeats", type=int, default=5)
-    parser.add_argument("--output", type=Path, default=None, help="a Markdown file to write")
     arguments = parser.parse_args()
     samples = 25
     system = navier_stokes(48, samples)
     lines = [
         "# GMRES: prdp, JAX and lineax",
         "",
-        f"`scripts/benchmark_solvers.py`, {jax.devices()[0].device_kind}, jax {jax.__version__}, "
+        f"`scripts/benchmark_solvers.py`, {machine()}, "
         f"lineax {lineax.__version__}, float32, batches of {samples}, {arguments.cycles} cycles, medians of "
         f"{arguments.repeats} interleaved runs.",
         "",
@@ -197,10 +186,7 @@ def main() -> None:
         *gradients(*system),
         "",
     ]
-    text = "\n".join(lines)
-    print(text)
-    if arguments.output is not None:
-        write_text(arguments.output, text)
+    publish(lines, arguments.output)
 
 
 if __name__ == "__main__":

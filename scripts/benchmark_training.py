@@ -12,7 +12,6 @@ matrix speed measured here.
 """
 
 import argparse
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -24,6 +23,7 @@ import optax
 from flax import nnx
 from hydra import compose, initialize_config_dir
 
+from benchmarking import bandwidth, machine, timed
 from prdp.components import initialise, prepare, scans_well
 from prdp.config import parse
 from prdp.differentiation import AdjointCost
@@ -44,27 +44,7 @@ DEFAULT = ("poisson", "heat1d", "heat2d", "burgers")
 
 def seconds(function: Callable[[], Any], repeats: int) -> float:
     """Return the median wall time of a call, its result awaited."""
-    jax.block_until_ready(function())
-    times = []
-    for _ in range(repeats):
-        began = time.perf_counter()
-        jax.block_until_ready(function())
-        times.append(time.perf_counter() - began)
-    return float(np.median(times))
-
-
-def bandwidth() -> float:
-    """Return the bytes a second of a stream triad a + s b -> a on arrays far larger than any cache, donated."""
-    n = 2**27
-    triad = jax.jit(lambda a, b: a + 0.5 * b, donate_argnums=0)
-    a, b = jnp.ones(n, jnp.float32), jnp.ones(n, jnp.float32)
-    a = jax.block_until_ready(triad(a, b))
-    times = []
-    for _ in range(7):
-        began = time.perf_counter()
-        a = jax.block_until_ready(triad(a, b))
-        times.append(time.perf_counter() - began)
-    return 3 * 4 * n / float(np.median(times))
+    return timed([function], repeats)[0]
 
 
 def benchmark(physics: str, epochs: int, extra: list[str]) -> None:
@@ -223,8 +203,7 @@ def main() -> None:
         "--override", action="append", default=[], help="any override of train.py, e.g. scale=small"
     )
     arguments = parser.parse_args()
-    device = jax.devices()[0]
-    print(f"device: {device.platform} ({device.device_kind}), jax {jax.__version__}")
+    print(f"device: {machine()}")
     with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
         for physics in arguments.physics or DEFAULT:
             benchmark(physics, arguments.epochs, arguments.override)

@@ -1,0 +1,68 @@
+"""What the benchmarks share: modes, timing, the machine's bandwidth, and where the text goes."""
+
+import argparse
+import statistics
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+import prdp
+from prdp.atomic import write_text
+from prdp.differentiation import Mode
+
+MODES: dict[str, Callable[[int], Mode]] = {
+    "implicit": lambda k: prdp.Implicit(),
+    "unrolled": prdp.Unrolled,
+    "checkpointed": prdp.Checkpointed,
+}
+
+
+def timed(calls: Sequence[Callable[[], Any]], repeats: int) -> list[float]:
+    """Return the median wall time of each call, interleaved, results awaited; the first round does not count."""
+    times: list[list[float]] = [[] for _ in calls]
+    for repeat in range(repeats + 1):
+        for call, collected in zip(calls, times, strict=True):
+            began = time.perf_counter()
+            jax.block_until_ready(call())
+            if repeat > 0:
+                collected.append(time.perf_counter() - began)
+    return [statistics.median(collected) for collected in times]
+
+
+def bandwidth(elements: int = 2**27) -> float:
+    """Return the bytes a second of a stream triad `a + s b -> a` on arrays far larger than any cache, `a` donated."""
+    triad = jax.jit(lambda a, b: a + 0.5 * b, donate_argnums=0)
+    box, b = [jnp.ones(elements, jnp.float32)], jnp.ones(elements, jnp.float32)
+
+    def call() -> Any:
+        box[0] = triad(box[0], b)
+        return box[0]
+
+    return 3 * 4 * elements / timed([call], 7)[0]
+
+
+def machine() -> str:
+    """Return what the figures are of, for the head of a text."""
+    device = jax.devices()[0]
+    return f"{device.platform} ({device.device_kind}), jax {jax.__version__}"
+
+
+def argument_parser(description: str | None) -> argparse.ArgumentParser:
+    """Return a parser with `--output`, whose help is a module's docstring."""
+    made = argparse.ArgumentParser(
+        description=description, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    made.add_argument("--output", type=Path, default=None, help="a Markdown file to write")
+    return made
+
+
+def publish(lines: Sequence[str], output: Path | None) -> None:
+    """Print lines, and write them to a file if there is to be one."""
+    text = "\n".join(lines)
+    print(text)
+    if output is not None:
+        write_text(output, text)
