@@ -13,19 +13,18 @@ import threading
 import time
 
 import numpy as np
-import pandas as pd
 import pytest
 import yaml
 from hydra.core.config_store import ConfigStore
 
 from prdp.data import cache
 from prdp.records import RunFolder, RunIsHeld
-from prdp.records.schema import TIMINGS
 from prdp.suite import GridError, Result, attempt
 from prdp.suite import outcomes as outcomes_module
 from prdp.suite.launching import advice, check_installed
 from prdp.suite.outcomes import read_results
 from tests.conftest import ROOT
+from tests.folders import assert_same_history
 
 LAUNCHERS = {
     "processes": ("hydra_joblib_launcher", "joblib"),
@@ -82,10 +81,6 @@ def training(tmp_path, seed):
     return json.loads((folder_of(tmp_path, seed) / "status.json").read_text())["process"]
 
 
-def history(folder):
-    return pd.read_parquet(folder / "history.parquet").drop(columns=list(TIMINGS))
-
-
 @pytest.mark.slow
 def test_a_killed_job_is_told_and_the_others_end_and_it_goes_on_the_next_time(sweep, run_in, tmp_path):
     first = sweep("hydra/launcher=local", *MANY, "seed=1,2,3", "hydra.sweeper.max_batch_size=2")
@@ -102,9 +97,7 @@ def test_a_killed_job_is_told_and_the_others_end_and_it_goes_on_the_next_time(sw
     assert "seed=1: resumed in" in again.log.read_text()
     for seed in (1, 2):
         alone = run_in(tmp_path / "alone", *MANY, f"seed={seed}")
-        pd.testing.assert_frame_equal(
-            history(folder_of(tmp_path, seed)), history(alone.folder), check_exact=True
-        )
+        assert_same_history(folder_of(tmp_path, seed), alone)
 
 
 @pytest.mark.slow
@@ -117,7 +110,7 @@ def test_a_killed_worker_of_a_pool_costs_no_job(sweep, run_in, tmp_path):
     assert "seed=2: resumed in" in text
     assert "seed=3: done in" in text
     alone = run_in(tmp_path / "alone", *MANY, "seed=2")
-    pd.testing.assert_frame_equal(history(folder_of(tmp_path, 2)), history(alone.folder), check_exact=True)
+    assert_same_history(folder_of(tmp_path, 2), alone)
 
 
 @pytest.mark.slow

@@ -7,7 +7,6 @@ import random
 import signal
 import time
 
-import pandas as pd
 import pytest
 from safetensors import safe_open
 
@@ -17,6 +16,7 @@ from prdp.records import RunFolder, RunIsHeld
 from prdp.records.schema import TIMINGS
 from prdp.suite import attempt
 from prdp.training.checkpoint import Saver
+from tests.folders import assert_same_history, history
 from tests.nursery import Nursery, wait_for
 
 # K rises in the runs with PRDP; a checkpoint is written after every epoch.
@@ -54,10 +54,6 @@ def folders(runs):
     return sorted(p for p in runs.iterdir() if not p.name.startswith("."))
 
 
-def history(folder):
-    return pd.read_parquet(folder / "history.parquet").drop(columns=list(TIMINGS))
-
-
 def status(folder):
     try:
         return json.loads((folder / "status.json").read_text())
@@ -75,7 +71,7 @@ def assert_same_records(found, expected):
         assert a.name == b.name
         # A lock file that nobody holds is in nobody's way.
         assert {p.name for p in a.iterdir()} - {".lock"} == WHOLE
-        pd.testing.assert_frame_equal(history(a), history(b), check_exact=True)
+        assert_same_history(a, b)
         assert summary(a) == summary(b)
 
 

@@ -15,9 +15,9 @@ import prdp
 from prdp import components, together
 from prdp.analysis.records import load_runs
 from prdp.config import ConfigError, parse
-from prdp.records.schema import TIMINGS
 from prdp.training import Lanes, Plan, RunResult, Together, compile_run
 from tests.conftest import ROOT
+from tests.folders import history
 
 HEAT = ("physics=heat1d", "epochs=12", "precision=float64", "schedule.tau_step=0.95")
 SEEDS = (1, 4, 50)
@@ -43,10 +43,6 @@ def alone(tmp_path_factory, run_in):
     """Histories of single runs by seed."""
     folder = tmp_path_factory.mktemp("alone")
     return {seed: history(run_in(folder, *HEAT, f"seed={seed}")) for seed in SEEDS}
-
-
-def history(outcome):
-    return pd.read_parquet(outcome.folder / "history.parquet").drop(columns=list(TIMINGS))
 
 
 def assert_same(ours, theirs, tolerance=1e-9):
@@ -262,8 +258,7 @@ def test_lanes_spread_over_several_devices(tmp_path, data_dir, alone):
     assert done.returncode == 0, done.stderr[-2000:]
     folders = dict(zip((1, 2, 3, 4, 50), done.stdout.split(), strict=True))
     for seed in SEEDS:
-        rows = pd.read_parquet(f"{folders[seed]}/history.parquet").drop(columns=list(TIMINGS))
-        assert_same(rows, alone[seed])
+        assert_same(history(folders[seed]), alone[seed])
     provenance = json.loads((tmp_path / folders[1] / "provenance.json").read_text())
     assert provenance["device_count"] == 4
 

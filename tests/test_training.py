@@ -22,9 +22,10 @@ from prdp.config import parse
 from prdp.data import Trajectories, TrajectoryData
 from prdp.physics import FourierSeries, Heat
 from prdp.records import COLUMNS, RunFolder, RunIsHeld
-from prdp.records.schema import TIMINGS
 from prdp.tracking import Sink
 from prdp.training import load_checkpoint, save_checkpoint
+from tests import folders
+from tests.folders import assert_same_history
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -101,12 +102,6 @@ def status(folder):
 def only_folder(runs_dir):
     (folder,) = runs_dir.iterdir()
     return folder
-
-
-def assert_same_history(a, b):
-    pd.testing.assert_frame_equal(
-        history(a).drop(columns=list(TIMINGS)), history(b).drop(columns=list(TIMINGS)), check_exact=True
-    )
 
 
 class Reference(NamedTuple):
@@ -220,7 +215,7 @@ def test_epochs_on_the_host_and_on_the_device_agree(run_in, tmp_path, monkeypatc
         monkeypatch.setattr(experiment, "scans_well", lambda config, scan=scan: scan)
         outcome = run_in(tmp_path / str(scan), *options)
         assert outcome.summary["compilations"] == 1
-        frames.append(pd.read_parquet(outcome.folder / "history.parquet").drop(columns=list(TIMINGS)))
+        frames.append(folders.history(outcome))
     pd.testing.assert_frame_equal(*frames, rtol=1e-4)
 
 
@@ -433,17 +428,14 @@ def test_sigterm_ends_like_ctrl_c_with_a_checkpoint(tmp_path):
 
 def test_a_finished_run_is_skipped_unless_asked_otherwise(run_in, tmp_path):
     first = run_in(tmp_path, *POISSON)
-    kept, written = history(first), (first.folder / "history.parquet").stat().st_mtime_ns
+    kept, written = folders.history(first), (first.folder / "history.parquet").stat().st_mtime_ns
     again = run_in(tmp_path, *POISSON)
     assert (first.skipped, again.skipped, again.summary) == (False, True, first.summary)
     assert (again.folder / "history.parquet").stat().st_mtime_ns == written
     anew = run_in(tmp_path, *POISSON, "overwrite=true")
     assert (anew.skipped, anew.folder) == (False, first.folder)
     assert (anew.folder / "history.parquet").stat().st_mtime_ns > written
-    timings = list(TIMINGS)
-    pd.testing.assert_frame_equal(
-        history(anew).drop(columns=timings), kept.drop(columns=timings), check_exact=True
-    )
+    pd.testing.assert_frame_equal(folders.history(anew), kept, check_exact=True)
 
 
 def test_a_diverging_run_ends_as_such_and_keeps_its_history(run_in, tmp_path):

@@ -3,15 +3,14 @@
 import re
 
 import numpy as np
-import pandas as pd
 import pytest
 from safetensors import safe_open
 
 from prdp import experiment
 from prdp.config import ConfigError, parse
 from prdp.records import run_name
-from prdp.records.schema import TIMINGS
 from prdp.tracking import Sink
+from tests.folders import assert_same_history, history
 
 WARM = (
     "physics=heat1d",
@@ -37,10 +36,6 @@ def uninterrupted(tmp_path_factory, run_in):
     return run_in(tmp_path_factory.mktemp("whole"), *WARM)
 
 
-def history(outcome):
-    return pd.read_parquet(outcome.folder / "history.parquet").drop(columns=list(TIMINGS))
-
-
 def test_a_resumed_warm_run_equals_an_uninterrupted_one(uninterrupted, run_in, tmp_path, monkeypatch):
     def interrupt(row):
         if row["epoch"] == 3:
@@ -57,7 +52,7 @@ def test_a_resumed_warm_run_equals_an_uninterrupted_one(uninterrupted, run_in, t
     assert shapes.count((200, 1, 30)) == 2
     outcome = run_in(tmp_path, *WARM)
     assert outcome.resumed
-    pd.testing.assert_frame_equal(history(outcome), history(uninterrupted), check_exact=True)
+    assert_same_history(outcome, uninterrupted)
 
 
 def test_a_warm_run_solves_better_with_the_same_iterations(uninterrupted, run_in, tmp_path):

@@ -13,12 +13,11 @@ import sys
 import time
 from pathlib import Path
 
-import pandas as pd
 import pytest
 from safetensors import safe_open
 
 from prdp.records import RunFolder
-from prdp.records.schema import TIMINGS
+from tests.folders import assert_same_history, history
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
@@ -150,16 +149,12 @@ def start_at_once(tool, job):
     tool("scontrol", "update", f"JobId={job}", "StartTime=now")
 
 
-def history(folder):
-    return pd.read_parquet(folder / "history.parquet").drop(columns=list(TIMINGS))
-
-
 def assert_same_records(sweep, plain):
     for seed in range(SEEDS):
         found, expected = sweep.folder(seed), plain.folder(seed)
         assert found.name == expected.name
         assert len(history(found)) == EPOCHS + 1
-        pd.testing.assert_frame_equal(history(found), history(expected), check_exact=True)
+        assert_same_history(found, expected)
         assert {p.name for p in found.iterdir()} == {p.name for p in expected.iterdir()}
 
 
