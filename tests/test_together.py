@@ -151,6 +151,22 @@ def test_what_is_finished_is_skipped_and_the_rest_goes_on(tmp_path, run_in, run_
     assert all(outcome.skipped for outcome in run_seeds_in(tmp_path, *HEAT, "seed=[50,1]"))
 
 
+def test_what_another_process_finished_meanwhile_is_not_trained_again(
+    tmp_path, run_in, run_seeds_in, monkeypatch, alone
+):
+    def prepare_slowly(config):
+        # The data are made; another process comes first.
+        run_in(tmp_path, *HEAT, "seed=4")
+        return components.prepare(config)
+
+    monkeypatch.setattr(together, "prepare", prepare_slowly)
+    outcomes = run_seeds_in(tmp_path, *HEAT, "seed=[1,4]")
+    assert [outcome.skipped for outcome in outcomes] == [False, True]
+    for seed, outcome in zip((1, 4), outcomes, strict=True):
+        assert_same(history(outcome), alone[seed])
+    assert json.loads((outcomes[0].folder / "status.json").read_text())["busy_elsewhere"] is not None
+
+
 def test_lanes_that_were_interrupted_at_different_epochs_go_on(
     tmp_path, run_in, run_seeds_in, monkeypatch, alone
 ):
