@@ -17,7 +17,7 @@ from matplotlib.figure import Figure
 from prdp.analysis import Records, account, load
 from prdp.analysis import save as save_records
 from prdp.analysis.figures import FIGURES, NothingToDraw, draw_trajectories, save, svg
-from prdp.analysis.figures.ablations import by_metric, executed
+from prdp.analysis.figures.ablations import by_metric, by_schedule, compared, executed
 from prdp.analysis.figures.base import pick, seeds_of
 from prdp.analysis.figures.curves import band, error_axis, table
 from prdp.analysis.figures.decisions import decisions
@@ -192,6 +192,13 @@ def test_wall_clock_compares_runs_of_one_device():
     prdp = chosen.where(schedule="prdp").summaries
     spent = (prdp["seconds_train"] + prdp["seconds_validate"]).mean()
     assert time_saved(means) == pytest.approx(1 - spent / (0.1 * 25 * EPOCHS + 0.05 * (EPOCHS + 1)))
+
+
+def test_a_comparison_shows_problems_that_have_both_sides():
+    both = gather(made_up("heat1d"), made_up("heat1d", "tolerance_prdp"))
+    one = gather(made_up("burgers"))
+    assert list(compared({"heat1d": both, "burgers": one}, by_schedule)) == ["heat1d"]
+    assert list(compared({"burgers": one}, by_schedule)) == ["burgers"]
 
 
 def test_parameters_are_counted_as_the_network_has_them():

@@ -85,11 +85,19 @@ def draw_tolerance(ax: Axes, records: Records, **line: Any) -> None:
 @style.styled
 def fig_13(records: Records) -> Figure:
     """Draw PRDP by iterations and PRDP by tolerance: error, iterations made, tolerance."""
-    found = panels(records, ("fig_13",), ("heat1d", "burgers", "navier_stokes"))
+    found = compared(panels(records, ("fig_13",), ("heat1d", "burgers", "navier_stokes")), by_schedule)
     figure = style.canvas(max(2.6 * len(found), style.WIDTH), 4.9)
     rows = {"iterations made,\nper solve": draw_executed, "tolerance": draw_tolerance}
     draw_columns(figure, found, by_schedule, rows)
     return figure
+
+
+def compared(found: dict[str, Records], parts: Callable[[Records], dict[str, Records]]) -> dict[str, Records]:
+    """Return those that have runs of every part, or all if none has: where one is missing there is nothing to see."""
+    whole = {
+        name: runs for name, runs in found.items() if all(len(p.summaries) for p in parts(runs).values())
+    }
+    return whole or found
 
 
 def by_schedule(runs: Records) -> dict[str, Records]:
@@ -104,7 +112,7 @@ def by_schedule(runs: Records) -> dict[str, Records]:
 def fig_26(records: Records) -> Figure:
     """Draw PRDP driven by the validation error and by the training loss: error and K."""
     physics = ("heat1d", "heat2d", "heat3d", "burgers", "navier_stokes")
-    found = panels(records, ("fig_26",), physics, schedule="prdp")
+    found = compared(panels(records, ("fig_26",), physics, schedule="prdp"), by_metric)
     figure = style.canvas(max(2.4 * len(found), style.WIDTH), 3.7)
     draw_columns(figure, found, by_metric, {"iterations K": draw_iterations})
     return figure
