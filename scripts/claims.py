@@ -4,28 +4,31 @@ python scripts/claims.py                  one claim after the other
 python scripts/claims.py --markdown       a table
 python scripts/claims.py --strict         exit with 1 if a claim is not reproduced
 
-Writes results/claims.json and results/claims.md, and results/differences.md with the reasons by topic.
+Writes results/claims.json and results/claims.md, results/differences.md with the reasons by topic, and the table of
+verdicts in README.md.
 """
 
 import argparse
 import sys
 from pathlib import Path
 
-from prdp.analysis import load
+from prdp.analysis import front, load
 from prdp.analysis.claims import Verdict, judge, load_claims
 from prdp.analysis.claims_report import as_json, as_markdown, as_text
 from prdp.analysis.report import differences
 from prdp.atomic import write_json, write_text
 
 ROOT = Path(__file__).resolve().parents[1]
+RESULTS = ROOT / "results"
+README = ROOT / "README.md"
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("--records", type=Path, default=ROOT / "results" / "records")
-    parser.add_argument("--paper", type=Path, default=ROOT / "results" / "paper.yaml")
-    parser.add_argument("--differences", type=Path, default=ROOT / "results" / "differences.yaml")
-    parser.add_argument("--out", type=Path, default=ROOT / "results")
+    parser.add_argument("--records", type=Path, default=RESULTS / "records")
+    parser.add_argument("--paper", type=Path, default=RESULTS / "paper.yaml")
+    parser.add_argument("--differences", type=Path, default=RESULTS / "differences.yaml")
+    parser.add_argument("--out", type=Path, default=RESULTS)
     parser.add_argument("--markdown", action="store_true", help="print Markdown")
     parser.add_argument("--strict", action="store_true", help="exit with 1 if a claim is not reproduced")
     arguments = parser.parse_args()
@@ -35,6 +38,8 @@ def main() -> None:
     write_json(arguments.out / "claims.json", as_json(judgements))
     write_text(arguments.out / "claims.md", as_markdown(judgements))
     write_text(arguments.out / "differences.md", differences.as_markdown(topics, judgements))
+    if arguments.out == RESULTS:
+        write_text(README, front.placed(README.read_text(), judgements))
     print(as_markdown(judgements) if arguments.markdown else as_text(judgements))
     if arguments.strict and any(j.verdict is Verdict.NOT_REPRODUCED for j in judgements):
         sys.exit(1)

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from prdp.analysis import save
+from prdp.analysis import front, save
 from prdp.analysis.claims import Claim, Verdict, judge, load_claims
 from prdp.analysis.claims_report import as_json, as_markdown, as_text, summary
 from prdp.analysis.quantities import QUANTITIES
@@ -277,6 +277,29 @@ def test_reports_say_the_same_in_every_form():
     assert [line for line in markdown.splitlines() if line.startswith("- Savings")] == [f"- {found[1].text}"]
     assert plain[0]["ours"] == pytest.approx(200 / 3)
     assert plain[2]["ours"] is None
+
+
+def test_the_front_page_names_claims_that_exist():
+    rows = front.table(judge(CLAIMS, records())).splitlines()
+    assert all(len(ids) == len(front.COLUMNS) for ids in front.ROWS.values())
+    assert "| Heat 1D, 0 seeds | not run (paper 79 %) | not run (paper 2.1 ± 0.39 x1e-2) |" in rows[4]
+
+
+def test_the_front_page_shows_number_seeds_and_verdict():
+    ids = ("savings.heat1d.total", "error.heat1d.converged.previous_step", "error.heat1d.prdp.previous_step")
+    claims = [replace(claim, experiments=("e",)) if claim.id in ids else claim for claim in CLAIMS]
+    runs = [run(f"p{s}", ["e"], levels=[1, 1, 2], converged=25, seed=s) for s in (1, 2)]
+    row = front.table(judge(claims, records(*runs))).splitlines()[4]
+    assert row.startswith("| Heat 1D, 2 seeds | 94.7 ± 0.0 % (paper 79 %) ✗ | not run (paper")
+
+
+def test_the_table_of_verdicts_goes_between_its_marks():
+    found = judge(CLAIMS, records())
+    text = f"before\n{front.BEGIN}\nold\n{front.END}\nafter\n"
+    once = front.placed(text, found)
+    assert once == front.placed(once, found) == text.replace("old", front.table(found))
+    with pytest.raises(ValueError, match="no place for the verdicts"):
+        front.placed("nothing", found)
 
 
 @pytest.mark.parametrize(

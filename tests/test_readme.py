@@ -5,7 +5,11 @@ from pathlib import Path
 
 import pytest
 
-README = (Path(__file__).parents[1] / "README.md").read_text()
+from prdp.analysis import front, load
+from prdp.analysis.claims import judge, load_claims
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text()
 BLOCKS = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
 
 
@@ -33,4 +37,9 @@ def test_the_jax_loop_refines_and_learns():
 
 @pytest.mark.parametrize("word", re.findall(r"^([a-z]+(?:/|\.py))", README, re.MULTILINE))
 def test_every_place_in_the_map_exists(word):
-    assert (Path(__file__).parents[1] / word).exists()
+    assert (ROOT / word).exists()
+
+
+def test_the_verdicts_are_those_of_the_records():
+    judgements = judge(load_claims(ROOT / "results" / "paper.yaml"), load(ROOT / "results" / "records"))
+    assert front.placed(README, judgements) == README, "run `make claims`"
