@@ -59,11 +59,13 @@ def table(judgements: list[Judgement]) -> str:
 
 def _cell(judgement: Judgement, seeds: int) -> str:
     claim = judgement.claim
+    # The README says that errors are x1e-2.
+    printed = claim.printed.removesuffix(" x1e-2")
     if judgement.ours is None:
-        return f"not run (paper {claim.printed})"
-    ours = claim.number(judgement.ours, judgement.uncertainty)
+        return f"not run (paper {printed})"
+    ours = claim.number(judgement.ours, judgement.uncertainty).removesuffix(" x1e-2")
     fewer = f", {_seeds(judgement.runs)}" if judgement.runs != seeds else ""
-    return f"{ours}{fewer} (paper {claim.printed}) {_MARKS[judgement.verdict]}"
+    return f"{ours}{fewer} (paper {printed}) {_MARKS[judgement.verdict]}"
 
 
 def _seeds(number: int) -> str:
