@@ -194,6 +194,13 @@ def test_wall_clock_compares_runs_of_one_device():
     assert time_saved(means) == pytest.approx(1 - spent / (0.1 * 25 * EPOCHS + 0.05 * (EPOCHS + 1)))
 
 
+def test_time_is_left_out_where_no_run_was_timed_alone():
+    pair = [made_up("navier_stokes", s, experiments=("fig_2",)) for s in ("fixed", "prdp")]
+    assert len(FIGURES["fig_2"].draw(gather(*pair)).axes) == 3
+    beside = [(summary | {"busy_elsewhere": 0.4}, history, jobs) for summary, history, jobs in pair]
+    assert len(FIGURES["fig_2"].draw(gather(*beside)).axes) == 2
+
+
 def test_a_comparison_shows_problems_that_have_both_sides():
     both = gather(made_up("heat1d"), made_up("heat1d", "tolerance_prdp"))
     one = gather(made_up("burgers"))

@@ -6,7 +6,7 @@ from typing import Any
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import MaxNLocator, NullFormatter
 
 from prdp.analysis.figures import style
 from prdp.analysis.figures.base import keep, name_of, panels, seeds_of
@@ -80,6 +80,8 @@ def draw_tolerance(ax: Axes, records: Records, **line: Any) -> None:
     if "tolerance" in records.histories and records.histories["tolerance"].notna().any():
         draw_staircases(ax, records, "tolerance", **line)
         ax.set_yscale("log")
+        # Less than two decades would have their minor ticks labelled, one upon the other.
+        ax.yaxis.set_minor_formatter(NullFormatter())
 
 
 @style.styled

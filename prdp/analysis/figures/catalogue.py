@@ -26,8 +26,8 @@ _SPECS = (
         "PRDP at a glance: Navier-Stokes",
         ("fig_2", FAST),
         fig_2,
-        "(a) Validation error, (b) inner iterations, (c) wall-clock time of a run (dark: training, pale: validation, "
-        f"dotted: compilation). {_BAND} {_BARS}",
+        "(a) Validation error, (b) inner iterations, (c) if runs were timed alone, wall-clock time of a run (dark: "
+        f"training, pale: validation, dotted: compilation). {_BAND} {_BARS}",
     ),
     FigureSpec(
         "fig_3",
