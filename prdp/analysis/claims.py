@@ -122,7 +122,7 @@ class Judgement:
         if self.ours is None:
             return "-"
         number = self.claim.number(self.ours, self.uncertainty)
-        return number if self.claim.seeds == 1 else f"{number} ({_seeds(self.runs)})"
+        return number if self.claim.seeds == 1 else f"{number} ({in_seeds(self.runs)})"
 
 
 def load_claims(path: Path) -> list[Claim]:
@@ -213,7 +213,7 @@ def _caveats(claim: Claim, found: Statistic) -> list[str]:
     if claim.seeds > 1 and found.runs == 1:
         caveats.append(f"One seed of the paper's {claim.seeds}: no spread.")
     elif found.runs < claim.seeds:
-        caveats.append(f"{_seeds(found.runs)} of the paper's {claim.seeds}.")
+        caveats.append(f"{in_seeds(found.runs)} of the paper's {claim.seeds}.")
     if claim.rule.interval and found.low is not None and found.high is not None:
         excluded = "" if found.high <= claim.rule.margin else ", which does not exclude more"
         caveats.append(f"95 % interval: {claim.number(found.low)} to {claim.number(found.high)}{excluded}.")
@@ -256,5 +256,6 @@ def _in_unit(found: Statistic, unit: str) -> Statistic:
     )
 
 
-def _seeds(count: int) -> str:
+def in_seeds(count: int) -> str:
+    """Return how many seeds there are, in words."""
     return "1 seed" if count == 1 else f"{count} seeds"

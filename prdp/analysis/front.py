@@ -2,28 +2,27 @@
 
 from collections.abc import Mapping
 
-from prdp.analysis.claims import Judgement, Verdict
+from prdp.analysis.claims import Judgement, Verdict, in_seeds
 from prdp.analysis.claims_report import summary
 
 BEGIN = "<!-- verdicts: written by `make claims` -->"
 END = "<!-- end of the verdicts -->"
 COLUMNS = ("iterations saved", "error, converged", "error, PRDP", "training time saved")
 _MARKS = {Verdict.REPRODUCED: "✓", Verdict.NOT_REPRODUCED: "✗"}
-_PREVIOUS = "previous_step"
 # Problem -> the ids of its claims, column by column; no claim of ours where the paper says nothing.
 ROWS: Mapping[str, tuple[str | None, ...]] = {
     "Poisson, 1 parameter": ("table_4_1.1.jacobi.unrolled.savings", None, None, None),
     "Poisson, 3 parameters": ("table_4_1.3.jacobi.unrolled.savings", None, None, None),
     "Heat 1D": (
         "savings.heat1d.total",
-        f"error.heat1d.converged.{_PREVIOUS}",
-        f"error.heat1d.prdp.{_PREVIOUS}",
+        "error.heat1d.converged.previous_step",
+        "error.heat1d.prdp.previous_step",
         "wall_clock.heat1d",
     ),
     "Heat 2D": (
         "savings.heat2d.total",
-        f"error.heat2d.converged.{_PREVIOUS}",
-        f"error.heat2d.prdp.{_PREVIOUS}",
+        "error.heat2d.converged.previous_step",
+        "error.heat2d.prdp.previous_step",
         "wall_clock.heat2d",
     ),
     "Heat 2D, dense matrix": (None, None, None, "wall_clock.heat2d.dense"),
@@ -51,7 +50,7 @@ def table(judgements: list[Judgement]) -> str:
     for problem, ids in ROWS.items():
         found = [by_id[i] for i in ids if i is not None]
         seeds = max(j.runs for j in found)
-        counted = problem if found[0].claim.seeds == 1 else f"{problem}, {_seeds(seeds)}"
+        counted = problem if found[0].claim.seeds == 1 else f"{problem}, {in_seeds(seeds)}"
         cells = [_cell(by_id[i], seeds) if i is not None else "" for i in ids]
         lines.append(f"| {counted} | {' | '.join(cells)} |")
     return "\n".join([*lines, "", f"All of them: {summary(judgements)}"])
@@ -64,12 +63,8 @@ def _cell(judgement: Judgement, seeds: int) -> str:
     if judgement.ours is None:
         return f"not run (paper {printed})"
     ours = claim.number(judgement.ours, judgement.uncertainty).removesuffix(" x1e-2")
-    fewer = f", {_seeds(judgement.runs)}" if judgement.runs != seeds else ""
+    fewer = f", {in_seeds(judgement.runs)}" if judgement.runs != seeds else ""
     return f"{ours}{fewer} (paper {printed}) {_MARKS[judgement.verdict]}"
-
-
-def _seeds(number: int) -> str:
-    return "1 seed" if number == 1 else f"{number} seeds"
 
 
 def placed(text: str, judgements: list[Judgement]) -> str:

@@ -60,8 +60,8 @@ def wall_clock(records: Records, paper: Paper) -> Table:
     """Return seconds of converged and PRDP trainings, by device, and the share saved, of runs that were timed alone."""
     runs = runs_of(records, "fig_24", "fast")
     runs = runs[runs["is_converged"] | (runs["schedule"] == "prdp")]
-    left_out = runs[~timed_alone(runs)]
-    runs = runs[timed_alone(runs)]
+    alone = timed_alone(runs)
+    runs, left_out = runs[alone], runs[~alone]
     runs = runs.assign(seconds_all=runs["seconds"] + runs["seconds_compile"])
     for share, (ours, theirs) in _SHARES.items():
         runs[share] = 1 - runs[ours] / baseline(runs, theirs, same_device=True)
