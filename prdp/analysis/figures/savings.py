@@ -6,11 +6,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from prdp.analysis.comparison import timed_alone
 from prdp.analysis.figures import style
 from prdp.analysis.figures.base import FAST, converged, finished, name_of, panels, seeds_of
 from prdp.analysis.figures.curves import draw_band, error_axis, table
-from prdp.analysis.figures.wall_clock import draw_seconds
+from prdp.analysis.figures.wall_clock import alone, draw_seconds
 from prdp.analysis.records import Records
 
 
@@ -120,8 +119,9 @@ def fig_2(records: Records) -> Figure:
     """Draw Navier-Stokes at a glance: equal error, fewer iterations, and less time where that was taken alone."""
     runs = panels(records, ("fig_2", FAST), ("navier_stokes",))["navier_stokes"]
     figure = style.canvas(style.WIDTH * 2.2, 2.7)
-    timed = bool(timed_alone(runs.summaries).any())
-    error, bars, *time = figure.subplots(1, 2 + timed, width_ratios=(1.35, 1, 1)[: 2 + timed])
+    timed = alone(runs)
+    widths = (1.35, 1, 1) if len(timed.summaries) else (1.35, 1)
+    error, bars, *time = figure.subplots(1, len(widths), width_ratios=widths)
     drawn = []
     for part, colour, label in (
         (converged(runs), style.CONVERGED, "converged"),
@@ -136,6 +136,6 @@ def fig_2(records: Records) -> Figure:
     error.set(xlabel="epoch", ylabel="validation error", xlim=(0, runs.histories["epoch"].max()))
     error.set_title(f"(a) {name_of(runs)}, {seeds_of(runs)}", pad=4)
     draw_savings(bars, runs, "(b) iterations")
-    if timed:
-        draw_seconds(time[0], runs, "(c) time")
+    for ax in time:
+        draw_seconds(ax, timed, "(c) time")
     return figure

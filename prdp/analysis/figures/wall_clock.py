@@ -10,10 +10,15 @@ from matplotlib.figure import Figure
 
 from prdp.analysis.comparison import timed_alone
 from prdp.analysis.figures import style
-from prdp.analysis.figures.base import FAST, PHYSICS, converged, finished, keep, name_of, panels
+from prdp.analysis.figures.base import FAST, converged, finished, keep, name_of, panels
 from prdp.analysis.records import Records
 
 PARTS = ("seconds_train", "seconds_validate", "seconds_compile")
+
+
+def alone(records: Records) -> Records:
+    """Return the runs that were timed alone."""
+    return keep(records, timed_alone(records.summaries))
 
 
 def same_device(records: Records) -> Records:
@@ -43,8 +48,8 @@ def time_saved(means: dict[str, pd.Series]) -> float | None:
 
 
 def draw_seconds(ax: Axes, records: Records, title: str) -> None:
-    """Draw a stacked bar for each of both schedules, with what was saved, of the runs that were timed alone."""
-    runs = same_device(keep(records, timed_alone(records.summaries)))
+    """Draw a stacked bar for each of both schedules, with what was saved."""
+    runs = same_device(records)
     means = seconds(runs)
     colours = {"converged": style.CONVERGED, "PRDP": style.PRDP}
     longest = max((m.sum() for m in means.values()), default=1.0)
@@ -88,7 +93,7 @@ def _percentage(ax: Axes, saved: float, parts: pd.Series, longest: float) -> Non
 
 def _device(records: Records) -> str:
     if records.summaries.empty:
-        return "no run timed alone"
+        return "no finished run"
     row = records.summaries.iloc[0]
     device = str(row.get("device", ""))
     cores = row.get("cpu_count", math.nan)
@@ -101,11 +106,10 @@ def _device(records: Records) -> str:
 def fig_24(records: Records) -> Figure:
     """Draw the training time of every physics that has runs timed alone; apart where the solver's matrix is dense."""
     physics = ("heat1d", "heat2d", "heat3d", "burgers", "navier_stokes")
-    alone = keep(records, timed_alone(records.summaries))
     found: dict[str, Records] = {}
-    for name, runs in panels(alone, ("fig_24", "table_1", FAST), physics).items():
+    for runs in panels(alone(records), ("fig_24", "table_1", FAST), physics).values():
         dense = runs.summaries["solver.operator"] == "dense"
-        parts = {name_of(runs): keep(runs, ~dense), f"{PHYSICS[name]} (dense matrix)": keep(runs, dense)}
+        parts = {name_of(runs): keep(runs, ~dense), f"{name_of(runs)} (dense matrix)": keep(runs, dense)}
         found |= {title: part for title, part in parts.items() if len(part.summaries)}
     figure = style.canvas(max(1.85 * len(found), 2.4), 2.9)
     axes = figure.subplots(1, len(found), squeeze=False)[0]
