@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from prdp.differentiation import (
         JFB,
-        AdjointCost,
+        AdjointStats,
         Checkpointed,
         Implicit,
         Mode,
@@ -77,7 +77,7 @@ __all__ = [
     "JFB",
     "LBFGS",
     "PRDP",
-    "AdjointCost",
+    "AdjointStats",
     "BiCGStab",
     "Checkpointed",
     "ConjugateGradient",

@@ -26,7 +26,7 @@ from hydra import compose, initialize_config_dir
 from benchmarking import bandwidth, machine, timed
 from prdp.components import initialise, prepare, scans_well
 from prdp.config import parse
-from prdp.differentiation import AdjointCost
+from prdp.differentiation import AdjointStats
 from prdp.training import compile_run, traced_controls
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -105,7 +105,7 @@ def parts(
         return jax.jit(lambda x: jax.lax.fori_loop(0, updates, lambda i, c: body(c), x), donate_argnums=0)
 
     def step_of(u: Any, k: Any) -> Any:
-        zero = AdjointCost.zero()
+        zero = AdjointStats.zero()
         return task.settings.time_step(task.physics, arrays["operator"], u, k, zero).value
 
     def physics_body(k: Any) -> Callable[[Any], Any]:

@@ -13,7 +13,7 @@ from flax import nnx
 import prdp
 from prdp import experiment
 from prdp.data import TrajectoryData
-from prdp.differentiation import AdjointCost, Controls, Implicit, Unrolled
+from prdp.differentiation import AdjointStats, Controls, Implicit, Unrolled
 from prdp.physics import FilteredNoise, FourierSeries, Heat, NavierStokes
 from prdp.records import COLUMNS
 from prdp.tasks import Correction, SolveSettings
@@ -114,7 +114,7 @@ def value_and_gradient(task, indices, iterations):
         def loss(parameters, cost):
             return task.loss(nnx.merge(graph, parameters), arrays, jnp.asarray(indices), controls, cost)
 
-        return jax.value_and_grad(loss, (0, 1), has_aux=True)(parameters, AdjointCost.zero())
+        return jax.value_and_grad(loss, (0, 1), has_aux=True)(parameters, AdjointStats.zero())
 
     (value, totals), (gradient, cost) = evaluate(
         parameters, Controls(jnp.int32(iterations), task.settings.tolerance)

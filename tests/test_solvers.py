@@ -85,7 +85,8 @@ def test_a_gmres_cycle_minimises_the_residual_over_its_krylov_space(restart, x64
     y, *_ = np.linalg.lstsq(matrix @ krylov, rhs, rcond=None)
     solution = prdp.solve(a, b, solver=prdp.GMRES(restart), iterations=1, tolerance=0.0)
     np.testing.assert_allclose(solution.value, krylov @ y, rtol=1e-8)
-    assert int(solution.matvecs) == restart
+    # One more to measure the residual.
+    assert int(solution.matvecs) == restart + 1
 
 
 def test_gmres_reports_stagnation(x64):
@@ -122,7 +123,8 @@ def test_bicgstab_iterates_are_those_of_the_textbook(operator, x64):
     for k, expected in enumerate(np.reshape(iterates, (2, 5, *a.shape)).swapaxes(0, 1), start=1):
         solution = prdp.solve(a, rhs, solver=prdp.BiCGStab(), iterations=k, tolerance=0.0)
         np.testing.assert_allclose(solution.value, expected, rtol=1e-10)
-        np.testing.assert_array_equal(solution.matvecs, 2 * k)
+        # One more to measure the residual.
+        np.testing.assert_array_equal(solution.matvecs, 2 * k + 1)
 
 
 def test_bicgstab_converges_where_its_half_step_is_exact(x64):
@@ -236,10 +238,13 @@ def test_a_non_finite_system_is_nan_and_spares_the_others(solver, bad):
     assert np.isnan(solution.value[1]).all()
 
 
-def test_a_divergent_iteration_is_non_finite():
+def test_a_divergent_iteration_is_reported_as_such():
     a = Dense(jnp.asarray([[1.0, 3.0], [3.0, 1.0]]), (2,))
     solution = prdp.solve(a, jnp.ones(2), solver=prdp.Jacobi(), iterations=10_000)
-    assert Status(int(solution.status)) is Status.NON_FINITE
+    assert Status(int(solution.status)) is Status.DIVERGED
+    assert np.isnan(solution.value).all()
+    # It ends where rounding errors exceed the right-hand side: 3^15 > 2^23.
+    assert int(solution.iterations) == 15
 
 
 def test_a_zero_on_the_diagonal_is_singular_for_jacobi():
@@ -254,7 +259,7 @@ def test_a_zero_on_the_diagonal_is_singular_for_jacobi():
 def test_a_singular_matrix_is_singular_for_the_direct_solver(factorisation):
     a = laplacian((8,), 1, 1.0, "periodic")
     solution = prdp.solve(a, jnp.ones(8), solver=prdp.Direct(factorisation), iterations=1)
-    assert Status(int(solution.status)) in (Status.SINGULAR, Status.BUDGET_SPENT)
+    assert Status(int(solution.status)) is Status.SINGULAR
     assert not float(solution.residual_norm) < 1e-5
 
 
@@ -335,7 +340,7 @@ def test_every_status_says_what_to_try():
     for status in Status:
         assert len(status.advice) > 20
         assert status.advice.endswith(".")
-    assert [s.has_value for s in Status] == [True] * 4 + [False] * 3
+    assert [s.has_value for s in Status] == [True] * 5 + [False] * 5
 
 
 def test_float32_reaches_the_papers_tolerance_on_spd_matrices():

@@ -76,11 +76,11 @@ def test_each_lane_of_a_vmap_does_its_own_number_of_iterations(mode, solver, x64
                 differentiation=mode,
                 iterations=iterations,
                 tolerance=1e-6,
-                adjoint_cost=cost,
+                adjoint_stats=cost,
             )
             return jnp.sum(jnp.sin(solution.value)), solution
 
-        return jax.value_and_grad(loss, (0, 1), has_aux=True)(2.0, prdp.AdjointCost.zero())
+        return jax.value_and_grad(loss, (0, 1), has_aux=True)(2.0, prdp.AdjointStats.zero())
 
     lanes = jax.jit(jax.vmap(solve))(rhs, iterations)
     single = jax.jit(solve)

@@ -1,7 +1,7 @@
 """Differentiation modes: objects that receive the solver's loop and decide how gradients pass it."""
 
 from prdp.differentiation.adjoint import AdjointMode
-from prdp.differentiation.base import AdjointCost, Controls, Mode, Problem, Solution
+from prdp.differentiation.base import AdjointStats, Controls, Mode, Problem, Solution
 from prdp.differentiation.checkpointed import Checkpointed
 from prdp.differentiation.implicit import Implicit
 from prdp.differentiation.jfb import JFB
@@ -13,7 +13,7 @@ from prdp.differentiation.unrolled import Unrolled
 
 __all__ = [
     "JFB",
-    "AdjointCost",
+    "AdjointStats",
     "AdjointMode",
     "Checkpointed",
     "Controls",

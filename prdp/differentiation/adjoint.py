@@ -8,16 +8,17 @@ import jax
 import jax.numpy as jnp
 
 from prdp.differentiation.base import (
-    AdjointCost,
+    AdjointStats,
     Controls,
     Mode,
     Problem,
     Solution,
-    adjoint_cost,
+    backward,
     package,
     solve_scaled,
 )
-from prdp.linalg import Operator
+from prdp.linalg import Operator, promoting
+from prdp.linalg.norms import expand
 from prdp.solvers import Solver
 
 
@@ -31,8 +32,8 @@ class AdjointMode(Mode):
     @abstractmethod
     def multiplier(
         self, solver: Solver, operator: Operator, cotangent: Any, controls: Controls, primal_rhs: Any
-    ) -> tuple[Any, AdjointCost]:
-        """Return `lambda`, and what it cost.
+    ) -> tuple[Any, AdjointStats]:
+        """Return `lambda`, what it cost and how it ended.
 
         Args:
             solver: of the primal solve.
@@ -44,39 +45,43 @@ class AdjointMode(Mode):
 
     def pull_back(
         self, solver: Solver, problem: Problem, value: Any, cotangent: Any, controls: Controls
-    ) -> tuple[Operator, Any, AdjointCost]:
-        """Return the cotangents of operator and right-hand side for that of `value`, and what they cost."""
+    ) -> tuple[Operator, Any, AdjointStats]:
+        """Return the cotangents of operator and right-hand side for that of `value`, and the stats."""
         transposed = problem.operator.transpose()
-        multiplier, cost = self.multiplier(solver, transposed, cotangent, controls, problem.rhs)
-        return operator_cotangent(problem.operator, value, multiplier), multiplier, cost
+        multiplier, stats = self.multiplier(solver, transposed, cotangent, controls, problem.rhs)
+        return operator_cotangent(problem.operator, value, multiplier), multiplier, stats
 
-    def run(self, solver: Solver, problem: Problem, controls: Controls, cost: AdjointCost) -> Solution:
+    def run(self, solver: Solver, problem: Problem, controls: Controls, stats: AdjointStats) -> Solution:
         """Solve, with this mode's VJP attached to `value`."""
-        return _solve(solver, self, problem, controls, cost)
+        return _solve(solver, self, problem, controls, stats)
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(0, 1))
 def _solve(
-    solver: Solver, mode: AdjointMode, problem: Problem, controls: Controls, cost: AdjointCost
+    solver: Solver, mode: AdjointMode, problem: Problem, controls: Controls, stats: AdjointStats
 ) -> Solution:
     solved = solve_scaled(solver, problem, controls)
-    return package(solver, solved.result, solved.value, problem.guess is not None)
+    return package(solved.result, solved.value)
 
 
+@promoting
 def _forward(
-    solver: Solver, mode: AdjointMode, problem: Problem, controls: Controls, cost: AdjointCost
+    solver: Solver, mode: AdjointMode, problem: Problem, controls: Controls, stats: AdjointStats
 ) -> tuple[Solution, Any]:
-    solution = _solve(solver, mode, problem, controls, cost)
-    return solution, (problem, solution.value, controls)
+    solution = _solve(solver, mode, problem, controls, stats)
+    return solution, (problem, solution.value, solution.status, controls)
 
 
+@promoting
 def _backward(solver: Solver, mode: AdjointMode, saved: Any, cotangent: Solution) -> tuple:
-    problem, value, controls = saved
-    operator_bar, rhs_bar, cost = mode.pull_back(solver, problem, value, cotangent.value, controls)
+    *given, controls = saved
+    problem, value, ubar, live = backward(*given, cotangent.value)
+    operator_bar, rhs_bar, stats = mode.pull_back(solver, problem, value, ubar, controls)
+    rhs_bar = jnp.where(expand(live, problem.operator.rank), rhs_bar, 0)
     guess_bar = None if problem.guess is None else jnp.zeros_like(problem.guess)
     # Not a derivative: it carries lambda out of the backward pass.
     multiplier = None if problem.adjoint_guess is None else rhs_bar
-    return Problem(operator_bar, rhs_bar, guess_bar, multiplier), None, cost
+    return Problem(operator_bar, rhs_bar, guess_bar, multiplier), None, stats
 
 
 _solve.defvjp(_forward, _backward)
@@ -91,8 +96,9 @@ def operator_cotangent(operator: Operator, value: Any, multiplier: Any) -> Opera
 
 def solve_adjoint(
     solver: Solver, operator: Operator, cotangent: Any, controls: Controls, guess: Any = None
-) -> tuple[Any, AdjointCost]:
-    """Return `lambda` by iterating a solver from a guess (`None` is zero), and what it cost."""
+) -> tuple[Any, AdjointStats]:
+    """Return `lambda` by iterating a solver from a guess (`None` is zero), what it cost and how it ended."""
     solved = solve_scaled(solver, Problem(operator, cotangent, guess), controls)
-    value = package(solver, solved.result, solved.value, False).value
-    return value, adjoint_cost(solver, solved.result.largest, guess is not None)
+    solution = package(solved.result, solved.value)
+    iterations, matvecs = (jnp.max(x, initial=0) for x in (solution.iterations, solution.matvecs))
+    return solution.value, AdjointStats.of(iterations, matvecs, solution.status, solution.residual_norm)

@@ -2,25 +2,14 @@
 
 import math
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 
-from prdp.differentiation.base import (
-    AdjointCost,
-    Controls,
-    Problem,
-    Solution,
-    adjoint_cost,
-    package,
-    solve_scaled,
-)
-from prdp.differentiation.reverse import Carry, Reversal
+from prdp.differentiation.reverse import Carry, Loop, Reversal
 from prdp.differentiation.unrolled import Unrolled
-from prdp.solvers import Record, Solver
-from prdp.solvers.iterate import select
+from prdp.solvers import Record
 
 
 @dataclass(frozen=True)
@@ -48,55 +37,32 @@ class Checkpointed(Unrolled):
         if self.snapshots is not None and self.snapshots < 1:
             raise ValueError(f"snapshots={self.snapshots}: allowed is an integer >= 1, or null")
 
-    def run(self, solver: Solver, problem: Problem, controls: Controls, cost: AdjointCost) -> Solution:
-        """Solve, with the unrolled VJP attached to `value`."""
-        assert self.iterations_cap is not None
-        snapshots = self.snapshots or math.ceil(math.sqrt(self.iterations_cap))
-        stride = math.ceil(self.iterations_cap / snapshots)
-        return _solve(solver, (snapshots, stride), problem, controls, cost)
+    @property
+    def record(self) -> Record:
+        """The first state of every segment."""
+        cap = super().room
+        snapshots = min(self.snapshots or math.ceil(math.sqrt(cap)), cap)
+        return Record(snapshots, stride=math.ceil(cap / snapshots))
 
+    def reverse(self, reversal: Reversal, loop: Loop, carry: Carry) -> tuple[Carry, Any]:
+        """Run each segment again and reverse it, from the last to the first."""
+        stride = self.record.stride
 
-@partial(jax.custom_vjp, nondiff_argnums=(0, 1))
-def _solve(
-    solver: Solver, layout: tuple[int, int], problem: Problem, controls: Controls, cost: AdjointCost
-) -> Solution:
-    solved = solve_scaled(solver, problem, controls)
-    return package(solver, solved.result, solved.value, problem.guess is not None, layout[0] * layout[1])
+        def segment(i: Any, carry: Carry) -> Carry:
+            first = ((loop.trips - 1) // stride - i) * stride
 
+            def again(state: Any, j: Any) -> tuple[Any, Any]:
+                return reversal.again(state, first + j < loop.counts), state
 
-def _forward(
-    solver: Solver, layout: tuple[int, int], problem: Problem, controls: Controls, cost: AdjointCost
-) -> tuple[Solution, Any]:
-    solved = solve_scaled(solver, problem, controls, record=Record(*layout))
-    result = solved.result
-    solution = package(solver, result, solved.value, problem.guess is not None, layout[0] * layout[1])
-    return solution, (problem, solved.scale, result.state, result.history, result.iterations, result.trips)
+            start = reversal.safe(jax.tree.map(lambda h: h[first // stride], loop.history))
+            _, states = jax.lax.scan(again, start, jnp.arange(stride))
 
+            def body(j: Any, carry: Carry) -> Carry:
+                k = stride - 1 - j
+                return reversal.step(jax.tree.map(lambda h: h[k], states), first + k < loop.counts, carry)
 
-def _backward(solver: Solver, layout: tuple[int, int], saved: Any, cotangent: Solution) -> tuple:
-    problem, scale, last, history, counts, trips = saved
-    reversal, stride = Reversal(solver, problem, scale), layout[1]
+            return jax.lax.fori_loop(0, stride, body, carry)
 
-    def segment(i: Any, carry: Carry) -> Carry:
-        first = ((trips - 1) // stride - i) * stride
-
-        def again(state: Any, j: Any) -> tuple[Any, Any]:
-            step = solver.step(reversal.operator, reversal.rhs, state)
-            return select(first + j < counts, step, state), state
-
-        start = jax.tree.map(lambda h: h[first // stride], history)
-        _, states = jax.lax.scan(again, start, jnp.arange(stride))
-
-        def body(j: Any, carry: Carry) -> Carry:
-            k = stride - 1 - j
-            return reversal.step(jax.tree.map(lambda h: h[k], states), first + k < counts, carry)
-
-        return jax.lax.fori_loop(0, stride, body, carry)
-
-    segments = (trips + stride - 1) // stride
-    carry = jax.lax.fori_loop(0, segments, segment, reversal.end(last, cotangent.value))
-    # Every iteration is run once more, and reversed.
-    return reversal.begin(carry), None, adjoint_cost(solver, 2 * jnp.max(counts))
-
-
-_solve.defvjp(_forward, _backward)
+        segments = (loop.trips + stride - 1) // stride
+        # Every iteration is run once more, and reversed.
+        return jax.lax.fori_loop(0, segments, segment, carry), 2 * loop.largest

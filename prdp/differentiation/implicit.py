@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 import jax.numpy as jnp
 
 from prdp.differentiation.adjoint import AdjointMode, operator_cotangent, solve_adjoint
-from prdp.differentiation.base import AdjointCost, Controls, Problem
+from prdp.differentiation.base import AdjointStats, Controls, Problem
 from prdp.linalg import Operator, scaled_norm
 from prdp.solvers import Solver
 from prdp.solvers.base import safe_divide
@@ -68,11 +68,11 @@ class Implicit(AdjointMode):
 
     def pull_back(
         self, solver: Solver, problem: Problem, value: Any, cotangent: Any, controls: Controls
-    ) -> tuple[Operator, Any, AdjointCost]:
-        """Return the cotangents of operator and right-hand side, and what they cost."""
+    ) -> tuple[Operator, Any, AdjointStats]:
+        """Return the cotangents of operator and right-hand side, and the stats."""
         operator, rhs, _, guess = problem
-        multiplier, cost = self.multiplier(solver, operator.transpose(), cotangent, controls, rhs, guess)
-        return operator_cotangent(operator, value, multiplier), multiplier, cost
+        multiplier, stats = self.multiplier(solver, operator.transpose(), cotangent, controls, rhs, guess)
+        return operator_cotangent(operator, value, multiplier), multiplier, stats
 
     def multiplier(
         self,
@@ -82,7 +82,7 @@ class Implicit(AdjointMode):
         controls: Controls,
         primal_rhs: Any,
         guess: Any = None,
-    ) -> tuple[Any, AdjointCost]:
+    ) -> tuple[Any, AdjointStats]:
         """Return `lambda` by the primal's solver, from a guess (`None` is zero)."""
         tolerance = controls.tolerance if self.adjoint_tolerance is None else self.adjoint_tolerance
         if self.adjoint_tolerance_relative_to == "primal":

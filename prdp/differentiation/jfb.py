@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from prdp.differentiation.adjoint import AdjointMode
-from prdp.differentiation.base import AdjointCost, Controls
+from prdp.differentiation.base import AdjointStats, Controls
 from prdp.linalg import Operator
 from prdp.solvers import Solver
 
@@ -26,6 +26,6 @@ class JFB(AdjointMode):
 
     def multiplier(
         self, solver: Solver, operator: Operator, cotangent: Any, controls: Controls, primal_rhs: Any
-    ) -> tuple[Any, AdjointCost]:
+    ) -> tuple[Any, AdjointStats]:
         """Return `M^-T ubar`."""
-        return solver.correction(operator, cotangent), AdjointCost.of(1, 0)
+        return solver.correction(operator, cotangent), AdjointStats.of(1, 0)

@@ -6,7 +6,7 @@ from typing import Any
 import jax
 
 from prdp.differentiation.adjoint import AdjointMode
-from prdp.differentiation.base import AdjointCost, Controls
+from prdp.differentiation.base import AdjointStats, Controls
 from prdp.linalg import Operator
 from prdp.solvers import Richardson, Solver
 
@@ -37,7 +37,7 @@ class Neumann(AdjointMode):
 
     def multiplier(
         self, solver: Solver, operator: Operator, cotangent: Any, controls: Controls, primal_rhs: Any
-    ) -> tuple[Any, AdjointCost]:
+    ) -> tuple[Any, AdjointStats]:
         """Return the sum."""
         richardson = Richardson(self.step_size)
 
@@ -45,4 +45,4 @@ class Neumann(AdjointMode):
             return multiplier + richardson.correction(operator, cotangent - operator.mv(multiplier))
 
         multiplier = jax.lax.fori_loop(0, self.terms, add, richardson.correction(operator, cotangent))
-        return multiplier, AdjointCost.of(self.terms + 1, self.terms)
+        return multiplier, AdjointStats.of(self.terms + 1, self.terms)

@@ -6,7 +6,7 @@ from typing import Any
 import jax
 
 from prdp.differentiation.adjoint import AdjointMode
-from prdp.differentiation.base import AdjointCost, Controls, Problem
+from prdp.differentiation.base import AdjointStats, Controls, Problem
 from prdp.linalg import Operator
 from prdp.solvers import Solver
 
@@ -55,7 +55,7 @@ class Phantom(AdjointMode):
 
     def multiplier(
         self, solver: Solver, operator: Operator, cotangent: Any, controls: Controls, primal_rhs: Any
-    ) -> tuple[Any, AdjointCost]:
+    ) -> tuple[Any, AdjointStats]:
         """Return the damped Neumann sum: k - 1 products."""
         first = self.damping * solver.correction(operator, cotangent)
 
@@ -64,12 +64,12 @@ class Phantom(AdjointMode):
             return multiplier + self.damping * solver.correction(operator, residual)
 
         multiplier = jax.lax.fori_loop(1, self.steps, add, first)
-        return multiplier, AdjointCost.of(self.steps, self.steps - 1)
+        return multiplier, AdjointStats.of(self.steps, self.steps - 1)
 
     def pull_back(
         self, solver: Solver, problem: Problem, value: Any, cotangent: Any, controls: Controls
-    ) -> tuple[Operator, Any, AdjointCost]:
-        """Return the cotangents of operator and right-hand side, and what they cost."""
+    ) -> tuple[Operator, Any, AdjointStats]:
+        """Return the cotangents of operator and right-hand side, and the stats."""
         if self.form == "neumann":
             return super().pull_back(solver, problem, value, cotangent, controls)
 
@@ -81,4 +81,4 @@ class Phantom(AdjointMode):
 
         _, pull_back = jax.vjp(unrolled, problem.operator, problem.rhs)
         # The steps are taken once forward and once backward.
-        return (*pull_back(cotangent), AdjointCost.of(self.steps, 2 * self.steps))
+        return (*pull_back(cotangent), AdjointStats.of(self.steps, 2 * self.steps))

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from prdp.differentiation.adjoint import AdjointMode, solve_adjoint
-from prdp.differentiation.base import AdjointCost, Controls
+from prdp.differentiation.base import AdjointStats, Controls
 from prdp.linalg import Operator
 from prdp.solvers import ConjugateGradient, Solver
 
@@ -36,6 +36,6 @@ class ReducedCG(AdjointMode):
 
     def multiplier(
         self, solver: Solver, operator: Operator, cotangent: Any, controls: Controls, primal_rhs: Any
-    ) -> tuple[Any, AdjointCost]:
+    ) -> tuple[Any, AdjointStats]:
         """Return the last iterate, from zero."""
         return solve_adjoint(ConjugateGradient(), operator, cotangent, Controls(self.steps, 0.0))

@@ -1,18 +1,124 @@
-"""Reversing a solver's loop: what all unrolled modes share."""
+"""Reversing a solver's loop: one backward pass for all modes that differentiate the iterations themselves."""
 
+from abc import abstractmethod
 from functools import partial
-from typing import Any
+from typing import Any, ClassVar, NamedTuple
 
 import jax
 import jax.numpy as jnp
 
-from prdp.differentiation.base import Problem
+from prdp.differentiation.base import (
+    AdjointStats,
+    Backward,
+    Controls,
+    Mode,
+    Problem,
+    Solution,
+    backward,
+    package,
+    solve_scaled,
+)
+from prdp.differentiation.implicit import Implicit
+from prdp.linalg import promoting, vary_alike
 from prdp.linalg.norms import expand
-from prdp.solvers import Solver
-from prdp.solvers.iterate import select
+from prdp.solvers import Record, Solver, Status
+from prdp.solvers.iterate import never, select
 
 # Cotangents of a solver's state, of the prepared operator and of the scaled right-hand side.
 Carry = tuple[Any, Any, Any]
+
+
+class Loop(NamedTuple):
+    """What a forward loop leaves for its backward pass.
+
+    Attributes:
+        last: the last state.
+        history: what the mode's `Record` kept.
+        counts: iterations of each system.
+        trips: passes of the loop.
+    """
+
+    last: Any
+    history: Any
+    counts: Any
+    trips: Any
+
+    @property
+    def largest(self) -> Any:
+        """The most iterations of a system of this batch, whoever shares its loop."""
+        return jnp.max(self.counts, initial=0)
+
+
+class ReverseMode(Mode):
+    """A mode whose gradient is that of the K-step map `P_K`, or of its last steps.
+
+    The solve takes all K steps, whatever the tolerance, which decides the status alone: a map that ends at the
+    tolerance has another derivative, which is zero where no iteration ran (at `b = 0`, or from a good guess). A system
+    whose iteration fails or breaks down is frozen there.
+
+    Where the first residual is exactly zero a Krylov method has no derivative: the gradient is NaN and the adjoint's
+    status `NOT_DIFFERENTIABLE`. A solver that is not iterative is differentiated by `Implicit`, which is the same.
+    """
+
+    leaves_early: ClassVar[bool] = False
+
+    @property
+    @abstractmethod
+    def record(self) -> Record:
+        """Which states the forward loop keeps."""
+
+    @property
+    def room(self) -> int | None:
+        """The largest K that the record has room for; `None` where it has for any."""
+        return None
+
+    @abstractmethod
+    def reverse(self, reversal: "Reversal", loop: Loop, carry: Carry) -> tuple[Carry, Any]:
+        """Return the cotangents at the first state for those at the last, and the number of iterations it took."""
+
+    def run(self, solver: Solver, problem: Problem, controls: Controls, stats: AdjointStats) -> Solution:
+        """Solve, with the VJP of the steps attached to `value`."""
+        if not solver.is_iterative:
+            return Implicit().run(solver, problem, controls, stats)
+        return _solve(solver, self, problem, controls, stats)
+
+
+@partial(jax.custom_vjp, nondiff_argnums=(0, 1))
+def _solve(
+    solver: Solver, mode: ReverseMode, problem: Problem, controls: Controls, stats: AdjointStats
+) -> Solution:
+    solved = solve_scaled(solver, problem, controls, never)
+    return package(solved.result, solved.value, mode.room)
+
+
+@promoting
+def _forward(
+    solver: Solver, mode: ReverseMode, problem: Problem, controls: Controls, stats: AdjointStats
+) -> tuple[Solution, Any]:
+    solved = solve_scaled(solver, problem, controls, never, mode.record)
+    result = solved.result
+    solution = package(result, solved.value, mode.room)
+    loop = Loop(result.state, result.history, result.iterations, result.trips)
+    return solution, (problem, solution.value, solution.status, solved.scale, loop, controls)
+
+
+@promoting
+def _backward(solver: Solver, mode: ReverseMode, saved: Any, cotangent: Solution) -> tuple:
+    *given, scale, loop, controls = saved
+    safe = backward(*given, cotangent.value)
+    live = safe.live
+    undefined = live & (loop.counts == 0) & (controls.iterations > 0) & (not solver.is_linear)
+    ubar = jnp.where(expand(undefined, safe.problem.operator.rank), jnp.nan, safe.cotangent)
+    reversal = Reversal(solver, safe, scale)
+    carry, iterations = mode.reverse(reversal, loop, reversal.end(loop.last, ubar))
+    status = jnp.where(undefined, Status.NOT_DIFFERENTIABLE, Status.CONVERGED)
+    stats = AdjointStats.of(iterations, iterations * solver.matvecs_per_iteration, status)
+    problem = reversal.begin(carry)
+    rhs_bar = jnp.where(expand(undefined, safe.problem.operator.rank), jnp.nan, problem.rhs)
+    return problem._replace(rhs=rhs_bar), None, stats
+
+
+_solve.defvjp(_forward, _backward)
 
 
 class Reversal:
@@ -20,26 +126,36 @@ class Reversal:
 
     Args:
         solver: the iteration.
-        problem: the unscaled problem.
+        given: the unscaled problem, made safe.
         scale: s.
     """
 
-    def __init__(self, solver: Solver, problem: Problem, scale: Any):
-        self.solver, self.problem, self.scale = solver, problem, scale
-        self.operator, self._pull_back_prepared = jax.vjp(solver.prepare, problem.operator)
-        self.rhs = problem.rhs * scale
-        self.guess = None if problem.guess is None else problem.guess * scale
+    def __init__(self, solver: Solver, given: Backward, scale: Any):
+        self.solver, self.problem, self.live, self.scale = solver, given.problem, given.live, scale
+        self.operator, self._pull_back_prepared = jax.vjp(solver.prepare, self.problem.operator)
+        self.rhs = self.problem.rhs * scale
+        self.guess = None if self.problem.guess is None else self.problem.guess * scale
 
     def end(self, last: Any, cotangent: Any) -> Carry:
         """Return the cotangents at the last state, for that of the solve's value."""
-        _, pull_back = jax.vjp(self.solver.solution, self.operator, last)
+        _, pull_back = jax.vjp(self.solver.solution, self.operator, self.safe(last))
         operator_bar, state_bar = pull_back(cotangent / self.scale)
-        return state_bar, operator_bar, jnp.zeros_like(self.rhs)
+        carry = state_bar, operator_bar, jnp.zeros_like(self.rhs)
+        return jax.tree.map(lambda x: x if _is_float0(x) else vary_alike(x, self.rhs), carry)
+
+    def safe(self, state: Any) -> Any:
+        """Return a state, zero for the systems without a cotangent: theirs may not be finite."""
+        return select(self.live, state, jax.tree.map(jnp.zeros_like, state))
+
+    def again(self, state: Any, active: Any) -> Any:
+        """Return the state one iteration on, of the systems that are active."""
+        return select(active, self.solver.step(self.operator, self.rhs, state), state)
 
     def step(self, state: Any, active: Any, carry: Carry) -> Carry:
         """Return the cotangents before an iteration from `state`; a system that is not active passes its own on."""
         state_bar, operator_bar, rhs_bar = carry
-        _, pull_back = jax.vjp(self.solver.step, self.operator, self.rhs, state)
+        active = active & self.live
+        _, pull_back = jax.vjp(self.solver.step, self.operator, self.rhs, self.safe(state))
         da, db, ds = pull_back(self.masked(active, state_bar))
         state_bar = select(active, _like(ds, state_bar), state_bar)
         return state_bar, _add(operator_bar, da), rhs_bar + db
@@ -47,8 +163,9 @@ class Reversal:
     def residual(self, value: Any, active: Any, carry: Carry) -> Carry:
         """Return the cotangents with that of the residual `b - A u` of a constant `u` passed on."""
         state_bar, operator_bar, rhs_bar = carry
+        value = self.safe(value)
         _, pull_back = jax.vjp(lambda a, b: b - a.mv(value), self.operator, self.rhs)
-        da, db = pull_back(self.masked(active, state_bar.residual))
+        da, db = pull_back(self.masked(active & self.live, state_bar.residual))
         return state_bar, _add(operator_bar, da), rhs_bar + db
 
     def begin(self, carry: Carry) -> Problem:

@@ -1,35 +1,23 @@
-"""Unrolled differentiation: reverse exactly the iterations that ran, K traced."""
+"""Unrolled differentiation: reverse all K iterations, K traced."""
 
 import dataclasses
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 
-from prdp.differentiation.base import (
-    AdjointCost,
-    Controls,
-    Mode,
-    Problem,
-    Solution,
-    adjoint_cost,
-    package,
-    solve_scaled,
-)
-from prdp.differentiation.reverse import Carry, Reversal
-from prdp.solvers import Record, Solver
+from prdp.differentiation.reverse import Carry, Loop, Reversal, ReverseMode
+from prdp.solvers import Record
 
 
 @dataclass(frozen=True)
-class Unrolled(Mode):
-    """Backpropagate through the iterations of each system, from its last to its first.
+class Unrolled(ReverseMode):
+    """Backpropagate through the K iterations, from the last to the first: the gradient of the K-step map.
 
     The forward loop writes the state before every iteration to a buffer of `iterations_cap` states; the
     backward loop walks it in reverse with the VJP of one `solver.step`. Both are loops with a traced bound: K
     may change at every call, nothing is compiled again. Works for any solver and for parameters in `A`, in `b` and in
-    the guess. Where K is a number at trace time it is also the cap.
+    the guess. Where K is a number at trace time it is also the cap. See `ReverseMode` for what the tolerance means.
 
     Args:
         iterations_cap: room for this many iterations. More than that gives the status `BUFFER_TOO_SMALL` and NaN.
@@ -61,39 +49,23 @@ class Unrolled(Mode):
             raise ValueError(f"iterations={known} is above iterations_cap={self.iterations_cap}")
         return self
 
-    def run(self, solver: Solver, problem: Problem, controls: Controls, cost: AdjointCost) -> Solution:
-        """Solve, with the unrolled VJP attached to `value`."""
+    @property
+    def room(self) -> int:
+        """The cap."""
         assert self.iterations_cap is not None
-        return _solve(solver, self.iterations_cap, problem, controls, cost)
+        return self.iterations_cap
 
+    @property
+    def record(self) -> Record:
+        """Every state."""
+        return Record(self.room)
 
-@partial(jax.custom_vjp, nondiff_argnums=(0, 1))
-def _solve(solver: Solver, room: int, problem: Problem, controls: Controls, cost: AdjointCost) -> Solution:
-    solved = solve_scaled(solver, problem, controls)
-    return package(solver, solved.result, solved.value, problem.guess is not None, room)
+    def reverse(self, reversal: Reversal, loop: Loop, carry: Carry) -> tuple[Carry, Any]:
+        """Walk the buffer from its end."""
 
+        def body(j: Any, carry: Carry) -> Carry:
+            k = loop.trips - 1 - j
+            # A system that was frozen by iteration k contributes nothing and passes its cotangent on.
+            return reversal.step(jax.tree.map(lambda h: h[k], loop.history), k < loop.counts, carry)
 
-def _forward(
-    solver: Solver, room: int, problem: Problem, controls: Controls, cost: AdjointCost
-) -> tuple[Solution, Any]:
-    solved = solve_scaled(solver, problem, controls, record=Record(room))
-    result = solved.result
-    solution = package(solver, result, solved.value, problem.guess is not None, room)
-    saved = (problem, solved.scale, result.state, result.history, result.iterations, result.trips)
-    return solution, saved
-
-
-def _backward(solver: Solver, room: int, saved: Any, cotangent: Solution) -> tuple:
-    problem, scale, last, history, counts, trips = saved
-    reversal = Reversal(solver, problem, scale)
-
-    def body(j: Any, carry: Carry) -> Carry:
-        k = trips - 1 - j
-        # A system that had left by iteration k contributes nothing and passes its cotangent on.
-        return reversal.step(jax.tree.map(lambda h: h[k], history), k < counts, carry)
-
-    carry = jax.lax.fori_loop(0, trips, body, reversal.end(last, cotangent.value))
-    return reversal.begin(carry), None, adjoint_cost(solver, jnp.max(counts))
-
-
-_solve.defvjp(_forward, _backward)
+        return jax.lax.fori_loop(0, loop.trips, body, carry), loop.largest

@@ -5,6 +5,8 @@ from prdp.linalg.coupled import CoupledStencil, couple
 from prdp.linalg.functional import FunctionOperator, from_lineax
 from prdp.linalg.norms import inner, inner_each, norm, power_of_two_scale, relative_norm, scaled_norm
 from prdp.linalg.operators import Dense, Operator
+from prdp.linalg.promotion import promoting
+from prdp.linalg.rounding import rounding_level
 from prdp.linalg.stencils import (
     BOUNDARIES,
     Stencil,
@@ -13,6 +15,7 @@ from prdp.linalg.stencils import (
     identity,
     laplacian,
 )
+from prdp.linalg.varying import vary_alike
 
 __all__ = [
     "BOUNDARIES",
@@ -32,7 +35,10 @@ __all__ = [
     "laplacian",
     "norm",
     "power_of_two_scale",
+    "promoting",
     "relative_norm",
+    "rounding_level",
     "scaled_norm",
     "solve_each",
+    "vary_alike",
 ]

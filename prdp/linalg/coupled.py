@@ -1,14 +1,15 @@
 """Stencils between the channels of a field: the matrix-free form of coupled systems such as saddle points."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from prdp.linalg.operators import Leaf, Operator, static
-from prdp.linalg.stencils import Offset, Stencil, returns_home, shift
+from prdp.linalg.operators import Leaf, Operator, number, static
+from prdp.linalg.stencils import Offset, Stencil, finite_of_batch, returns_home, shift
 
 # (row channel, column channel, offset)
 Term = tuple[int, int, Offset]
@@ -86,6 +87,25 @@ class CoupledStencil(Operator):
             rows[i] = rows[i] + strength / points
         batch = jnp.broadcast_shapes(*(jnp.shape(row) for row in rows), self.grid)
         return jnp.stack([jnp.broadcast_to(row, batch) for row in rows], axis=-self.rank)
+
+    def astype(self, dtype: Any) -> "CoupledStencil":
+        """Return the operator with its coefficients as arrays of `dtype`."""
+        return replace(self, coefficients=tuple(jnp.asarray(c, dtype) for c in self.coefficients))
+
+    def without_non_finite(self) -> "CoupledStencil":
+        """Return the operator with 0 for what is not finite in coefficients of single systems."""
+        return replace(self, coefficients=finite_of_batch(self.coefficients, len(self.grid)))
+
+    def __rmul__(self, factor: Leaf) -> "CoupledStencil":
+        """Return `c A` for a number `c`, a Python one where there are pins, since those are part of the structure.
+
+        Raises:
+            TypeError: `c` is not such a number.
+        """
+        if self.pins and not isinstance(factor, int | float):
+            raise TypeError(f"a pinned operator is multiplied by Python numbers only, not by {factor!r}")
+        coefficients = tuple(number(factor) * c for c in self.coefficients)
+        return replace(self, coefficients=coefficients, pins=tuple((i, factor * s) for i, s in self.pins))
 
     def row_sum_bound(self) -> Float[Array, ""]:
         """Return `max_(i,x) sum_(j,o) |c_ijo(x)|` with the pins."""

@@ -2,7 +2,7 @@
 
 import math
 from abc import ABC, abstractmethod
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import jax
@@ -11,6 +11,28 @@ from jaxtyping import Array, Float
 
 # Leaves of a pytree: arrays mostly, but JAX also puts tracers, `None` and sentinels there.
 Leaf = Any
+
+
+def is_floating(x: Any) -> bool:
+    """Whether a parameter is a real floating-point number or an array of them."""
+    return isinstance(x, float) or jnp.issubdtype(getattr(x, "dtype", None) or type(x), jnp.floating)
+
+
+def number(x: Any) -> Any:
+    """Return a real number as it is.
+
+    Raises:
+        TypeError: `x` is an array, a complex number or no number.
+    """
+    kind = getattr(x, "dtype", None) or (type(x) if isinstance(x, int | float) else None)
+    if kind is None or jnp.ndim(x) != 0 or not jnp.issubdtype(kind, jnp.number):
+        raise TypeError(f"operators are multiplied and divided by real numbers on this side, not by {x!r}")
+    return x
+
+
+def finite(x: Any) -> Any:
+    """Return `x` with 0 for NaN and infinity."""
+    return jnp.where(jnp.isfinite(x), x, jnp.zeros_like(x)) if is_floating(x) else x
 
 
 def static(**kwargs: Any) -> Any:
@@ -33,6 +55,9 @@ class Operator(ABC):
     shape: tuple[int, ...]
     symmetric: bool
 
+    # Without it `np.ones(n) * A` would make an array of n operators.
+    __array_ufunc__ = None
+
     @abstractmethod
     def mv(self, u: Float[Array, "..."]) -> Float[Array, "..."]:
         """Return `A u`, of the shape of `u`."""
@@ -48,6 +73,34 @@ class Operator(ABC):
     def row_sum_bound(self) -> Float[Array, ""]:
         """Return `max_i sum_j |A_ij|`, an upper bound of the spectral radius."""
         return jnp.max(jnp.sum(jnp.abs(self.as_dense()), axis=-1))
+
+    def __rmul__(self, factor: Leaf) -> "Operator":
+        """Return `c A`."""
+        return NotImplemented
+
+    def __mul__(self, factor: Leaf) -> "Operator":
+        """Return `c A` for a number `c`; a field on this side would scale columns, and is refused."""
+        return number(factor) * self
+
+    def __truediv__(self, factor: Leaf) -> "Operator":
+        """Return `A / c` for a number `c`."""
+        return (1 / number(factor)) * self
+
+    def __neg__(self) -> "Operator":
+        """Return `-A`."""
+        return -1.0 * self
+
+    def astype(self, dtype: Any) -> "Operator":
+        """Return the operator with its floating-point parameters as arrays of `dtype`; others stay what they are."""
+        return jax.tree.map(lambda x: jnp.asarray(x, dtype) if is_floating(x) else x, self)
+
+    def without_non_finite(self) -> "Operator":
+        """Return the operator with 0 for what is not finite in parameters that have a batch axis.
+
+        A backward pass uses it, where such a number belongs to a system that failed. One in a parameter that all
+        systems share makes all of them fail, and stays.
+        """
+        return jax.tree.map(lambda x: finite(x) if jnp.ndim(x) > self.rank else x, self)
 
     @property
     def rank(self) -> int:
@@ -99,6 +152,18 @@ class Dense(Operator):
     def transpose(self) -> "Dense":
         """Return the operator of the transposed matrix."""
         return Dense(jnp.swapaxes(self.matrix, -1, -2), self.shape, self.symmetric)
+
+    def astype(self, dtype: Any) -> "Dense":
+        """Return the operator with its matrix in `dtype`."""
+        return replace(self, matrix=jnp.asarray(self.matrix, dtype))
+
+    def without_non_finite(self) -> "Dense":
+        """Return the operator with 0 for what is not finite, if there is a matrix for each system."""
+        return self if jnp.ndim(self.matrix) == 2 else replace(self, matrix=finite(self.matrix))
+
+    def __rmul__(self, factor: Leaf) -> "Dense":
+        """Return `c A` for a number `c`."""
+        return replace(self, matrix=number(factor) * self.matrix)
 
     def diagonal(self) -> Float[Array, "..."]:
         """Return the matrix's diagonal, reshaped to a field."""

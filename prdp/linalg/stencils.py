@@ -12,13 +12,14 @@ wrapped (`periodic`, spacing 1/N). Sums, multiples and transposes of stencils ar
 import functools
 import operator
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from prdp.linalg.operators import Leaf, Operator, static
+from prdp.linalg.operators import Leaf, Operator, finite, static
 
 BOUNDARIES = ("dirichlet", "periodic")
 
@@ -77,6 +78,14 @@ class Stencil(Operator):
         """Return `max_x sum_o |c_o(x)|`."""
         return jnp.max(sum(jnp.abs(c) for c in self.coefficients))
 
+    def astype(self, dtype: Any) -> "Stencil":
+        """Return the operator with its coefficients as arrays of `dtype`."""
+        return replace(self, coefficients=tuple(jnp.asarray(c, dtype) for c in self.coefficients))
+
+    def without_non_finite(self) -> "Stencil":
+        """Return the operator with 0 for what is not finite in coefficients of single systems."""
+        return replace(self, coefficients=finite_of_batch(self.coefficients, len(self.grid)))
+
     def is_constant(self) -> bool:
         """Whether every coefficient is a number, so that sine or Fourier modes diagonalise `A`."""
         return all(jnp.ndim(c) == 0 for c in self.coefficients)
@@ -102,6 +111,11 @@ class Stencil(Operator):
     def __sub__(self, other: "Stencil") -> "Stencil":
         """Return `A - B`."""
         return self + (-1.0) * other
+
+
+def finite_of_batch(coefficients: tuple[Leaf, ...], dimensions: int) -> tuple[Leaf, ...]:
+    """Return the coefficients with 0 for what is not finite in those that have a batch axis."""
+    return tuple(finite(c) if jnp.ndim(c) > dimensions else c for c in coefficients)
 
 
 def shifts(u: Array, offsets: Sequence[Offset], grid: tuple[int, ...]) -> list[Array]:

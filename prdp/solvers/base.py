@@ -24,6 +24,10 @@ class Solver(ABC):
     Attributes:
         requires_symmetric: refuse operators that are not declared symmetric.
         is_iterative: False where one step solves exactly, so that K has no meaning.
+        is_linear: whether K steps are an affine map of right-hand side and guess, differentiable everywhere. The
+            coefficients of Krylov methods depend on the residual, and have no derivative where it is zero.
+        measures_residual: whether `state.residual` is computed as `b - A u` in every step. Where a recursion carries
+            it along, `iterate` verifies it before it reports convergence.
         has_splitting: whether an iteration is `u <- u + M^-1 (b - A u)` with a fixed `M`: see `correction`.
         preconditionable: whether it solves any regular system from products alone, so that `Preconditioned` can
             hand it `A P`.
@@ -31,8 +35,14 @@ class Solver(ABC):
 
     requires_symmetric: ClassVar[bool] = False
     is_iterative: ClassVar[bool] = True
+    is_linear: ClassVar[bool] = False
     has_splitting: ClassVar[bool] = False
     preconditionable: ClassVar[bool] = False
+
+    @property
+    def measures_residual(self) -> bool:
+        """False: a solver that does not say so is verified."""
+        return False
 
     @property
     def matvecs_per_iteration(self) -> int:
@@ -42,6 +52,10 @@ class Solver(ABC):
     def prepare(self, operator: Operator) -> Operator:
         """Return what `init`, `step` and `solution` are given as the operator; called once a solve, differentiably."""
         return operator
+
+    def system(self, prepared: Operator) -> Operator:
+        """Return `A` from what `prepare` made of it."""
+        return prepared
 
     @abstractmethod
     def init(self, operator: Operator, rhs: Float[Array, "..."], guess: Float[Array, "..."] | None) -> State:

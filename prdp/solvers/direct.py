@@ -39,10 +39,16 @@ class Direct(Solver):
 
     factorisation: str = "auto"
     is_iterative: ClassVar[bool] = False
+    is_linear: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         if self.factorisation not in FACTORISATIONS:
             raise ValueError(f"factorisation={self.factorisation!r}: allowed are {', '.join(FACTORISATIONS)}")
+
+    @property
+    def measures_residual(self) -> bool:
+        """Every step computes `b - A u`."""
+        return True
 
     def check(self, operator: Operator) -> None:
         """Refuse `spectral` for an operator that modes do not diagonalise."""

@@ -30,6 +30,12 @@ class GradientDescent(SpectralSolver):
     """
 
     has_splitting: ClassVar[bool] = True
+    is_linear: ClassVar[bool] = True
+
+    @property
+    def measures_residual(self) -> bool:
+        """Every step computes `b - A u`."""
+        return True
 
     def init(
         self, operator: Operator, rhs: Float[Array, "..."], guess: Float[Array, "..."] | None

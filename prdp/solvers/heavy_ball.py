@@ -1,7 +1,7 @@
 """The heavy ball method."""
 
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 import jax.numpy as jnp
 from jaxtyping import Array, Float
@@ -32,6 +32,13 @@ class HeavyBall(SpectralSolver):
     Source: Polyak 1964, *Some methods of speeding up the convergence of iteration methods*; Domke 2012, *Generic
     methods for optimization-based modeling*.
     """
+
+    is_linear: ClassVar[bool] = True
+
+    @property
+    def measures_residual(self) -> bool:
+        """Every step computes `b - A u`."""
+        return True
 
     def init(
         self, operator: Operator, rhs: Float[Array, "..."], guess: Float[Array, "..."] | None

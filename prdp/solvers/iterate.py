@@ -1,57 +1,86 @@
-"""The loop: at most K iterations, K traced, each system leaving at its own tolerance."""
+"""The loop: at most K iterations, K traced, each system leaving when it is done."""
 
+from collections.abc import Callable
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Bool, Float, Int
 
-from prdp.linalg import Operator, norm, relative_norm
+from prdp.linalg import Operator, norm, relative_norm, rounding_level, vary_alike
 from prdp.linalg.norms import expand
 from prdp.solvers.base import Solver, State
 from prdp.solvers.status import Status
+
+# A residual within this factor of the rounding errors of `b - A u` cannot fall much further.
+_ROUNDING = 10
 
 
 class Iterated(NamedTuple):
     """What the loop hands back.
 
     Attributes:
+        value: the solution that the state stands for.
         state: the solver's last state.
-        residual: relative residual `||b - A u||/||b||` of each system, `(*batch,)`.
+        residual: measured relative residual `||b - A u||/||b||` of each system, `(*batch,)`.
         iterations: iterations of each system until it left, `(*batch,)`, int32.
+        products: products with `A` of each system, those of verifications included, `(*batch,)`, int32.
         trips: passes of the loop, the largest of `iterations`; under `vmap` one number, the largest of all lanes.
         status: a `Status` of each system, `(*batch,)`, int32.
-        history: with `record`, states *before* iterations, stacked; otherwise `None`.
+        history: with `record`, what it kept, stacked; otherwise `None`.
     """
 
+    value: Float[Array, "..."]
     state: State
     residual: Float[Array, "..."]
     iterations: Int[Array, "..."]
+    products: Int[Array, "..."]
     trips: Int[Array, ""]
     status: Int[Array, "..."]
     history: Any
 
-    @property
-    def largest(self) -> Int[Array, ""]:
-        """The largest of `iterations`: what this batch needed, whoever shares its loop."""
-        return jnp.max(self.iterations)
+
+Leave = Callable[[Array, Any], Array]
+
+
+def each(residual: Float[Array, "..."], tolerance: Any) -> Bool[Array, "..."]:
+    """Leave when the system's own residual is below the tolerance (paper, eq. 6)."""
+    return (residual < tolerance) | (residual == 0)
+
+
+def together(residual: Float[Array, "..."], tolerance: Any) -> Bool[Array, "..."]:
+    """Leave when the mean residual of all systems is below the tolerance, all at once."""
+    return jnp.broadcast_to(each(jnp.mean(residual), tolerance), residual.shape)
+
+
+def never(residual: Float[Array, "..."], tolerance: Any) -> Bool[Array, "..."]:
+    """Take all K steps."""
+    return jnp.zeros_like(residual, bool)
 
 
 class Record(NamedTuple):
-    """Which states the loop keeps for a backward pass.
+    """Which states the loop keeps, for a backward pass for example.
 
     Attributes:
         room: how many, a static number.
         stride: those before iterations `0, stride, 2 stride, ...`; beyond the room nothing is kept.
         ring: keep the last ones of each system instead, that before its iteration k at `k % room` (stride 1).
+        view: what is kept of a state, by default all of it.
     """
 
     room: int
     stride: int = 1
     ring: bool = False
+    view: Callable[[State], Any] = lambda state: state
 
-    def write(self, history: State, k: Array, active: Array, state: State) -> State:
+    def empty(self, state: State) -> Any:
+        """Return a history of zeros."""
+        return jax.tree.map(lambda x: jnp.zeros((self.room, *x.shape), x.dtype), self.view(state))
+
+    def write(self, history: Any, k: Array, active: Array, state: State) -> Any:
         """Return the history with the state before iteration `k`."""
+        state = self.view(state)
         if self.ring:
             slot = k % self.room
             return jax.tree.map(
@@ -67,6 +96,33 @@ def _at(history: State, slot: Array) -> State:
     return jax.tree.map(lambda h: h[slot], history)
 
 
+class _Run(NamedTuple):
+    """The carry of the loop: `previous` is the residual one iteration before."""
+
+    trips: Array
+    state: State
+    residual: Array
+    previous: Array
+    counts: Array
+    history: Any
+
+
+class _Round(NamedTuple):
+    """The carry of the rounds of a solver whose residual has to be verified.
+
+    Attributes:
+        run: of the loop.
+        measured: the residual at the last verification, or at the beginning.
+        settled: whether the system is done.
+        checks: its verifications so far, one product each.
+    """
+
+    run: _Run
+    measured: Array
+    settled: Array
+    checks: Array
+
+
 def iterate(
     solver: Solver,
     operator: Operator,
@@ -74,67 +130,142 @@ def iterate(
     guess: Float[Array, "..."] | None,
     iterations: Int[Array, ""] | int,
     tolerance: Float[Array, "..."] | float,
+    leave: Leave = each,
     record: Record | None = None,
 ) -> Iterated:
-    """Run at most `iterations` steps, each system until `||b - A u|| / ||b|| < tolerance` (paper, eq. 6).
+    """Run at most `iterations` steps, each system until it may `leave`.
 
-    A system that has converged or failed is frozen, so that its result does not depend on which others share
-    its batch. A zero right-hand side is converged at once, with the zero solution. Under `vmap`, K may differ by lane:
-    all lanes run in one loop until the last has ended, where the others are frozen, as systems of a batch are.
+    A system that has left or failed is frozen, so that its result does not depend on which others share
+    its batch. A zero right-hand side is converged at once, with the zero solution (not with `never`). Under `vmap`, K
+    may differ by lane: all lanes run in one loop until the last has ended, where the others are frozen.
+
+    **Residuals are measured.** Where a solver carries its residual by a recursion, `b - A u` is computed when all
+    systems have left. Those that claimed convergence falsely start again from their iterate, as long as that halves the
+    measured residual. Where it does not, or where a measured residual stops falling, it is compared with the rounding
+    errors of the product (`rounding_level`), which tells `PRECISION_LIMIT` from `STAGNATED`.
 
     Args:
         solver: the iteration.
         operator: `A`, as `solver.prepare` returned it.
         rhs: `b`, shape `(*batch, *operator.shape)`.
         guess: where to start, or `None` for zero.
-        iterations: K, the largest number of steps; may be traced, a change never recompiles.
-        tolerance: relative, a number or one of each system; 0 uses all K steps.
-        record: which states to keep for a backward pass, or `None`.
+        iterations: K, the largest number of steps; may be traced, a change never recompiles. A solver that is not
+            iterative takes one.
+        tolerance: relative, a number or one of each system.
+        leave: `each` (system at its own tolerance), `together` (at the mean residual) or `never`.
+        record: what to keep of the states, or `None`.
     """
     rank = operator.rank
     # The system is assembled once: XLA would else fuse the assembly into every product of the loop.
     operator, rhs = jax.lax.optimization_barrier((operator, rhs))
     rhs_norm = norm(rhs, rank)
-    is_zero = rhs_norm == 0
-    if guess is not None:
-        guess = jnp.where(expand(is_zero, rank), 0, guess)
-    state = solver.init(operator, rhs, guess)
-    residual = jnp.where(is_zero, 0, relative_norm(state.residual, rhs_norm, rank))
-    counts = jnp.zeros(residual.shape, jnp.int32)
-    history = None
-    if record is not None:
-        history = jax.tree.map(lambda x: jnp.zeros((record.room, *x.shape), x.dtype), state)
+    if guess is not None and leave is not never:
+        guess = jnp.where(expand(rhs_norm == 0, rank), 0, guess)
+    measure = partial(relative_norm, rhs_norm=rhs_norm, rank=rank)
+    state = vary_alike(solver.init(operator, rhs, guess), rhs)
+    beginning = measure(state.residual)
+    epsilon = jnp.finfo(beginning.dtype).eps
+    # Beyond this rounding errors exceed what the iteration began with.
+    limit = jnp.maximum(beginning, 1) / epsilon
+    budget = iterations if solver.is_iterative else jnp.minimum(iterations, 1)
+    # Where its residual is zero a linear iteration goes on, for its derivative; others have reached their end.
+    stays = leave is never and not solver.is_linear
 
-    def is_active(k: Array, state: State, residual: Array) -> Array:
+    def is_active(run: _Run, settled: Array) -> Array:
         # Comparisons with NaN are false: a non-finite residual ends the system.
-        unsolved = (residual >= tolerance) & (residual < jnp.inf) & (state.failure == 0) & (residual > 0)
-        return unsolved & (k < iterations)
+        active = (run.residual < limit) & (run.state.failure == 0) & (run.counts < budget) & ~settled
+        active &= ~leave(run.residual, tolerance)
+        return active & (run.residual > 0) if stays else active
 
-    def go_on(carry: tuple) -> Array:
-        k, state, residual, *_ = carry
-        return in_any_lane(jnp.any(is_active(k, state, residual)))
+    def go(run: _Run, settled: Array) -> _Run:
+        def body(run: _Run) -> _Run:
+            active, state = is_active(run, settled), run.state
+            history = (
+                None if record is None else record.write(run.history, run.trips, active, state)
+            )
+            state = select(active, solver.step(operator, rhs, state), state)
+            return _Run(
+                run.trips + 1,
+                state,
+                jnp.where(active, measure(state.residual), run.residual),
+                jnp.where(active, run.residual, run.previous),
+                run.counts + active.astype(jnp.int32),
+                history,
+            )
 
-    def body(carry: tuple) -> tuple:
-        k, state, residual, counts, history = carry
-        active = is_active(k, state, residual)
-        if record is not None:
-            history = record.write(history, k, active, state)
-        proposal = solver.step(operator, rhs, state)
-        state = select(active, proposal, state)
-        residual = jnp.where(active, relative_norm(state.residual, rhs_norm, rank), residual)
-        return k + 1, state, residual, counts + active, history
+        return jax.lax.while_loop(lambda run: in_any_lane(jnp.any(is_active(run, settled))), body, run)
 
-    trips, state, residual, counts, history = jax.lax.while_loop(
-        go_on, body, (jnp.int32(0), state, residual, counts, history)
+    none = jnp.zeros_like(beginning, bool)
+    zero = jnp.zeros_like(beginning, jnp.int32)
+    history = None if record is None else record.empty(state)
+    infinite = jnp.full_like(beginning, jnp.inf)
+    run, none, zero = vary_alike(
+        (_Run(jnp.int32(0), state, beginning, infinite, zero, history), none, zero), rhs, iterations, tolerance
     )
-    converged = (residual < tolerance) | (residual == 0)
-    status = jnp.where(converged, Status.CONVERGED, Status.BUDGET_SPENT)
-    status = jnp.where(~converged & (state.failure != 0), state.failure, status)
-    singular = state.failure == Status.SINGULAR
-    status = jnp.where(
-        jnp.isfinite(residual), status, jnp.where(singular, Status.SINGULAR, Status.NON_FINITE)
+    if solver.measures_residual:
+        run, checks, claimed, lost = go(run, none), zero, none, none
+        residual = run.residual
+    else:
+
+        def verify(rounds: _Round) -> tuple[_Round, Array]:
+            run = go(rounds.run, rounds.settled)
+            fresh = solver.init(operator, rhs, solver.solution(operator, run.state))
+            unsettled = ~rounds.settled
+            residual = jnp.where(unsettled, measure(fresh.residual), rounds.measured)
+            claimed = leave(run.residual, tolerance) | each(run.residual, tolerance) | (run.state.failure != 0)
+            again = unsettled & claimed & ~each(residual, tolerance) & (run.counts < budget)
+            again &= (residual < rounds.measured / 2) & (leave is not never) & ~leave(residual, tolerance)
+            state = select(again, fresh, run.state)
+            run = run._replace(state=state, residual=jnp.where(again, residual, run.residual))
+            return _Round(run, residual, ~again, rounds.checks + unsettled.astype(jnp.int32)), claimed
+
+        def unfinished(rounds: _Round) -> Array:
+            return in_any_lane(jnp.any(~rounds.settled))
+
+        rounds = _Round(run, beginning, none, zero)
+        if leave is never:
+            rounds, claimed = verify(rounds)
+        else:
+            rounds = jax.lax.while_loop(unfinished, lambda r: verify(r)[0], rounds)
+            claimed = each(rounds.run.residual, tolerance)
+        run, residual, checks = rounds.run, rounds.measured, rounds.checks
+        # The recursion goes its own way, and the iterate is worse than the first one.
+        lost = (residual > 10 * run.residual) & (residual > beginning)
+
+    value = solver.solution(operator, run.state)
+    converged, failure = each(residual, tolerance), run.state.failure
+    # No further step helped, or none can be trusted to.
+    stuck = ~converged & (residual < limit) & (
+        claimed | lost | (failure != 0) | (residual >= run.previous) | (not solver.is_iterative)
+    ) & (run.counts > 0)
+    level = _rounding_level_where(stuck, solver.system(operator), value, rhs_norm)
+    status = jnp.where((run.counts < budget) | lost, Status.STAGNATED, Status.BUDGET_SPENT)
+    status = jnp.where(failure != 0, failure, status)
+    status = jnp.where(stuck & (residual <= _ROUNDING * level), Status.PRECISION_LIMIT, status)
+    if not solver.is_iterative:
+        # Half of the right-hand side is left: the factorisation has no correct digit.
+        status = jnp.where(stuck, jnp.where(residual < 0.5, Status.PRECISION_LIMIT, Status.SINGULAR), status)
+    status = jnp.where(converged, Status.CONVERGED, status)
+    broken = jnp.where(residual >= limit, Status.DIVERGED, Status.NON_FINITE)
+    broken = jnp.where(failure == Status.SINGULAR, Status.SINGULAR, broken)
+    status = jnp.where(residual < limit, status, broken).astype(jnp.int32)
+    if leave is not never:
+        gave_up = (status >= Status.PRECISION_LIMIT) & (status <= Status.BREAKDOWN)
+        worse = gave_up & (residual > beginning)
+        origin = jnp.zeros_like(value) if guess is None else guess
+        value = jnp.where(expand(worse, rank), origin, value)
+        residual = jnp.where(worse, beginning, residual)
+    products = run.counts * solver.matvecs_per_iteration + checks + int(guess is not None) + stuck
+    return Iterated(value, run.state, residual, run.counts, products, run.trips, status, run.history)
+
+
+def _rounding_level_where(stuck: Array, operator: Operator, value: Array, rhs_norm: Array) -> Array:
+    """Return `rounding_level` where it is asked for by any system; infinite costs one product then, else none."""
+    return jax.lax.cond(
+        in_any_lane(jnp.any(stuck)),
+        lambda: rounding_level(operator, value) / jnp.where(rhs_norm == 0, 1, rhs_norm),
+        lambda: vary_alike(jnp.zeros_like(rhs_norm), value),
     )
-    return Iterated(state, residual, counts, trips, status.astype(jnp.int32), history)
 
 
 @jax.custom_batching.custom_vmap

@@ -36,12 +36,18 @@ class Jacobi(Solver):
     """
 
     has_splitting: ClassVar[bool] = True
+    is_linear: ClassVar[bool] = True
 
     relaxation: float = 1.0
 
     def __post_init__(self) -> None:
         if not 0 < self.relaxation < 2:
             raise ValueError(f"relaxation={self.relaxation}: allowed is 0 < relaxation < 2")
+
+    @property
+    def measures_residual(self) -> bool:
+        """Every step computes `b - A u`."""
+        return True
 
     def init(
         self, operator: Operator, rhs: Float[Array, "..."], guess: Float[Array, "..."] | None

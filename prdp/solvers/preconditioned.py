@@ -11,7 +11,7 @@ from jaxtyping import Array, Float
 
 from prdp.linalg import CoupledStencil, Operator, Stencil, invert_each
 from prdp.linalg.operators import static
-from prdp.solvers.base import Solver, safe_divide
+from prdp.solvers.base import Solver, safe_divide, start
 
 
 class Preconditioner(ABC):
@@ -167,10 +167,11 @@ class PreconditionedOperator(Operator):
 
 
 class PreconditionedState(NamedTuple):
-    """The inner solver's state for `A P y = b - A u_0`, and `u_0`."""
+    """The inner solver's state for `A P y = r_0`, `u_0`, and its residual `r_0 = b - A u_0`."""
 
     inner: Any
-    guess: Any
+    guess: Array
+    rhs: Array
     residual: Array
     failure: Array
 
@@ -202,6 +203,11 @@ class Preconditioned(Solver):
             )
 
     @property
+    def measures_residual(self) -> bool:
+        """Whether the inner solver does."""
+        return self.solver.measures_residual
+
+    @property
     def matvecs_per_iteration(self) -> int:
         """Those of the inner solver."""
         return self.solver.matvecs_per_iteration
@@ -215,29 +221,28 @@ class Preconditioned(Solver):
         """Return `A P`."""
         return PreconditionedOperator(operator, self.preconditioner.prepare(operator), self.preconditioner)
 
+    def system(self, prepared: Operator) -> Operator:
+        """Return `A`."""
+        assert isinstance(prepared, PreconditionedOperator)
+        return prepared.original
+
     def init(
         self, operator: Operator, rhs: Float[Array, "..."], guess: Float[Array, "..."] | None
     ) -> PreconditionedState:
         """Return the state at `guess`."""
         assert isinstance(operator, PreconditionedOperator)
-        if guess is not None:
-            guess = jnp.broadcast_to(guess, rhs.shape)
-            rhs = rhs - operator.original.mv(guess)
-        inner = self.solver.init(operator, rhs, None)
-        return PreconditionedState(inner, guess, inner.residual, inner.failure)
+        value, residual, _ = start(operator.original, rhs, guess)
+        inner = self.solver.init(operator, residual, None)
+        return PreconditionedState(inner, value, residual, inner.residual, inner.failure)
 
     def step(
         self, operator: Operator, rhs: Float[Array, "..."], state: PreconditionedState
     ) -> PreconditionedState:
         """Return the state one iteration of the inner solver on."""
-        assert isinstance(operator, PreconditionedOperator)
-        if state.guess is not None:
-            rhs = rhs - operator.original.mv(state.guess)
-        inner = self.solver.step(operator, rhs, state.inner)
-        return PreconditionedState(inner, state.guess, inner.residual, inner.failure)
+        inner = self.solver.step(operator, state.rhs, state.inner)
+        return state._replace(inner=inner, residual=inner.residual, failure=inner.failure)
 
     def solution(self, operator: Operator, state: PreconditionedState) -> Float[Array, "..."]:
         """Return `u_0 + P y`."""
         assert isinstance(operator, PreconditionedOperator)
-        correction = operator.inverse(self.solver.solution(operator, state.inner))
-        return correction if state.guess is None else state.guess + correction
+        return state.guess + operator.inverse(self.solver.solution(operator, state.inner))

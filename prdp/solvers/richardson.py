@@ -36,12 +36,18 @@ class Richardson(Solver):
     """
 
     has_splitting: ClassVar[bool] = True
+    is_linear: ClassVar[bool] = True
 
     step_size: float | None = None
 
     def __post_init__(self) -> None:
         if self.step_size == 0:
             raise ValueError("step_size=0: allowed is any other number, or null")
+
+    @property
+    def measures_residual(self) -> bool:
+        """Every step computes `b - A u`."""
+        return True
 
     def init(
         self, operator: Operator, rhs: Float[Array, "..."], guess: Float[Array, "..."] | None

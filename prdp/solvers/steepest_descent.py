@@ -46,6 +46,11 @@ class SteepestDescent(Solver):
             raise ValueError(f"residual={self.residual!r}: allowed are {', '.join(RESIDUALS)}")
 
     @property
+    def measures_residual(self) -> bool:
+        """Whether the residual is recomputed."""
+        return self.residual == "recomputed"
+
+    @property
     def matvecs_per_iteration(self) -> int:
         """One product, or two where the residual is recomputed."""
         return 1 if self.residual == "recursive" else 2

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Float
 
-from prdp.differentiation import AdjointCost, Controls, Mode, Solution
+from prdp.differentiation import AdjointStats, Controls, Mode, Solution
 from prdp.linalg import Operator
 from prdp.linear_solve import solve
 from prdp.physics.base import Physics, TimeStepper, materialise
@@ -36,7 +36,7 @@ class SolveSettings:
         operator: Operator,
         rhs: Float[Array, "..."],
         controls: Controls,
-        cost: AdjointCost,
+        stats: AdjointStats,
         guess: Guess = Guess(),
     ) -> Solution:
         """Solve `operator` for `rhs` with at most so many iterations, or to a tolerance."""
@@ -51,7 +51,7 @@ class SolveSettings:
             tolerance=controls.tolerance,
             guess=jax.lax.stop_gradient(guess.value),
             adjoint_guess=guess.multiplier,
-            adjoint_cost=cost,
+            adjoint_stats=stats,
         )
 
     def time_step(
@@ -60,12 +60,12 @@ class SolveSettings:
         operator: Operator | None,
         state: Any,
         controls: Controls,
-        cost: AdjointCost,
+        stats: AdjointStats,
         guess: Guess = Guess(),
     ) -> Solution:
         """Solve for the state after `state`; `operator` is `None` where it changes with the state."""
         operator = physics.operator(state) if operator is None else operator
-        return self(operator, physics.rhs(state), controls, cost, guess)
+        return self(operator, physics.rhs(state), controls, stats, guess)
 
 
 class SolveTotals(NamedTuple):
@@ -150,12 +150,13 @@ class Task(ABC):
         arrays: Any,
         indices: Any,
         controls: Controls,
-        cost: AdjointCost,
+        stats: AdjointStats,
         cache: Cache = Cache(),
     ) -> tuple[Any, SolveTotals]:
         """Return the loss of the samples at `indices` (float scalar), physics solved as `controls` say.
 
-        `cache` holds where the solves of these samples begin; an empty one is zero.
+        `stats` has one entry for each of `solves_per_update` (see `AdjointStats.of_solve`). `cache` holds where the
+        solves of these samples begin; an empty one is zero.
         """
 
     @abstractmethod

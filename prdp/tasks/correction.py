@@ -7,7 +7,7 @@ import jax.numpy as jnp
 from flax import nnx
 
 from prdp.data import Trajectories
-from prdp.differentiation import AdjointCost, Controls, Implicit
+from prdp.differentiation import AdjointStats, Controls, Implicit
 from prdp.linalg import Operator
 from prdp.physics.base import TimeStepper
 from prdp.tasks.base import SolveSettings, SolveTotals, Task, relative_square
@@ -84,10 +84,10 @@ class Correction(Task):
         arrays: Any,
         state: Any,
         controls: Controls,
-        cost: AdjointCost,
+        stats: AdjointStats,
         guess: Guess = Guess(),
     ) -> tuple[Any, SolveTotals]:
-        solution = settings.time_step(self.physics, arrays["operator"], state, controls, cost, guess)
+        solution = settings.time_step(self.physics, arrays["operator"], state, controls, stats, guess)
         return solution.value + model(solution.value), SolveTotals.of(solution, guess)
 
     def loss(
@@ -96,15 +96,15 @@ class Correction(Task):
         arrays: Any,
         indices: Any,
         controls: Controls,
-        cost: AdjointCost,
+        stats: AdjointStats,
         cache: Cache = Cache(),
     ) -> tuple[Any, SolveTotals]:
         """Return the sum over the unrolled steps of the mean squared error."""
         reference = arrays["train"][indices]
         state, value, totals = reference[:, 0], jnp.zeros(()), []
         for t in range(1, self.solves_per_update + 1):
-            # The first solve sees no parameter: asked for its adjoint's cost, it would solve one for nothing.
-            asked = cost if t > 1 else AdjointCost.zero()
+            # The first solve sees no parameter: asked for its adjoint's stats, it would solve one for nothing.
+            asked = stats.of_solve(t - 1) if t > 1 else AdjointStats.zero()
             guess = cache.guess(t - 1)
             state, of_step = self._step(self.settings, model, arrays, state, controls, asked, guess)
             value = value + jnp.mean((state - reference[:, t]) ** 2)
@@ -119,7 +119,7 @@ class Correction(Task):
         reference = arrays["validation"]
         state, columns, residual = reference[:, 0], {}, jnp.zeros(())
         for t in range(1, self.validation_step + 1):
-            state, totals = self._step(settings, model, arrays, state, converged, AdjointCost.zero())
+            state, totals = self._step(settings, model, arrays, state, converged, AdjointStats.zero())
             target = reference[:, t, self.channel]
             error = state[:, self.channel] - target
             columns[f"val_error_step_{t}"] = relative_square(error, target)

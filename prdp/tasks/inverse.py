@@ -8,7 +8,7 @@ import numpy as np
 from flax import nnx
 
 from prdp.data import reference_solution
-from prdp.differentiation import AdjointCost, Controls
+from prdp.differentiation import AdjointStats, Controls
 from prdp.linalg import Operator
 from prdp.physics.base import Physics
 from prdp.tasks.base import SolveSettings, SolveTotals, Task
@@ -65,14 +65,14 @@ class Inverse(Task):
         arrays: Any,
         indices: Any,
         controls: Controls,
-        cost: AdjointCost,
+        stats: AdjointStats,
         cache: Cache = Cache(),
     ) -> tuple[Any, SolveTotals]:
         """Return the loss; there is only one sample."""
         guess = cache.guess(0)
         # With the axis of samples that the cache has.
         rhs = self.physics.rhs(model()) if guess.value is None else self.physics.rhs(model())[None]
-        solution = self.settings(arrays["operator"], rhs, controls, cost, guess)
+        solution = self.settings(arrays["operator"], rhs, controls, stats.of_solve(0), guess)
         error = solution.value - arrays["target"]
         return self.weight * jnp.sum(error**2), SolveTotals.of(solution, guess)
 

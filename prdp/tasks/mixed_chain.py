@@ -6,7 +6,7 @@ import jax.numpy as jnp
 from flax import nnx
 
 from prdp.data import Trajectories
-from prdp.differentiation import AdjointCost, Controls
+from prdp.differentiation import AdjointStats, Controls
 from prdp.linalg import Operator
 from prdp.physics.base import TimeStepper
 from prdp.tasks.base import SolveSettings, SolveTotals, Task, relative_square
@@ -83,14 +83,15 @@ class MixedChain(Task):
         arrays: Any,
         indices: Any,
         controls: Controls,
-        cost: AdjointCost,
+        stats: AdjointStats,
         cache: Cache = Cache(),
     ) -> tuple[Any, SolveTotals]:
         """Return the error of network step and physics step together, mean over batch and space."""
         target = arrays["targets"][indices]
         prior = model(arrays["inputs"][indices])
         guess = cache.guess(0)
-        solution = self.settings.time_step(self.physics, arrays["operator"], prior, controls, cost, guess)
+        own = stats.of_solve(0)
+        solution = self.settings.time_step(self.physics, arrays["operator"], prior, controls, own, guess)
         squared = (solution.value - target) ** 2
         if self.normalised_loss:
             axes = tuple(range(1, target.ndim))

@@ -4,6 +4,7 @@ import math
 from typing import Any
 
 from prdp.schedules import Schedule
+from prdp.solvers import Status
 from prdp.tasks import Task
 from prdp.training.step import EpochTotals
 
@@ -33,6 +34,9 @@ def untrained(seconds_compile: float) -> Row:
         "residual_mean": math.nan,
         "residual_max": math.nan,
         "solver_status": 0,
+        "adjoint_residual_mean": math.nan,
+        "adjoint_residual_max": math.nan,
+        "adjoint_status": 0,
         "seconds_train": 0.0,
         "seconds_compile": seconds_compile,
     }
@@ -59,9 +63,22 @@ def trained(last: Row, totals: EpochTotals, updates: int, iterations: int, secon
         "residual_mean": float(totals.residual_mean),
         "residual_max": float(totals.residual_max),
         "solver_status": int(totals.status),
+        "adjoint_residual_mean": _measured(totals.adjoint_residual_mean),
+        "adjoint_residual_max": _measured(totals.adjoint_residual_max),
+        "adjoint_status": _status(totals.adjoint_status),
         "seconds_train": seconds,
         "seconds_compile": 0.0,
     }
+
+
+def _measured(residual: Any) -> float:
+    """Return a residual, NaN where the mode does not measure it."""
+    return math.nan if math.isinf(residual) else float(residual)
+
+
+def _status(status: Any) -> int:
+    """Return a status that came back as a float; NaN means that a gradient was not finite."""
+    return int(status) if math.isfinite(status) else int(Status.NON_FINITE)
 
 
 def decide(schedule: Schedule, schedule_state: Any, metric: float) -> tuple[Any, Row]:

@@ -11,7 +11,7 @@ import numpy as np
 import optax
 from flax import nnx
 
-from prdp.differentiation import AdjointCost, Controls
+from prdp.differentiation import AdjointStats, Controls
 from prdp.tasks import Cache, Task
 from prdp.training.lanes import Lanes
 
@@ -34,6 +34,9 @@ class EpochTotals(NamedTuple):
     residual_mean: Any
     residual_max: Any
     status: Any
+    adjoint_residual_mean: Any
+    adjoint_residual_max: Any
+    adjoint_status: Any
 
 
 @dataclass
@@ -86,19 +89,31 @@ def compile_run(
     def update(state: TrainState, arrays: Any, indices: Any, controls: Controls) -> Any:
         start = state.cache.take(indices)
 
-        def loss(parameters: Any, cost: AdjointCost, multipliers: Any) -> Any:
+        def loss(parameters: Any, stats: AdjointStats, multipliers: Any) -> Any:
             model, cache = nnx.merge(graph, parameters), Cache(start.values, multipliers)
-            return task.loss(model, arrays, indices, controls, cost, cache)
+            return task.loss(model, arrays, indices, controls, stats, cache)
 
         differentiate = jax.value_and_grad(loss, argnums=(0, 1, 2), has_aux=True)
-        (value, solves), (gradient, cost, multipliers) = differentiate(
-            state.parameters, AdjointCost.zero(), start.multipliers
+        (value, solves), (gradient, stats, multipliers) = differentiate(
+            state.parameters, AdjointStats.zeros(task.solves_per_update), start.multipliers
         )
         changes, optimizer = transformation.update(gradient, state.optimizer, state.parameters)
         parameters = optax.apply_updates(state.parameters, changes)
         cache = state.cache.put(indices, Cache(solves.values, multipliers))
-        residuals = solves.residual_mean, solves.residual_max, solves.status
-        totals = EpochTotals(value, solves.executed, solves.matvecs, cost.matvecs, *residuals)
+        # Solves that no parameter reaches have no adjoint.
+        stats = jax.tree.map(lambda x: x[task.constant_solves :], stats)
+        totals = EpochTotals(
+            loss=value,
+            executed=solves.executed,
+            matvecs=solves.matvecs,
+            adjoint_matvecs=jnp.sum(stats.matvecs),
+            residual_mean=solves.residual_mean,
+            residual_max=solves.residual_max,
+            status=solves.status,
+            adjoint_residual_mean=jnp.mean(stats.residual_mean),
+            adjoint_residual_max=jnp.max(stats.residual_max, initial=0),
+            adjoint_status=jnp.max(stats.status, initial=0),
+        )
         return TrainState(parameters, optimizer, cache), totals
 
     def train(state: TrainState, arrays: Any, order: Any, controls: Controls) -> Any:
@@ -168,4 +183,7 @@ def _over_epoch(totals: EpochTotals, xp: Any) -> EpochTotals:
         residual_mean=xp.mean(totals.residual_mean, axis=0),
         residual_max=xp.max(totals.residual_max, axis=0),
         status=xp.max(totals.status, axis=0),
+        adjoint_residual_mean=xp.mean(totals.adjoint_residual_mean, axis=0),
+        adjoint_residual_max=xp.max(totals.adjoint_residual_max, axis=0),
+        adjoint_status=xp.max(totals.adjoint_status, axis=0),
     )
