@@ -66,11 +66,11 @@ def solve(
             "shape), prdp.FunctionOperator, a stencil, or prdp.from_lineax(...)"
         )
     iterations = _checked_iterations(iterations)
-    solver.check(operator)
-    differentiation.check(solver, operator)
     if adjoint_guess is not None and not differentiation.takes_adjoint_guess:
         raise ValueError(f"adjoint_guess: allowed with Implicit, not with {type(differentiation).__name__}")
     operator, rhs = _same_precision(operator, rhs)
+    solver.check(operator)
+    differentiation.check(solver, operator)
     guess, adjoint_guess = _like_rhs("guess", guess, rhs), _like_rhs("adjoint_guess", adjoint_guess, rhs)
     mode = differentiation.prepare(iterations)
     controls = Controls(jnp.asarray(iterations, jnp.int32), _checked_tolerance(tolerance, rhs.dtype))
@@ -93,7 +93,7 @@ def _checked_iterations(iterations: Any) -> Any:
     if kind is not None and jnp.ndim(iterations) == 0 and jnp.issubdtype(kind, jnp.integer):
         if isinstance(iterations, jax.core.Tracer):
             return iterations
-        iterations = int(iterations)
+        iterations, kind = int(iterations), None
     if isinstance(iterations, bool) or not hasattr(type(iterations), "__index__") or kind is not None:
         raise ValueError(f"iterations={_shown(iterations)}: {wanted}")
     iterations = operators.index(iterations)
@@ -121,6 +121,8 @@ def _same_precision(operator: Operator, rhs: Any) -> tuple[Operator, Array]:
     rank = operator.rank
     if rhs.ndim < rank or rhs.shape[rhs.ndim - rank :] != operator.shape:
         raise ValueError(f"rhs has shape {rhs.shape}; it must end in the operator's {operator.shape}")
+    if jnp.issubdtype(jax.eval_shape(operator.mv, rhs).dtype, jnp.complexfloating):
+        raise ValueError("the operator is complex: allowed are real operators; write it on real and imaginary parts")
     leaves = [x for x in jax.tree.leaves(operator) if hasattr(x, "dtype") and jnp.issubdtype(x.dtype, jnp.floating)]
     dtype = jnp.result_type(rhs, *leaves)
     if dtype not in (jnp.float32, jnp.float64):

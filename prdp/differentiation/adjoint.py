@@ -17,7 +17,7 @@ from prdp.differentiation.base import (
     package,
     solve_scaled,
 )
-from prdp.linalg import Operator, promoting
+from prdp.linalg import Operator, promoting, vary_alike
 from prdp.linalg.norms import expand
 from prdp.solvers import Solver
 
@@ -81,7 +81,7 @@ def _backward(solver: Solver, mode: AdjointMode, saved: Any, cotangent: Solution
     guess_bar = None if problem.guess is None else jnp.zeros_like(problem.guess)
     # Not a derivative: it carries lambda out of the backward pass.
     multiplier = None if problem.adjoint_guess is None else rhs_bar
-    return Problem(operator_bar, rhs_bar, guess_bar, multiplier), None, stats
+    return Problem(operator_bar, rhs_bar, guess_bar, multiplier), None, vary_alike(stats, rhs_bar)
 
 
 _solve.defvjp(_forward, _backward)

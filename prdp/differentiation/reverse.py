@@ -115,7 +115,7 @@ def _backward(solver: Solver, mode: ReverseMode, saved: Any, cotangent: Solution
     stats = AdjointStats.of(iterations, iterations * solver.matvecs_per_iteration, status)
     problem = reversal.begin(carry)
     rhs_bar = jnp.where(expand(undefined, safe.problem.operator.rank), jnp.nan, problem.rhs)
-    return problem._replace(rhs=rhs_bar), None, stats
+    return problem._replace(rhs=rhs_bar), None, vary_alike(stats, rhs_bar)
 
 
 _solve.defvjp(_forward, _backward)
@@ -185,7 +185,7 @@ class Reversal:
 
 
 def _init(solver: Solver, operator: Any, rhs: Any, guess: Any) -> Any:
-    return solver.init(operator, rhs, guess)
+    return vary_alike(solver.init(operator, rhs, guess), rhs)
 
 
 def _is_float0(x: Any) -> bool:

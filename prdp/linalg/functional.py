@@ -1,14 +1,14 @@
 """Operators given by functions, and those of lineax."""
 
 from collections.abc import Callable, Hashable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from prdp.linalg.operators import Leaf, Operator, static
+from prdp.linalg.operators import Leaf, Operator, number, static
 
 
 @jax.tree_util.register_dataclass
@@ -49,6 +49,12 @@ class FunctionOperator(Operator):
             self.diagonal_function,
         )
 
+    def __rmul__(self, factor: Leaf) -> "FunctionOperator":
+        """Return `c A` for a number `c`."""
+        diagonal = None if self.diagonal_function is None else _Multiplied(self.diagonal_function)
+        parameters = (number(factor), self.parameters)
+        return replace(self, parameters=parameters, function=_Multiplied(self.function), diagonal_function=diagonal)
+
     def diagonal(self) -> Float[Array, "..."]:
         """Return `diag(A)`."""
         if self.diagonal_function is not None:
@@ -72,6 +78,17 @@ class _Transposed:
         template = jax.ShapeDtypeStruct(self.shape, u.dtype)
         (out,) = jax.linear_transpose(lambda v: self.function(parameters, v), template)(u)
         return out
+
+
+@dataclass(frozen=True)
+class _Multiplied:
+    """`c` times a function, with `(c, parameters)` in the place of its parameters."""
+
+    function: Callable[..., Any]
+
+    def __call__(self, parameters: Any, *fields: Array) -> Array:
+        factor, parameters = parameters
+        return factor * self.function(parameters, *fields)
 
 
 @dataclass(frozen=True)

@@ -25,4 +25,7 @@ def vary_alike(tree: Any, *references: Any) -> Any:
 
 
 def _varying(x: Any) -> frozenset[Any]:
-    return frozenset(getattr(jax.typeof(x), "vma", ()))
+    kind = jax.typeof(x)
+    # JAX 0.10 has the former, earlier and later ones the latter.
+    manual = getattr(kind, "manual_axis_type", None)
+    return frozenset(manual.varying if manual is not None else getattr(kind, "vma", ()))

@@ -168,14 +168,15 @@ def iterate(
     # Beyond this rounding errors exceed what the iteration began with.
     limit = jnp.maximum(beginning, 1) / epsilon
     budget = iterations if solver.is_iterative else jnp.minimum(iterations, 1)
-    # Where its residual is zero a linear iteration goes on, for its derivative; others have reached their end.
-    stays = leave is never and not solver.is_linear
+    # A linear iteration goes on where its residual is zero, for its derivative. A Krylov method has reached its end far
+    # below a rounding of the right-hand side: the iterate no longer changes, and derivatives of its quotients overflow.
+    ends = leave is never and not solver.is_linear
 
     def is_active(run: _Run, settled: Array) -> Array:
         # Comparisons with NaN are false: a non-finite residual ends the system.
         active = (run.residual < limit) & (run.state.failure == 0) & (run.counts < budget) & ~settled
         active &= ~leave(run.residual, tolerance)
-        return active & (run.residual > 0) if stays else active
+        return active & (run.residual > epsilon**2) if ends else active
 
     def go(run: _Run, settled: Array) -> _Run:
         def body(run: _Run) -> _Run:
