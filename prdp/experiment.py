@@ -13,7 +13,7 @@ from omegaconf import DictConfig
 
 from prdp import compilation_cache
 from prdp.components import build_sinks, check_system, initialise, prepare, scans_well
-from prdp.config import Config, parse
+from prdp.config import Config, ConfigError, parse
 from prdp.interrupts import Interrupts, deferred
 from prdp.records import Neighbours, RunFolder, provenance, run_name, summarise
 from prdp.schedules import Schedule
@@ -146,7 +146,7 @@ def _train(
     training = Run(task, compiled, arrays, schedule, plan_of(config))
     result = training.start(state)
     saver = Saver(folder.checkpoint, general.checkpoint_seconds)
-    resumed = resume(folder, result, compiled.seconds)
+    resumed = resume(folder, result, schedule, compiled.seconds)
     neighbours = Neighbours()
 
     info = describe(config, folder, result, converged, experiment)
@@ -212,15 +212,21 @@ def describe(
     )
 
 
-def resume(folder: RunFolder, result: RunResult, seconds_compile: float) -> bool:
-    """Continue `result` from the folder's checkpoint and return `True`, if it has a whole one."""
+def resume(folder: RunFolder, result: RunResult, schedule: Schedule, seconds_compile: float) -> bool:
+    """Continue `result` from the folder's checkpoint and return `True`, if it has a whole one.
+
+    Raises:
+        ConfigError: it holds another kind of schedule's state.
+    """
     checkpoint = load_checkpoint(folder.checkpoint, result.state)
     if checkpoint is None:
         return False
-    result.state = checkpoint.tree
+    try:
+        schedule_state = schedule.restored(checkpoint.meta["schedule_state"])
+    except ValueError as error:
+        raise ConfigError(f"{folder.checkpoint}: {error}: overwrite=true begins anew") from error
+    result.state, result.schedule_state = checkpoint.tree, schedule_state
     result.rows = checkpoint.meta["rows"]
     # The rows so far stand as they were recorded; this process's compilation is added to theirs.
     result.rows[0]["seconds_compile"] += seconds_compile
-    fields = {k: tuple(v) if isinstance(v, list) else v for k, v in checkpoint.meta["schedule_state"].items()}
-    result.schedule_state = type(result.schedule_state)(**fields)
     return True

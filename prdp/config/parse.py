@@ -7,6 +7,7 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from prdp.checks import LARGEST_K
 from prdp.config.build import ConfigError, build, named
 from prdp.config.options import PRECONDITIONERS, SCHEMA, STEADY, TIME_STEPPERS, General, SolverCommon
 from prdp.differentiation import AdjointMode
@@ -33,7 +34,7 @@ _SINCE_LATER = {
     "schedule.least": 1,
 }
 # Stands in for a K_epsilon that is not measured yet, so that everything else is checked before any computing.
-_UNKNOWN = 2**31 - 1
+_UNKNOWN = LARGEST_K
 # Likewise for physics errors.
 _UNMEASURED = (1.0,)
 
