@@ -52,13 +52,19 @@ def traced_levels(schedule, metrics, wrap=jax.jit):
     update = wrap(schedule.update)
     state, found = jax.tree.map(jnp.asarray, schedule.init()), []
     for metric in metrics:
-        state, k = update(state, jnp.asarray(metric, jnp.float32))
+        state, k = update(state, metric)
         found.append(float(getattr(state, "tolerance", k)))
     return found, state
 
 
 @pytest.fixture
-def strict():
+def arrays():
+    """The metrics as arrays, which JAX's checks let no one make of a NaN."""
+    return [jnp.float32(metric) for metric in METRICS]
+
+
+@pytest.fixture
+def strict(arrays):
     """JAX with all of its checks."""
     with (
         jax.debug_nans(True),
@@ -70,9 +76,9 @@ def strict():
 
 @pytest.mark.parametrize("wrap", [jax.jit, lambda f: f], ids=["jitted", "eager"])
 @pytest.mark.parametrize("name", EVERY)
-def test_schedules_trace_under_all_checks_of_jax(strict, name, wrap):
+def test_schedules_trace_under_all_checks_of_jax(arrays, strict, name, wrap):
     schedule = EVERY[name]
-    found, state = traced_levels(schedule, METRICS, wrap)
+    found, state = traced_levels(schedule, arrays, wrap)
     np.testing.assert_allclose(found, levels(schedule, METRICS), rtol=1e-5)
     assert all(np.isfinite(x) or np.isinf(x) for x in jax.tree.leaves(state))
 
@@ -80,6 +86,7 @@ def test_schedules_trace_under_all_checks_of_jax(strict, name, wrap):
 @pytest.mark.parametrize("name", EVERY)
 def test_schedules_are_vmapped_and_scanned_under_all_checks_of_jax(strict, name):
     schedule, lanes = EVERY[name], [METRICS, METRICS[::-1]]
+    metrics = np.asarray(lanes, np.float32)
 
     def step(state, metric):
         state, k = schedule.update(state, metric)
@@ -88,7 +95,7 @@ def test_schedules_are_vmapped_and_scanned_under_all_checks_of_jax(strict, name)
     def run(metrics):
         return jax.lax.scan(step, jax.tree.map(jnp.asarray, schedule.init()), metrics)[1]
 
-    found = jax.jit(jax.vmap(run))(jnp.asarray(lanes, jnp.float32))
+    found = jax.jit(jax.vmap(run))(metrics)
     np.testing.assert_allclose(found, [levels(schedule, lane) for lane in lanes], rtol=1e-5)
 
 
@@ -117,7 +124,7 @@ def test_a_negative_number_is_refused(name, metric):
 def test_a_traced_negative_metric_is_passed_over_and_counted(name):
     schedule = EVERY[name]
     metrics = [1.0, -1.0, 1.0, 1.0, -2.0, 0.5, -3.0, math.nan, 0.5]
-    found, state = traced_levels(schedule, metrics)
+    found, state = traced_levels(schedule, [jnp.float32(metric) for metric in metrics])
     good = [m for m in metrics if m >= 0]
     assert found[-1] == pytest.approx(levels(schedule, good)[-1], rel=1e-6)
     # Not where it is passed over.
