@@ -126,7 +126,9 @@ class _Group:
         )
         results = [RunResult(state, schedule.init()) for state in states]
         share = self.compiled.seconds / len(members)
-        resumed = [resume(folder, r, schedule, share) for (_, folder), r in zip(members, results, strict=True)]
+        resumed = [
+            resume(folder, r, schedule, share) for (_, folder), r in zip(members, results, strict=True)
+        ]
         plans = [plan_of(config) for config, _ in members]
         self.training = Together(task, self.compiled, arrays, schedule, plans, results, axis)
         # Progress is shown once, for all.

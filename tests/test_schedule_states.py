@@ -115,7 +115,9 @@ def test_a_state_has_no_nan_and_its_columns_have(name):
 @pytest.mark.parametrize("name", RATIOS)
 def test_a_negative_number_is_refused(name, metric):
     schedule = EVERY[name]
-    with pytest.raises(ValueError, match=rf"^metric={metric}: allowed is a number >= 0, since .*ratios of it$"):
+    with pytest.raises(
+        ValueError, match=rf"^metric={metric}: allowed is a number >= 0, since .*ratios of it$"
+    ):
         schedule.update(schedule.init(), metric)
     assert "negative" in type(schedule).__doc__ or "`PRDP`" in type(schedule).__doc__
 
@@ -162,7 +164,9 @@ BEFORE = {**OLD, "iterations": 1, "smoothed": math.nan, "recent": [math.nan, mat
 DECIDED = {**OLD, "ratio_step": 1.0, "ratio_stop": 0.01, "refined": True}
 
 
-@pytest.mark.parametrize(("old", "metrics"), [(OLD, [1.0, 1.0, 1.0, math.nan]), (BEFORE, []), (DECIDED, [1.0] * 3)])
+@pytest.mark.parametrize(
+    ("old", "metrics"), [(OLD, [1.0, 1.0, 1.0, math.nan]), (BEFORE, []), (DECIDED, [1.0] * 3)]
+)
 def test_checkpoints_with_nan_in_their_state_are_read(old, metrics):
     schedule = EVERY["prdp"]
     state = schedule.init()
@@ -176,7 +180,13 @@ def test_checkpoints_with_nan_in_their_state_are_read(old, metrics):
     state = tolerances.init()
     for metric in metrics:
         state, _ = tolerances.update(state, metric)
-    stored = {**old, "checkpoint": checkpoint, "iterations": 20, "tolerance": state.tolerance, "level": state.level}
+    stored = {
+        **old,
+        "checkpoint": checkpoint,
+        "iterations": 20,
+        "tolerance": state.tolerance,
+        "level": state.level,
+    }
     assert tolerances.restored(stored)._replace(passed_over=0) == state._replace(passed_over=0)
 
 
@@ -193,7 +203,9 @@ def test_a_negative_metric_ends_a_run_in_one_line_with_its_column(run_in, tmp_pa
         return {**columns, "val_error": -1.0 - columns["val_error"]}
 
     monkeypatch.setattr(MixedChain, "validate", negative)
-    with pytest.raises(UnsuitableMetric, match=r"^val_error=-\d\S* after epoch 0 does not suit the schedule PRDP: "):
+    with pytest.raises(
+        UnsuitableMetric, match=r"^val_error=-\d\S* after epoch 0 does not suit the schedule PRDP: "
+    ):
         run_in(tmp_path, "physics=heat1d", "epochs=2", "converged_iterations=25")
     # A schedule that does not look at it is not disturbed.
     outcome = run_in(tmp_path, "physics=heat1d", "epochs=2", "converged_iterations=25", "schedule=fixed")

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from prdp.checks import LARGEST, integer
 from prdp.data import cache as storage
 from prdp.data.reference import reference_solution, samples_at_once
 from prdp.physics import FilteredNoise, FourierSeries, TimeStepper
@@ -60,16 +61,15 @@ class TrajectoryData:
     reference_points: int | None = None
 
     def __post_init__(self) -> None:
-        for key, least in (
-            ("train_samples", 1),
-            ("validation_samples", 1),
-            ("train_key", 0),
-            ("validation_key", 0),
-            ("steps", 2),
+        for key, least, most in (
+            ("train_samples", 1, LARGEST),
+            ("validation_samples", 1, LARGEST),
+            ("train_key", 0, 2**32 - 1),
+            ("validation_key", 0, 2**32 - 1),
+            ("steps", 2, 100_000),
         ):
-            value = getattr(self, key)
-            if not least <= value < 2**32:
-                raise ValueError(f"{key}={value}: allowed is an integer from {least} to 2^32 - 1")
+            integer(key, getattr(self, key), least, most)
+        integer("reference_points", self.reference_points, 3, null=True)
         keys = self.initial_condition.keys
         train = keys(self.train_key, self.train_samples)
         validation = keys(self.validation_key, self.validation_samples)

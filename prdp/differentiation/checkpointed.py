@@ -8,6 +8,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from prdp.checks import integer
 from prdp.differentiation.base import (
     AdjointCost,
     Controls,
@@ -45,8 +46,7 @@ class Checkpointed(Unrolled):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.snapshots is not None and self.snapshots < 1:
-            raise ValueError(f"snapshots={self.snapshots}: allowed is an integer >= 1, or null")
+        integer("snapshots", self.snapshots, 1, null=True)
 
     def run(self, solver: Solver, problem: Problem, controls: Controls, cost: AdjointCost) -> Solution:
         """Solve, with the unrolled VJP attached to `value`."""

@@ -6,6 +6,7 @@ from typing import ClassVar, NamedTuple
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from prdp.checks import one_of
 from prdp.linalg import Operator, Stencil, solve_each
 from prdp.solvers.base import Solver, flag, start
 from prdp.solvers.status import Status
@@ -41,8 +42,7 @@ class Direct(Solver):
     is_iterative: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
-        if self.factorisation not in FACTORISATIONS:
-            raise ValueError(f"factorisation={self.factorisation!r}: allowed are {', '.join(FACTORISATIONS)}")
+        one_of("factorisation", self.factorisation, FACTORISATIONS)
 
     def check(self, operator: Operator) -> None:
         """Refuse `spectral` for an operator that modes do not diagonalise."""
