@@ -13,7 +13,7 @@ LARGEST_K = 2**30 - 1
 def require(condition: bool, key: str, value: Any, allowed: str) -> None:
     """Raise a `ValueError` that names the key, the value and what is allowed, unless `condition` holds."""
     if not condition:
-        raise ValueError(f"{key}={value}: allowed is {allowed}")
+        raise ValueError(f"{key}={' '.join(str(value).split())}: allowed is {allowed}")
 
 
 def is_whole(value: Any) -> bool:
