@@ -23,6 +23,8 @@ BAD = [
     "abc", "", "1e-3", -1, -1.5, 0, 0.5, NAN, INF, -INF, 10**20, 1e20, [], [1, "a"], ["a", "b"], {"a": 1}, None,
     True, "~nobody-has-this-name/x", "a\nb", [NAN], [[1]],
 ]  # fmt: skip
+# The kinds of mistakes once each, which take half a minute.
+FEW = ["abc", "", -1, 0, NAN, INF, 10**20, [1, "a"], {"a": 1}, None, True, "a\nb"]
 OPTIONS = [(group, name) for group, options in SCHEMA.items() for name in options]
 PHYSICS = list(SCHEMA["physics"])
 
@@ -58,7 +60,7 @@ def is_senseless(value):
     )
 
 
-def check(config, keys, values=BAD):
+def check(config, keys, values):
     """Return what is wrong with the answers, a line each."""
     wrong = []
     # Interpolations take most of the time: they are kept where they may depend on the key.
@@ -86,17 +88,19 @@ def check(config, keys, values=BAD):
 
 
 @pytest.mark.parametrize(("group", "name"), OPTIONS)
-def test_every_key_of_an_option_is_checked(composed, group, name):
+@pytest.mark.parametrize("values", [pytest.param(FEW, id="few"), pytest.param(BAD, marks=pytest.mark.slow, id="all")])
+def test_every_key_of_an_option_is_checked(composed, group, name, values):
     config = composed(group, name)
-    wrong = check(config, keys_of(config, group))
+    wrong = check(config, keys_of(config, group), values)
     assert not wrong, "\n".join(wrong)
 
 
-def test_every_key_of_the_top_level_is_checked(composed):
+@pytest.mark.parametrize("values", [pytest.param(FEW, id="few"), pytest.param(BAD, marks=pytest.mark.slow, id="all")])
+def test_every_key_of_the_top_level_is_checked(composed, values):
     config = composed("physics", "heat2d")
     keys = [k for k in config if k not in (*SCHEMA, "paper")]
     assert {"seed", "epochs", "runs_dir"} <= set(keys)
-    wrong = check(config, [*keys, *SCHEMA])
+    wrong = check(config, [*keys, *SCHEMA], values)
     assert not wrong, "\n".join(wrong)
 
 

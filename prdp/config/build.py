@@ -70,8 +70,11 @@ def canonical(cls: type, options: dict[str, Any]) -> dict[str, Any]:
 
     An integer for a number is a float, and there is no negative zero.
     """
-    hints = typing.get_type_hints(cls)
+    hints = _hints(cls)
     return {key: _canonical(hints[key], value) if key in hints else value for key, value in options.items()}
+
+
+_hints = functools.cache(typing.get_type_hints)
 
 
 def _canonical(hint: Any, value: Any) -> Any:
