@@ -64,14 +64,15 @@ def within(key: str, value: Any, holds: Any, allowed: str, null: bool = False) -
     require(is_number(value) and holds(value), key, shown(value), f"{allowed}{', or null' if null else ''}")
 
 
-def one_of(key: str, value: Any, allowed: tuple[str, ...]) -> None:
-    """Check a name.
+def one_of(key: str, value: Any, allowed: tuple[str, ...], further: str = "") -> None:
+    """Check a name; `further` says what else may be there.
 
     Raises:
         ValueError: it is none of the allowed ones.
     """
     if not (isinstance(value, str) and value in allowed):
-        raise ValueError(f"{key}={shown(value, strings=True)}: allowed are {', '.join(allowed)}")
+        told = ", ".join([*allowed, further] if further else allowed)
+        raise ValueError(f"{key}={shown(value, strings=True)}: allowed are {told}")
 
 
 def flag(key: str, value: Any) -> None:

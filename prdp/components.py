@@ -2,7 +2,6 @@
 
 import dataclasses
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import jax
@@ -58,7 +57,7 @@ def prepare(config: Config) -> tuple[Task, Schedule, int]:
     else:
         general = config.general
         report = data_progress() if general.progress else None
-        data = config.data.source().load(physics, general.precision, Path(general.data_dir), report)
+        data = config.data.source().load(physics, general.precision, general.data, report)
         kind = MixedChain if config.names["task"] == "mixed_chain" else Correction
         task = kind(physics, operator, settings, data, **options)
     converged = config.general.converged_iterations

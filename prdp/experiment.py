@@ -2,7 +2,7 @@
 
 import logging
 import traceback
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,17 +12,31 @@ import jax
 from omegaconf import DictConfig
 
 from prdp import compilation_cache
+from prdp.atomic import obstacle
+from prdp.checks import shown
 from prdp.components import build_sinks, check_system, initialise, prepare, scans_well
 from prdp.config import Config, ConfigError, parse
 from prdp.interrupts import Interrupts, deferred
 from prdp.records import Neighbours, RunFolder, provenance, run_name, summarise
 from prdp.schedules import Schedule
+from prdp.solvers import Preconditioned
+from prdp.source import source_digest
 from prdp.tasks import Task
 from prdp.tracking import RunInfo, Sink
 from prdp.training import Diverged, Plan, Run, RunResult, compile_run, load_checkpoint
 from prdp.training.checkpoint import Saver
 
 log = logging.getLogger(__name__)
+
+# Beside what a configuration names, the modules that a run's numbers come from ...
+_TRAINING = (
+    "prdp.training.loop", "prdp.training.step", "prdp.training.converged", "prdp.training.physics_errors",
+    "prdp.data.trajectories",
+)  # fmt: skip
+# ... and those, among what they import, that no number depends on.
+_WITHOUT = (
+    "prdp.atomic", "prdp.checks", "prdp.data.cache", "prdp.source", "prdp.training.lanes",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -60,6 +74,7 @@ def run(composed: DictConfig, experiment: str | None = None) -> Outcome:
     folder = folder_of(config)
     if (outcome := recorded(config, folder)) is not None:
         return outcome
+    check_folders(config.plain, [folder.path], has_data(config))
     task, schedule, converged = prepare(config)
     with working([folder]):
         # It may have been finished while this process prepared.
@@ -74,13 +89,25 @@ def enter(config: Config) -> None:
     """Set up this process for a configuration, and refuse a solver or mode that does not suit its system."""
     jax.config.update("jax_enable_x64", config.general.precision == "float64")
     check_system(config)
-    place = Path(config.general.data_dir) / "compiled"
+    place = config.general.data / "compiled"
     compilation_cache.use(place if config.general.compilation_cache else None)
 
 
 def folder_of(config: Config) -> RunFolder:
     """Return the folder of a run."""
-    return RunFolder(Path(config.general.runs_dir) / run_name(config.identity(), config.determinants()))
+    return RunFolder(config.general.runs / run_name(config.identity(), config.determinants()))
+
+
+def source_of(config: Config) -> str | None:
+    """Return the digest of the source that makes the run's numbers, `None` where a part has no source."""
+    parts = [config.physics, config.solver, config.diff, config.schedule, config.optimizer]
+    if isinstance(config.solver, Preconditioned):
+        parts += [config.solver.solver, config.solver.preconditioner]
+    if config.names["data"] != "none":
+        data = config.data.source()
+        parts += [data, data.initial_condition]
+    chosen = [f"prdp.{group}s.{config.names[group]}" for group in ("task", "model")]
+    return source_digest(map(type, parts), (*_TRAINING, *chosen), _WITHOUT)
 
 
 def recorded(config: Config, folder: RunFolder) -> Outcome | None:
@@ -90,7 +117,45 @@ def recorded(config: Config, folder: RunFolder) -> Outcome | None:
         return None
     # Its process may have been killed before it could.
     folder.checkpoint.unlink(missing_ok=True)
+    if folder.is_of_other_source(source_of(config)):
+        log.warning(
+            "%s was finished by other source than the present one: the same command with overwrite=true repeats it",
+            folder.path,
+        )
     return Outcome(folder.path, summary, skipped=True)
+
+
+def has_data(config: Config) -> bool:
+    """Whether the reference data that a run needs is there."""
+    if config.names["data"] == "none":
+        return True
+    general = config.general
+    return config.data.source().is_cached(config.physics, general.precision, general.data)
+
+
+def check_folders(plain: dict[str, Any], folders: Iterable[Path], data_is_there: bool) -> None:
+    """Refuse folders that cannot be written, before anything is computed that would go there.
+
+    That of the data need not be writable where the data is there and no compiled programs are kept.
+
+    Raises:
+        ConfigError: names the key.
+    """
+    places = [("runs_dir", path) for path in folders]
+    if plain["compilation_cache"] or not data_is_there:
+        places.append(("data_dir", Path(plain["data_dir"]).expanduser()))
+    for key, path in places:
+        check_folder(key, plain[key], path)
+
+
+def check_folder(key: str, value: str, path: Path) -> None:
+    """Refuse a folder that cannot be written.
+
+    Raises:
+        ConfigError: it cannot; says what keeps it.
+    """
+    if (told := obstacle(path)) is not None:
+        raise ConfigError(f"{key}={shown(value)}: allowed is a folder that can be written ({told})")
 
 
 def plan_of(config: Config) -> Plan:
@@ -103,7 +168,16 @@ def begin(config: Config, folder: RunFolder) -> None:
     """Write into a folder that is held what is known before training."""
     if config.general.overwrite:
         folder.discard()
-    folder.begin(config.plain, provenance())
+    source = source_of(config)
+    # A run that goes on from a checkpoint is of the sources of all its parts.
+    earlier = folder.sources() if folder.checkpoint.exists() else []
+    if folder.checkpoint.exists() and folder.is_of_other_source(source):
+        log.warning(
+            "%s goes on from a checkpoint that other source than the present one wrote: overwrite=true begins anew",
+            folder.path,
+        )
+    earlier = [x for x in dict.fromkeys(earlier) if x != source]
+    folder.begin(config.plain, {**provenance(), "source": source, "earlier_sources": earlier})
 
 
 @contextmanager

@@ -27,6 +27,7 @@ LAYERS = (
     ("physics", "models"),
     ("solvers",),
     ("linalg",),
+    ("source",),
     ("checks",),
 )
 RANK = {package: rank for rank, packages in enumerate(LAYERS) for package in packages}

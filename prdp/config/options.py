@@ -7,6 +7,7 @@ annotations give the types, its `__post_init__` the ranges. What is declared her
 import dataclasses
 from dataclasses import dataclass
 from importlib import import_module
+from pathlib import Path
 from typing import Any, ClassVar
 
 from prdp.checks import LARGEST_K, integer, is_number, one_of, shown, within
@@ -225,7 +226,29 @@ class General:
         if self.converged_iterations is not None:
             integer("converged_iterations", self.converged_iterations, 1, LARGEST_K)
         integer("seeds_per_process", self.seeds_per_process, 1)
+        for key in ("runs_dir", "data_dir"):
+            _folder(key, getattr(self, key))
         within("checkpoint_seconds", self.checkpoint_seconds, lambda x: x >= 0, "a number >= 0")
+
+
+    @property
+    def runs(self) -> Path:
+        """Where run folders go, `~` expanded."""
+        return Path(self.runs_dir).expanduser()
+
+    @property
+    def data(self) -> Path:
+        """Where reference data is, `~` expanded."""
+        return Path(self.data_dir).expanduser()
+
+
+def _folder(key: str, value: str) -> None:
+    if not value.strip() or not value.isprintable():
+        raise ValueError(f"{key}={shown(value, strings=True)}: allowed is the path of a folder")
+    try:
+        Path(value).expanduser()
+    except RuntimeError as error:
+        raise ValueError(f"{key}={shown(value)}: allowed is the path of a folder, and there is no such user") from error
 
 
 def _physics(place: str) -> type:

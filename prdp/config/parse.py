@@ -169,7 +169,8 @@ def _build_solver(kind: Any, options: dict[str, Any], common: list[str]) -> Any:
         return build(kind, options, "solver", also=common)
     name = options.pop("preconditioner", None)
     if not isinstance(name, str) or name not in PRECONDITIONERS:
-        raise ConfigError(f"solver.preconditioner={shown(name, strings=True)}: allowed are {', '.join(PRECONDITIONERS)}")
+        allowed = ", ".join(PRECONDITIONERS)
+        raise ConfigError(f"solver.preconditioner={shown(name, strings=True)}: allowed are {allowed}")
     solver = build(kind, options, "solver", also=[*common, "preconditioner"])
     preconditioner = PRECONDITIONERS[name]
     return solver if preconditioner is None else Preconditioned(solver, preconditioner())
@@ -263,6 +264,11 @@ def _check_combination(config: Config) -> None:
             use_winograd(config.model.convolution, config.physics.shape[1:])
         except ValueError as error:
             raise ConfigError(f"model.{error}") from error
+    if config.names["tracking"] == "wandb":
+        try:
+            config.tracking.chosen_mode()
+        except ValueError as error:
+            raise ConfigError(f"tracking=wandb: {error}") from error
     if config.solver_common.warm_start:
         _check_warm_start(config)
     _check_room(config)
