@@ -10,6 +10,14 @@ from typing import Any
 _LONGEST_FILE = 255
 
 
+def exists(path: Path) -> bool:
+    """Whether there is something at `path`; no path is too long to ask."""
+    try:
+        return path.exists()
+    except (OSError, ValueError):
+        return False
+
+
 def obstacle(path: Path) -> str | None:
     """Return what keeps files from being written below the folder `path`, which need not be there; nothing is left.
 

@@ -14,29 +14,17 @@ from omegaconf import DictConfig
 from prdp import compilation_cache
 from prdp.atomic import obstacle
 from prdp.checks import shown
-from prdp.components import build_sinks, check_system, initialise, prepare, scans_well
+from prdp.components import build_sinks, check_system, initialise, prepare, scans_well, source_of
 from prdp.config import Config, ConfigError, parse
 from prdp.interrupts import Interrupts, deferred
 from prdp.records import Neighbours, RunFolder, provenance, run_name, summarise
 from prdp.schedules import Schedule
-from prdp.solvers import Preconditioned
-from prdp.source import source_digest
 from prdp.tasks import Task
 from prdp.tracking import RunInfo, Sink
 from prdp.training import Diverged, Plan, Run, RunResult, compile_run, load_checkpoint
 from prdp.training.checkpoint import Saver
 
 log = logging.getLogger(__name__)
-
-# Beside what a configuration names, the modules that a run's numbers come from ...
-_TRAINING = (
-    "prdp.training.loop", "prdp.training.step", "prdp.training.converged", "prdp.training.physics_errors",
-    "prdp.data.trajectories",
-)  # fmt: skip
-# ... and those, among what they import, that no number depends on.
-_WITHOUT = (
-    "prdp.atomic", "prdp.checks", "prdp.data.cache", "prdp.source", "prdp.training.lanes",
-)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -96,18 +84,6 @@ def enter(config: Config) -> None:
 def folder_of(config: Config) -> RunFolder:
     """Return the folder of a run."""
     return RunFolder(config.general.runs / run_name(config.identity(), config.determinants()))
-
-
-def source_of(config: Config) -> str | None:
-    """Return the digest of the source that makes the run's numbers, `None` where a part has no source."""
-    parts = [config.physics, config.solver, config.diff, config.schedule, config.optimizer]
-    if isinstance(config.solver, Preconditioned):
-        parts += [config.solver.solver, config.solver.preconditioner]
-    if config.names["data"] != "none":
-        data = config.data.source()
-        parts += [data, data.initial_condition]
-    chosen = [f"prdp.{group}s.{config.names[group]}" for group in ("task", "model")]
-    return source_digest(map(type, parts), (*_TRAINING, *chosen), _WITHOUT)
 
 
 def recorded(config: Config, folder: RunFolder) -> Outcome | None:

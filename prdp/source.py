@@ -140,10 +140,11 @@ def _parsed(name: str) -> _Parsed:
     return _parse(name, _text(name) or "", name in sys.modules and hasattr(sys.modules[name], "__path__"))
 
 
-# Read by patterns, which takes a tenth of the time of parsing: a sentence of a docstring that looks like an import names
-# no module.
+# Read by patterns, which takes a tenth of the time of parsing; a sentence of a docstring that looks like an import
+# names no module.
 _IMPORT = re.compile(
-    r"^[ \t]*(?:from[ \t]+([.\w]+)[ \t]+import[ \t]+(\([^)]*\)|(?:[^\n\\]|\\\n)*)|import[ \t]+([^\n]*))", re.MULTILINE
+    r"^[ \t]*(?:from[ \t]+([.\w]+)[ \t]+import[ \t]+(\([^)]*\)|(?:[^\n\\]|\\\n)*)|import[ \t]+([^\n]*))",
+    re.MULTILINE,
 )
 _DEFINITION = re.compile(r"^(?:(?:async[ \t]+)?def[ \t]+|class[ \t]+)?(\w+)[ \t]*(?:=|:|\()", re.MULTILINE)
 _COMMENT = re.compile(r"#[^\n]*")

@@ -88,14 +88,18 @@ def check(config, keys, values):
 
 
 @pytest.mark.parametrize(("group", "name"), OPTIONS)
-@pytest.mark.parametrize("values", [pytest.param(FEW, id="few"), pytest.param(BAD, marks=pytest.mark.slow, id="all")])
+@pytest.mark.parametrize(
+    "values", [pytest.param(FEW, id="few"), pytest.param(BAD, marks=pytest.mark.slow, id="all")]
+)
 def test_every_key_of_an_option_is_checked(composed, group, name, values):
     config = composed(group, name)
     wrong = check(config, keys_of(config, group), values)
     assert not wrong, "\n".join(wrong)
 
 
-@pytest.mark.parametrize("values", [pytest.param(FEW, id="few"), pytest.param(BAD, marks=pytest.mark.slow, id="all")])
+@pytest.mark.parametrize(
+    "values", [pytest.param(FEW, id="few"), pytest.param(BAD, marks=pytest.mark.slow, id="all")]
+)
 def test_every_key_of_the_top_level_is_checked(composed, values):
     config = composed("physics", "heat2d")
     keys = [k for k in config if k not in (*SCHEMA, "paper")]
@@ -148,7 +152,9 @@ for i, make in enumerate(makers):
 
 
 def test_a_wrong_type_is_refused_likewise():
-    done = subprocess.run([sys.executable, "-c", WRONG_TYPES], capture_output=True, text=True, timeout=100, cwd=ROOT)
+    done = subprocess.run(
+        [sys.executable, "-c", WRONG_TYPES], capture_output=True, text=True, timeout=100, cwd=ROOT
+    )
     assert done.returncode == 0, done.stderr
 
 

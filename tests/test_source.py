@@ -8,7 +8,7 @@ import time
 import numpy as np
 import pytest
 
-from prdp import experiment, source
+from prdp import components, experiment, source
 from prdp.data import TrajectoryData, trajectories
 from prdp.physics import FourierSeries, Heat
 from prdp.source import source_digest
@@ -55,7 +55,7 @@ def test_a_digest_covers_what_a_class_rests_on_and_nothing_else(digest_of):
     assert digest_of("physics", "Mine", apart="# Changed.\n") == before
     for changes in (
         {"constants": "SPEED = 1.5\n"},
-        {"parts": PACKAGE["parts"].replace("SPEED\n", "2 * SPEED\n")},
+        {"parts": PACKAGE["parts"].replace("= SPEED", "= 2 * SPEED")},
         {"physics": PACKAGE["physics"].replace("pass", "x = 1", 1)},
     ):
         assert digest_of("physics", "Mine", **changes) != before
@@ -64,9 +64,13 @@ def test_a_digest_covers_what_a_class_rests_on_and_nothing_else(digest_of):
 
 
 def test_a_digest_costs_little_and_is_kept_while_a_file_is_edited(tmp_path, monkeypatch):
-    code = "import time, prdp.data; from prdp.physics import *; d = prdp.data.TrajectoryData(FourierSeries())\n"
+    code = (
+        "import time, prdp.data; from prdp.physics import *; d = prdp.data.TrajectoryData(FourierSeries())\n"
+    )
     code += "t = time.perf_counter(); s = d.source(Heat(1, 8)); print(s, time.perf_counter() - t)"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=100, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=100, check=True
+    )
     digest, seconds = done.stdout.split()
     data = TrajectoryData(FourierSeries())
     assert data.source(Heat(1, 8)) == digest
@@ -81,9 +85,9 @@ def test_a_digest_costs_little_and_is_kept_while_a_file_is_edited(tmp_path, monk
 
 
 def test_what_makes_data_is_its_source_and_the_rest_of_prdp_is_not():
-    names = {
-        type(x).__module__ for x in (Heat(1, 8), FourierSeries(), TrajectoryData(FourierSeries()))
-    } | {"prdp.data.reference"}
+    names = {type(x).__module__ for x in (Heat(1, 8), FourierSeries(), TrajectoryData(FourierSeries()))} | {
+        "prdp.data.reference"
+    }
     found = set(source._closure(names, {"prdp"}, frozenset(trajectories._WITHOUT)))
     assert {"prdp.physics.base", "prdp.physics.initial_conditions", "prdp.linalg.stencils"} <= found
     assert {"prdp.data.trajectories", "prdp.data.reference", "prdp.solvers.direct"} <= found
@@ -130,9 +134,11 @@ def test_a_run_of_other_source_is_skipped_and_says_so(run_in, tmp_path, monkeypa
     assert noted["earlier_sources"] == []
     assert run_in(tmp_path, *RUN).skipped
     assert caplog.messages == []
-    monkeypatch.setattr(experiment, "source_digest", lambda *arguments: "0" * 16)
+    monkeypatch.setattr(components, "source_digest", lambda *arguments: "0" * 16)
     assert run_in(tmp_path, *RUN).skipped
-    told = "was finished by other source than the present one: the same command with overwrite=true repeats it"
+    told = (
+        "was finished by other source than the present one: the same command with overwrite=true repeats it"
+    )
     assert caplog.messages == [f"{first.folder} {told}"]
     caplog.clear()
     assert not run_in(tmp_path, *RUN, "overwrite=true").skipped
@@ -166,7 +172,7 @@ def test_a_checkpoint_of_other_source_warns_and_the_run_notes_both(run_in, tmp_p
     (folder,) = tmp_path.iterdir()
     before = json.loads((folder / "provenance.json").read_text())["source"]
     with monkeypatch.context() as patch:
-        patch.setattr(experiment, "source_digest", lambda *arguments: "0" * 16)
+        patch.setattr(components, "source_digest", lambda *arguments: "0" * 16)
         assert run_in(tmp_path, *RUN).resumed
         told = "goes on from a checkpoint that other source than the present one wrote: overwrite=true begins anew"
         assert caplog.messages == [f"{folder} {told}"]
@@ -184,7 +190,11 @@ def test_the_recipe_with_a_corrected_formula_trains_on_its_own_data(project):  #
 
     def train(*more):
         done = subprocess.run(
-            [sys.executable, "train.py", *options, *more], cwd=project, capture_output=True, text=True, timeout=300
+            [sys.executable, "train.py", *options, *more],
+            cwd=project,
+            capture_output=True,
+            text=True,
+            timeout=300,
         )
         assert done.returncode == 0, done.stderr
         return done

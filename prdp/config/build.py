@@ -21,7 +21,9 @@ class ConfigError(ValueError):
 def named(group: str, node: Any) -> tuple[str, dict[str, Any]]:
     """Return the name that a group's node chose, and its options."""
     if not isinstance(node, Mapping):
-        raise ConfigError(f"{group}={shown(node, strings=True)}: allowed is a mapping with a name and its options")
+        raise ConfigError(
+            f"{group}={shown(node, strings=True)}: allowed is a mapping with a name and its options"
+        )
     options = dict(node)
     name = options.pop("name", None)
     if not isinstance(name, str) or name not in SCHEMA[group]:

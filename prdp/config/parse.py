@@ -4,12 +4,13 @@ import dataclasses
 from dataclasses import dataclass
 from typing import Any
 
-from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import OmegaConfBaseException
+from omegaconf import DictConfig
 
 from prdp.checks import LARGEST_K, shown
-from prdp.config.build import ConfigError, build, canonical, named
-from prdp.config.options import PRECONDITIONERS, SCHEMA, STEADY, TIME_STEPPERS, General, SolverCommon
+from prdp.config.build import ConfigError, build, named
+from prdp.config.general import General
+from prdp.config.options import PRECONDITIONERS, SCHEMA, STEADY, TIME_STEPPERS, SolverCommon
+from prdp.config.resolve import as_one_text, check_case, check_names, resolve
 from prdp.differentiation import AdjointMode
 from prdp.models.convolution import use_winograd
 from prdp.solvers import Preconditioned
@@ -123,9 +124,9 @@ def parse(config: DictConfig) -> Config:
     Raises:
         ConfigError: a key, type, range or combination is wrong.
     """
-    _check_names(config)
-    _check_case(config)
-    plain = _resolve(config)
+    check_names(config)
+    check_case(config)
+    plain = resolve(config)
     plain.pop("paper", None)
     groups = {g: named(g, plain.get(g)) for g in SCHEMA}
     general = build(General, {k: v for k, v in plain.items() if k not in SCHEMA}, "")
@@ -144,24 +145,11 @@ def parse(config: DictConfig) -> Config:
         solver=_build_solver(solver_type, solver_options, common_keys),
         solver_common=build(SolverCommon, common, "solver"),
         schedule=_build_schedule(plain, general.converged_iterations),
-        plain=_canonical(plain),
+        plain=as_one_text(plain),
         **built,
     )
     _check_combination(parsed)
     return parsed
-
-
-def _canonical(plain: dict[str, Any]) -> dict[str, Any]:
-    """Return a configuration that has been checked as one text for all that are equal."""
-    general = canonical(General, {k: v for k, v in plain.items() if k not in SCHEMA})
-    groups = {}
-    for group in SCHEMA:
-        name, options = named(group, plain[group])
-        for kind in (SCHEMA[group][name], *((SolverCommon,) if group == "solver" else ())):
-            options = canonical(kind, options)
-        groups[group] = {"name": name, **options}
-    # In the order of the keys, as they are written down.
-    return {k: groups[k] if k in groups else general[k] for k in plain}
 
 
 def _build_solver(kind: Any, options: dict[str, Any], common: list[str]) -> Any:
@@ -174,40 +162,6 @@ def _build_solver(kind: Any, options: dict[str, Any], common: list[str]) -> Any:
     solver = build(kind, options, "solver", also=[*common, "preconditioner"])
     preconditioner = PRECONDITIONERS[name]
     return solver if preconditioner is None else Preconditioned(solver, preconditioner())
-
-
-def _check_names(config: DictConfig) -> None:
-    """Check the names of the options first: others of the keys refer to them."""
-    raw = OmegaConf.to_container(config, resolve=False)
-    assert isinstance(raw, dict)
-    for group in SCHEMA:
-        named(group, raw.get(group))
-
-
-def _check_case(config: DictConfig) -> None:
-    scale, sizes = config.get("scale"), OmegaConf.select(config, "paper.sizes")
-    if not isinstance(scale, str) or scale not in (sizes or ("full",)):
-        name = OmegaConf.select(config, "physics.name")
-        allowed = ", ".join(map(str, sizes or ("full",)))
-        raise ConfigError(f"scale={shown(scale)}: allowed with physics={name}: {allowed}")
-    cases = OmegaConf.select(config, "paper.cases")
-    parameters = OmegaConf.select(config, "physics.parameters")
-    if cases is not None and str(parameters) not in cases:
-        raise ConfigError(
-            f"physics.parameters={shown(parameters)}: allowed are {', '.join(cases)}, for which the paper has settings"
-        )
-
-
-def _resolve(config: DictConfig) -> dict[str, Any]:
-    try:
-        container = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
-    except OmegaConfBaseException as error:
-        text = str(error).strip().splitlines()[0]
-        if "paper." in text:
-            text = f"the paper has no setting for this case ({text}); give a value"
-        raise ConfigError(f"{error.full_key}: {text}" if error.full_key else text) from error
-    assert isinstance(container, dict)
-    return {str(k): v for k, v in container.items()}
 
 
 def _build_schedule(plain: dict[str, Any], converged: int | None) -> Any:

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from prdp.atomic import exists
 from prdp.checks import LARGEST, integer
 from prdp.data import cache as storage
 from prdp.data.reference import reference_solution, samples_at_once
@@ -21,7 +22,7 @@ from prdp.source import source_digest
 _VERSION = 2
 
 # What the source of the data does not include: how it is kept, and how arguments are checked.
-_WITHOUT = (storage.__name__, "prdp.source", "prdp.checks")
+_WITHOUT = (storage.__name__, "prdp.atomic", "prdp.source", "prdp.checks")
 
 log = logging.getLogger(__name__)
 
@@ -111,7 +112,7 @@ class TrajectoryData:
     def is_cached(self, physics: TimeStepper, dtype: Any, cache: Path) -> bool:
         """Whether the cache has a file of these trajectories."""
         place = self._place(physics, dtype, cache)
-        return place is not None and place[0].exists()
+        return place is not None and exists(place[0])
 
     def _place(self, physics: TimeStepper, dtype: Any, cache: Path) -> tuple[Path, str] | None:
         """Return the file of the trajectories, and how they are made; `None` where that cannot be told."""

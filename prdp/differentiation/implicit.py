@@ -50,7 +50,8 @@ class Implicit(AdjointMode):
 
     def __post_init__(self) -> None:
         integer("adjoint_iterations", self.adjoint_iterations, 1, null=True)
-        if is_number(self.adjoint_ratio) and self.adjoint_ratio > _LARGEST_RATIO:
+        ratio = self.adjoint_ratio
+        if ratio is not None and is_number(ratio) and ratio > _LARGEST_RATIO:
             raise ValueError(
                 f"adjoint_ratio={self.adjoint_ratio}: allowed is at most {_LARGEST_RATIO:g}, or null"
             )

@@ -15,6 +15,7 @@ from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf
 
+from prdp.atomic import exists
 from prdp.config import ConfigError
 from prdp.experiment import check_folder, check_folders
 from prdp.suite.grids import GridError, Overrides, expand
@@ -79,7 +80,7 @@ class Grids(Sweeper):
         jobs = plan(overrides)
         for job in {(j.folder.parent, j.config["data_dir"]): j for j in jobs if not j.finished}.values():
             data = Path(job.config["data_dir"]).expanduser()
-            check_folders(job.config, [job.folder.parent], data_is_there=data.is_dir())
+            check_folders(job.config, [job.folder.parent], data_is_there=exists(data))
         check_folder("hydra.sweep.dir", str(self.folder), self.folder)
         ledger = Ledger(jobs, _RECORDS, together=together)
         ledger.say(ledger.headline())
