@@ -98,6 +98,7 @@ def one_line(error: Exception) -> str | None:
     from prdp.records import RunIsHeld
     from prdp.suite import GridError
     from prdp.suite.launching import advice
+    from prdp.training import UnsuitableMetric
 
     cause: Any = error.__cause__
     parent = getattr(cause, "parent_node", None)
@@ -113,7 +114,7 @@ def one_line(error: Exception) -> str | None:
         lines = f"{error}\n{error.__cause__ or ''}".splitlines()
         told = [x.strip() for x in lines if x.strip() and not x.lstrip().startswith(_NOISE)]
         return "; ".join(dict.fromkeys(told)) or type(error).__name__
-    if isinstance(error, ConfigError | GridError | RunIsHeld):
+    if isinstance(error, ConfigError | GridError | RunIsHeld | UnsuitableMetric):
         return str(error)
     return None
 

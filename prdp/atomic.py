@@ -6,6 +6,43 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+# The longest name of what is written below a folder, a run's folder and a temporary file in it.
+_LONGEST_FILE = 255
+
+
+def exists(path: Path) -> bool:
+    """Whether there is something at `path`; no path is too long to ask."""
+    try:
+        return path.exists()
+    except (OSError, ValueError):
+        return False
+
+
+def obstacle(path: Path) -> str | None:
+    """Return what keeps files from being written below the folder `path`, which need not be there; nothing is left.
+
+    It is tried, in the nearest folder that is there: permissions do not tell everything.
+    """
+    try:
+        there = path
+        while not there.exists():
+            there = there.parent
+        if not there.is_dir():
+            return f"{there} is no folder"
+        missing = path.relative_to(there).parts
+        longest, whole = os.pathconf(there, "PC_NAME_MAX"), os.pathconf(there, "PC_PATH_MAX")
+        if any(len(os.fsencode(part)) > longest for part in missing):
+            return f"a name in it is longer than {longest} bytes"
+        if len(os.fsencode(path.absolute())) + _LONGEST_FILE > whole:
+            return f"it is longer than {whole - _LONGEST_FILE} bytes"
+        # A folder in it first where one will be made.
+        with tempfile.TemporaryDirectory(dir=there, prefix=".try.") as folder:
+            place = Path(folder) if missing else there
+            with tempfile.NamedTemporaryFile(dir=place, prefix=".try."):
+                return None
+    except (OSError, ValueError) as error:
+        return getattr(error, "strerror", None) or str(error)
+
 
 def write_bytes(path: Path, content: bytes) -> None:
     """Write `content` to `path`: temporary file beside it, fsync, rename, fsync of the folder."""

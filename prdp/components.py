@@ -2,7 +2,6 @@
 
 import dataclasses
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import jax
@@ -15,9 +14,21 @@ from prdp.models import MLP, Parameters, ResNet
 from prdp.models.convolution import use_winograd
 from prdp.physics.base import materialise
 from prdp.schedules import Schedule
+from prdp.solvers import Preconditioned
+from prdp.source import source_digest
 from prdp.tasks import Correction, Inverse, MixedChain, SolveSettings, Task
 from prdp.tracking import Console, Sink, WeightsAndBiases, data_progress
 from prdp.training import TrainState, converged_iterations, physics_errors
+
+# Beside what a configuration names, the modules that a run's numbers come from ...
+_TRAINING = (
+    "prdp.training.loop", "prdp.training.step", "prdp.training.converged", "prdp.training.physics_errors",
+    "prdp.data.trajectories",
+)  # fmt: skip
+# ... and those, among what they import, that no number depends on.
+_WITHOUT = (
+    "prdp.atomic", "prdp.checks", "prdp.data.cache", "prdp.source", "prdp.training.lanes",
+)  # fmt: skip
 
 
 def check_system(config: Config) -> None:
@@ -36,6 +47,18 @@ def check_system(config: Config) -> None:
     except ValueError as error:
         diff = config.names["diff"]
         raise ConfigError(f"diff={diff} does not go with this solver and physics: {error}") from error
+
+
+def source_of(config: Config) -> str | None:
+    """Return the digest of the source that makes the run's numbers, `None` where a part has no source."""
+    parts = [config.physics, config.solver, config.diff, config.schedule, config.optimizer]
+    if isinstance(config.solver, Preconditioned):
+        parts += [config.solver.solver, config.solver.preconditioner]
+    if config.names["data"] != "none":
+        data = config.data.source()
+        parts += [data, data.initial_condition]
+    chosen = [f"prdp.{group}s.{config.names[group]}" for group in ("task", "model")]
+    return source_digest(map(type, parts), (*_TRAINING, *chosen), _WITHOUT)
 
 
 def prepare(config: Config) -> tuple[Task, Schedule, int]:
@@ -58,7 +81,7 @@ def prepare(config: Config) -> tuple[Task, Schedule, int]:
     else:
         general = config.general
         report = data_progress() if general.progress else None
-        data = config.data.source().load(physics, general.precision, Path(general.data_dir), report)
+        data = config.data.source().load(physics, general.precision, general.data, report)
         kind = MixedChain if config.names["task"] == "mixed_chain" else Correction
         task = kind(physics, operator, settings, data, **options)
     converged = config.general.converged_iterations

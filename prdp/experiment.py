@@ -2,7 +2,7 @@
 
 import logging
 import traceback
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,8 +12,10 @@ import jax
 from omegaconf import DictConfig
 
 from prdp import compilation_cache
-from prdp.components import build_sinks, check_system, initialise, prepare, scans_well
-from prdp.config import Config, parse
+from prdp.atomic import obstacle
+from prdp.checks import shown
+from prdp.components import build_sinks, check_system, initialise, prepare, scans_well, source_of
+from prdp.config import Config, ConfigError, parse
 from prdp.interrupts import Interrupts, deferred
 from prdp.records import Neighbours, RunFolder, provenance, run_name, summarise
 from prdp.schedules import Schedule
@@ -60,6 +62,7 @@ def run(composed: DictConfig, experiment: str | None = None) -> Outcome:
     folder = folder_of(config)
     if (outcome := recorded(config, folder)) is not None:
         return outcome
+    check_folders(config.plain, [folder.path], has_data(config))
     task, schedule, converged = prepare(config)
     with working([folder]):
         # It may have been finished while this process prepared.
@@ -74,13 +77,13 @@ def enter(config: Config) -> None:
     """Set up this process for a configuration, and refuse a solver or mode that does not suit its system."""
     jax.config.update("jax_enable_x64", config.general.precision == "float64")
     check_system(config)
-    place = Path(config.general.data_dir) / "compiled"
+    place = config.general.data / "compiled"
     compilation_cache.use(place if config.general.compilation_cache else None)
 
 
 def folder_of(config: Config) -> RunFolder:
     """Return the folder of a run."""
-    return RunFolder(Path(config.general.runs_dir) / run_name(config.identity(), config.determinants()))
+    return RunFolder(config.general.runs / run_name(config.identity(), config.determinants()))
 
 
 def recorded(config: Config, folder: RunFolder) -> Outcome | None:
@@ -90,7 +93,45 @@ def recorded(config: Config, folder: RunFolder) -> Outcome | None:
         return None
     # Its process may have been killed before it could.
     folder.checkpoint.unlink(missing_ok=True)
+    if folder.is_of_other_source(source_of(config)):
+        log.warning(
+            "%s was finished by other source than the present one: the same command with overwrite=true repeats it",
+            folder.path,
+        )
     return Outcome(folder.path, summary, skipped=True)
+
+
+def has_data(config: Config) -> bool:
+    """Whether the reference data that a run needs is there."""
+    if config.names["data"] == "none":
+        return True
+    general = config.general
+    return config.data.source().is_cached(config.physics, general.precision, general.data)
+
+
+def check_folders(plain: dict[str, Any], folders: Iterable[Path], data_is_there: bool) -> None:
+    """Refuse folders that cannot be written, before anything is computed that would go there.
+
+    That of the data need not be writable where the data is there and no compiled programs are kept.
+
+    Raises:
+        ConfigError: names the key.
+    """
+    places = [("runs_dir", path) for path in folders]
+    if plain["compilation_cache"] or not data_is_there:
+        places.append(("data_dir", Path(plain["data_dir"]).expanduser()))
+    for key, path in places:
+        check_folder(key, plain[key], path)
+
+
+def check_folder(key: str, value: str, path: Path) -> None:
+    """Refuse a folder that cannot be written.
+
+    Raises:
+        ConfigError: it cannot; says what keeps it.
+    """
+    if (told := obstacle(path)) is not None:
+        raise ConfigError(f"{key}={shown(value)}: allowed is a folder that can be written ({told})")
 
 
 def plan_of(config: Config) -> Plan:
@@ -103,7 +144,16 @@ def begin(config: Config, folder: RunFolder) -> None:
     """Write into a folder that is held what is known before training."""
     if config.general.overwrite:
         folder.discard()
-    folder.begin(config.plain, provenance())
+    source = source_of(config)
+    # A run that goes on from a checkpoint is of the sources of all its parts.
+    earlier = folder.sources() if folder.checkpoint.exists() else []
+    if folder.checkpoint.exists() and folder.is_of_other_source(source):
+        log.warning(
+            "%s goes on from a checkpoint that other source than the present one wrote: overwrite=true begins anew",
+            folder.path,
+        )
+    earlier = [x for x in dict.fromkeys(earlier) if x != source]
+    folder.begin(config.plain, {**provenance(), "source": source, "earlier_sources": earlier})
 
 
 @contextmanager
@@ -146,7 +196,7 @@ def _train(
     training = Run(task, compiled, arrays, schedule, plan_of(config))
     result = training.start(state)
     saver = Saver(folder.checkpoint, general.checkpoint_seconds)
-    resumed = resume(folder, result, compiled.seconds)
+    resumed = resume(folder, result, schedule, compiled.seconds)
     neighbours = Neighbours()
 
     info = describe(config, folder, result, converged, experiment)
@@ -212,15 +262,21 @@ def describe(
     )
 
 
-def resume(folder: RunFolder, result: RunResult, seconds_compile: float) -> bool:
-    """Continue `result` from the folder's checkpoint and return `True`, if it has a whole one."""
+def resume(folder: RunFolder, result: RunResult, schedule: Schedule, seconds_compile: float) -> bool:
+    """Continue `result` from the folder's checkpoint and return `True`, if it has a whole one.
+
+    Raises:
+        ConfigError: it holds another kind of schedule's state.
+    """
     checkpoint = load_checkpoint(folder.checkpoint, result.state)
     if checkpoint is None:
         return False
-    result.state = checkpoint.tree
+    try:
+        schedule_state = schedule.restored(checkpoint.meta["schedule_state"])
+    except ValueError as error:
+        raise ConfigError(f"{folder.checkpoint}: {error}: overwrite=true begins anew") from error
+    result.state, result.schedule_state = checkpoint.tree, schedule_state
     result.rows = checkpoint.meta["rows"]
     # The rows so far stand as they were recorded; this process's compilation is added to theirs.
     result.rows[0]["seconds_compile"] += seconds_compile
-    fields = {k: tuple(v) if isinstance(v, list) else v for k, v in checkpoint.meta["schedule_state"].items()}
-    result.schedule_state = type(result.schedule_state)(**fields)
     return True

@@ -13,9 +13,11 @@ from prdp.config import Config, ConfigError, parse
 from prdp.experiment import (
     Outcome,
     begin,
+    check_folders,
     describe,
     enter,
     folder_of,
+    has_data,
     if_possible,
     plan_of,
     recorded,
@@ -59,6 +61,7 @@ def run_seeds(composed: DictConfig, experiment: str | None = None) -> list[Outco
     outcomes = [recorded(config, folder) for config, folder in zip(configs, folders, strict=True)]
     missing = [i for i, outcome in enumerate(outcomes) if outcome is None]
     if missing:
+        check_folders(first.plain, [folders[i].path for i in missing], has_data(first))
         prepared = prepare(first)
         with working([folders[i] for i in missing]):
             # Some may have been finished while this process prepared.
@@ -126,7 +129,9 @@ class _Group:
         )
         results = [RunResult(state, schedule.init()) for state in states]
         share = self.compiled.seconds / len(members)
-        resumed = [resume(folder, r, share) for (_, folder), r in zip(members, results, strict=True)]
+        resumed = [
+            resume(folder, r, schedule, share) for (_, folder), r in zip(members, results, strict=True)
+        ]
         plans = [plan_of(config) for config, _ in members]
         self.training = Together(task, self.compiled, arrays, schedule, plans, results, axis)
         # Progress is shown once, for all.

@@ -34,7 +34,11 @@ def log_folders(results: Path, settings: WeightsAndBiasesSettings) -> tuple[Path
 
     Raises:
         FileNotFoundError: none of the folders has a file.
+        ValueError: WANDB_MODE says that nothing is logged, or nothing that W&B knows.
     """
+    mode = settings.chosen_mode()
+    if mode == "disabled":
+        raise ValueError("WANDB_MODE=disabled: nothing is logged (--mode offline does)")
     files = {name: content(results / name) for name in NAMES}
     files = {name: found for name, found in files.items() if found}
     if not files:
@@ -42,7 +46,7 @@ def log_folders(results: Path, settings: WeightsAndBiasesSettings) -> tuple[Path
     # An offline run refers to copies of the files, which have to outlive it: beside the run, not in the home folder.
     os.environ.setdefault("WANDB_DATA_DIR", str((results / "wandb").resolve()))
     run = wandb.init(
-        mode=choose_mode(settings.mode),
+        mode=choose_mode(mode),
         project=settings.project,
         entity=settings.entity,
         name="results",

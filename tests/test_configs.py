@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import pandas as pd
 import pytest
 from omegaconf import OmegaConf
 
@@ -355,6 +356,46 @@ def test_the_name_of_a_run_depends_on_nothing_else(compose):
     names = {name(parse(compose("physics=heat1d", *c))) for c in [(), *((c,) for c in changes), changes]}
     assert len(names) == 1
     assert names.pop().startswith("heat1d-jacobi-implicit-prdp-seed0-")
+
+
+EQUAL = {
+    "solver.relaxation=1": "solver.relaxation=1.0",
+    "solver.relaxation=1e0": "solver.relaxation=1.0",
+    "solver.tolerance=0": "solver.tolerance=-0.0",
+    "physics.time_step=2": "physics.time_step=2.0",
+    "optimizer.learning_rate=1": "optimizer.learning_rate=1.0",
+    "optimizer.decay_rate=1": "optimizer.decay_rate=1.0",
+    "data.amplitude=2": "data.amplitude=2.0",
+    "schedule.checkpoint=100": "schedule.checkpoint=100.0",
+    "schedule.tau_step=1": "schedule.tau_step=1.0",
+    "schedule=matched schedule.errors=[1,0.5]": "schedule=matched schedule.errors=[1.0,0.5]",
+    "solver=richardson solver.step_size=1": "solver=richardson solver.step_size=1.0",
+    "solver=heavy_ball solver.largest_eigenvalue=9": "solver=heavy_ball solver.largest_eigenvalue=9.0",
+    "diff=implicit diff.adjoint_ratio=2": "diff=implicit diff.adjoint_ratio=2.0",
+    "diff=implicit diff.adjoint_tolerance=0": "diff=implicit diff.adjoint_tolerance=0.0",
+    "physics=poisson model.initial=[5]": "physics=poisson model.initial=[5.0]",
+    "physics=poisson task.reference=[2]": "physics=poisson",
+}
+
+
+@pytest.mark.parametrize("one", EQUAL)
+def test_equal_configurations_are_one_run(compose, one):
+    a, b = (parse(compose("physics=heat1d", *x.split())) for x in (one, EQUAL[one]))
+    assert name(a) == name(b)
+    assert repr(a.plain) == repr(b.plain)
+    assert name(a.with_seed(3)) == name(b.with_seed(3))
+
+
+def test_the_committed_records_are_those_of_the_present_names(compose):
+    # One job of each kind; `plan` knows all of them, in minutes.
+    jobs = pd.read_parquet(ROOT / "results" / "records" / "jobs.parquet").dropna()
+    jobs["kind"] = jobs["run"].str.replace(r"-seed.*", "", regex=True)
+    # It is of before K could begin anywhere but at 1.
+    jobs = jobs[jobs["run"] != "poisson-jacobi-implicit-matched-seed0-e7204606"]
+    chosen = jobs.drop_duplicates(["kind"])
+    assert len(chosen) > 20
+    for overrides, run in zip(chosen["overrides"], chosen["run"], strict=True):
+        assert name(parse(compose(*overrides.split()))) == run
 
 
 def test_a_sweep_leaves_one_run_folder_a_job(train, tmp_path):

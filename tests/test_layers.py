@@ -27,13 +27,15 @@ LAYERS = (
     ("physics", "models"),
     ("solvers",),
     ("linalg",),
+    ("source",),
+    ("checks",),
 )
 RANK = {package: rank for rank, packages in enumerate(LAYERS) for package in packages}
 
 # Beside the layers: what of prdp they may import ...
 BESIDE = {
-    "schedules": set(),
-    "tracking": set(),
+    "schedules": {"checks"},
+    "tracking": {"checks"},
     "atomic": set(),
     "locks": set(),
     "compilation_cache": set(),

@@ -8,7 +8,7 @@ import pytest
 import wandb
 
 from prdp import experiment
-from prdp.config import parse
+from prdp.config import ConfigError, parse
 from prdp.tracking import Console, RunInfo, Sink, WeightsAndBiases
 from prdp.tracking.weights_and_biases import WeightsAndBiasesSettings, described, group
 
@@ -198,6 +198,83 @@ def test_online_without_a_network_goes_on_offline(fake, tmp_path, monkeypatch, c
     start_online(tmp_path)
     assert fake.options["mode"] == "offline"
     assert warnings(caplog) == ["W&B: its server cannot be reached, so the run is logged offline"]
+
+
+@pytest.mark.parametrize(
+    ("mode", "variable", "chosen"),
+    [
+        (None, None, "offline"),
+        (None, "", "offline"),
+        (None, "offline", "offline"),
+        (None, "dryrun", "offline"),
+        (None, "online", "online"),
+        (None, "run", "online"),
+        (None, "disabled", "disabled"),
+        ("offline", "disabled", "offline"),
+        ("offline", "online", "offline"),
+        ("online", "offline", "online"),
+    ],
+)
+def test_a_mode_that_is_given_wins_over_the_variable_and_that_over_the_default(
+    compose, monkeypatch, mode, variable, chosen
+):
+    if variable is not None:
+        monkeypatch.setenv("WANDB_MODE", variable)
+    given = [f"tracking.mode={mode}"] if mode else []
+    config = parse(compose("physics=poisson", "tracking=wandb", *given))
+    assert config.tracking.chosen_mode() == chosen
+
+
+def test_a_disabled_run_is_not_tracked(run_in, fake, tmp_path, monkeypatch, caplog):
+    monkeypatch.setenv("WANDB_MODE", "disabled")
+    outcome = run_in(tmp_path / "runs", *POISSON, "tracking=wandb")
+    assert outcome.summary["status"] == "finished"
+    assert (fake.options, fake.logged, warnings(caplog)) == ({}, [], [])
+    assert run_in(tmp_path / "others", *POISSON, "tracking=wandb", "tracking.mode=offline").folder
+    assert fake.options["mode"] == "offline"
+
+
+MISTAKES = {
+    "tracking.tags=[good,%s]" % ("x" * 65): "tracking.tags: 'xxxx",
+    "tracking.tags=['']": "tracking.tags: '': allowed is each of 1 to 64 characters",
+    "tracking.tags=[' ']": "tracking.tags: ' ': allowed is each of 1 to 64 characters",
+    "tracking.project=''": "tracking.project='': allowed is 1 to 128 characters",
+    "tracking.project=a/b": "tracking.project='a/b': allowed is 1 to 128 characters without any of",
+    "tracking.project='a#b'": "tracking.project='a#b': allowed is",
+    "tracking.project=%s" % ("x" * 129): "tracking.project='xxx",
+    "tracking.entity=''": "tracking.entity='': allowed is a name, or null",
+}
+
+
+@pytest.mark.parametrize("mistake", MISTAKES)
+def test_what_wandb_refuses_is_refused_before_a_run_begins(run_in, tmp_path, mistake):
+    with pytest.raises(ConfigError) as raised:
+        run_in(tmp_path / "runs", *POISSON, "tracking=wandb", mistake)
+    assert MISTAKES[mistake] in str(raised.value)
+    assert len(str(raised.value).splitlines()) == 1
+    assert not (tmp_path / "runs").exists()
+
+
+def test_a_mode_that_wandb_does_not_know_is_refused(run_in, tmp_path, monkeypatch):
+    monkeypatch.setenv("WANDB_MODE", "never")
+    told = "tracking=wandb: WANDB_MODE='never': allowed are offline, online, disabled, dryrun, run"
+    with pytest.raises(ConfigError, match=told):
+        run_in(tmp_path / "runs", *POISSON, "tracking=wandb")
+    assert run_in(tmp_path / "runs", *POISSON).summary["status"] == "finished"
+
+
+def test_the_limits_are_those_of_wandb():
+    allowed = wandb.Settings(run_tags=("x" * 64,), project="x" * 128)
+    assert allowed.project
+    WeightsAndBiasesSettings(tags=("x" * 64,), project="x" * 128)
+    for options in (
+        {"run_tags": ("x" * 65,)},
+        {"run_tags": ("",)},
+        {"project": "x" * 129},
+        {"project": "a:b"},
+    ):
+        with pytest.raises(Exception, match="characters"):
+            wandb.Settings(**options)
 
 
 def fail(*arguments, **options):

@@ -5,11 +5,11 @@ annotations give the types, its `__post_init__` the ranges. What is declared her
 """
 
 import dataclasses
-import math
 from dataclasses import dataclass
 from importlib import import_module
 from typing import Any, ClassVar
 
+from prdp.checks import LARGEST_K, integer, is_number, one_of, shown, within
 from prdp.data import TrajectoryData
 from prdp.differentiation import (
     JFB,
@@ -45,15 +45,14 @@ from prdp.tasks.mixed_chain import NORMALISATIONS
 from prdp.tracking.weights_and_biases import WeightsAndBiasesSettings
 from prdp.training.optimizers import Adam, GradientDescent
 
+# A layer of this width takes 17 GB, and no compiler takes more layers.
+_WIDEST = 2**16
+_DEEPEST = 10_000
 
-def _one_of(key: str, value: str, allowed: tuple[str, ...]) -> None:
-    if value not in allowed:
-        raise ValueError(f"{key}={value!r}: allowed are {', '.join(allowed)}")
 
-
-def _at_least(key: str, value: int, least: int) -> None:
-    if value < least:
-        raise ValueError(f"{key}={value}: allowed is an integer >= {least}")
+def _finite(key: str, values: tuple[float, ...]) -> None:
+    if not all(map(is_number, values)):
+        raise ValueError(f"{key}={shown(list(values))}: allowed are finite numbers")
 
 
 @dataclass(frozen=True)
@@ -65,9 +64,8 @@ class SolverCommon:
     warm_start: bool
 
     def __post_init__(self) -> None:
-        if not 0 <= self.tolerance < 1:
-            raise ValueError(f"tolerance={self.tolerance}: allowed is 0 <= tolerance < 1")
-        _one_of("operator", self.operator, ("stencil", "dense"))
+        within("tolerance", self.tolerance, lambda x: 0 <= x < 1, "0 <= tolerance < 1")
+        one_of("operator", self.operator, ("stencil", "dense"))
 
 
 @dataclass(frozen=True)
@@ -78,8 +76,8 @@ class MLPOptions:
     depth: int
 
     def __post_init__(self) -> None:
-        _at_least("width", self.width, 1)
-        _at_least("depth", self.depth, 1)
+        integer("width", self.width, 1, _WIDEST)
+        integer("depth", self.depth, 1, _DEEPEST)
 
 
 @dataclass(frozen=True)
@@ -92,10 +90,10 @@ class ResNetOptions:
     convolution: str
 
     def __post_init__(self) -> None:
-        _one_of("convolution", self.convolution, METHODS)
-        _at_least("channels", self.channels, 1)
-        _at_least("blocks", self.blocks, 1)
-        _one_of("boundary", self.boundary, tuple(PADDINGS))
+        one_of("convolution", self.convolution, METHODS)
+        integer("channels", self.channels, 1, _WIDEST)
+        integer("blocks", self.blocks, 1, _DEEPEST)
+        one_of("boundary", self.boundary, tuple(PADDINGS))
 
 
 @dataclass(frozen=True)
@@ -103,6 +101,9 @@ class ParametersOptions:
     """Of `prdp.models.Parameters`."""
 
     initial: tuple[float, ...]
+
+    def __post_init__(self) -> None:
+        _finite("initial", self.initial)
 
 
 @dataclass(frozen=True)
@@ -113,9 +114,8 @@ class InverseOptions:
     loss: str
 
     def __post_init__(self) -> None:
-        if not all(map(math.isfinite, self.reference)):
-            raise ValueError(f"reference={list(self.reference)}: allowed are finite numbers")
-        _one_of("loss", self.loss, INVERSE_LOSSES)
+        _finite("reference", self.reference)
+        one_of("loss", self.loss, INVERSE_LOSSES)
 
 
 @dataclass(frozen=True)
@@ -127,9 +127,9 @@ class MixedChainOptions:
     normalisation: str
 
     def __post_init__(self) -> None:
-        _one_of("loss", self.loss, CHAIN_LOSSES)
-        _one_of("normalisation", self.normalisation, NORMALISATIONS)
-        _at_least("validation_step", self.validation_step, 1)
+        one_of("loss", self.loss, CHAIN_LOSSES)
+        one_of("normalisation", self.normalisation, NORMALISATIONS)
+        integer("validation_step", self.validation_step, 1)
 
 
 @dataclass(frozen=True)
@@ -142,10 +142,10 @@ class CorrectionOptions:
     validation_iterations: int
 
     def __post_init__(self) -> None:
-        _at_least("unrolled_steps", self.unrolled_steps, 1)
-        _at_least("validation_step", self.validation_step, 1)
-        _at_least("validation_channel", self.validation_channel, 0)
-        _at_least("validation_iterations", self.validation_iterations, 1)
+        integer("unrolled_steps", self.unrolled_steps, 1)
+        integer("validation_step", self.validation_step, 1)
+        integer("validation_channel", self.validation_channel, 0)
+        integer("validation_iterations", self.validation_iterations, 1, LARGEST_K)
 
 
 @dataclass(frozen=True)
@@ -195,48 +195,12 @@ class Nothing:
     """An option without parameters."""
 
 
-@dataclass(frozen=True)
-class General:
-    """The keys at the top level."""
-
-    seed: int
-    epochs: int
-    batch_size: int
-    scale: str
-    precision: str
-    metric: str
-    converged_iterations: int | None
-    runs_dir: str
-    data_dir: str
-    overwrite: bool
-    progress: bool
-    checkpoint_seconds: float
-    compilation_cache: bool
-    seeds_per_process: int
-
-    def __post_init__(self) -> None:
-        if not 0 <= self.seed < 2**32:
-            raise ValueError(f"seed={self.seed}: allowed is an integer from 0 to 2^32 - 1")
-        _at_least("epochs", self.epochs, 1)
-        _at_least("batch_size", self.batch_size, 1)
-        _one_of("scale", self.scale, SCALES)
-        _one_of("precision", self.precision, ("float32", "float64"))
-        _one_of("metric", self.metric, METRICS)
-        if self.converged_iterations is not None:
-            _at_least("converged_iterations", self.converged_iterations, 1)
-        _at_least("seeds_per_process", self.seeds_per_process, 1)
-        if not self.checkpoint_seconds >= 0:
-            raise ValueError(f"checkpoint_seconds={self.checkpoint_seconds}: allowed is a number >= 0")
-
-
 def _physics(place: str) -> type:
     """Return the class at `file.Class` of `prdp/physics/`: a new physics is one row below."""
     file, name = place.split(".")
     return getattr(import_module(f"prdp.physics.{file}"), name)
 
 
-METRICS = ("val_error", "train_loss")
-SCALES = ("full", "small")
 PRECONDITIONERS = {"none": None, "jacobi": Diagonal, "fourier": Fourier}
 
 SCHEMA: dict[str, dict[str, type]] = {

@@ -4,11 +4,13 @@ import dataclasses
 from dataclasses import dataclass
 from typing import Any
 
-from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import OmegaConfBaseException
+from omegaconf import DictConfig
 
+from prdp.checks import LARGEST_K, shown
 from prdp.config.build import ConfigError, build, named
-from prdp.config.options import PRECONDITIONERS, SCHEMA, STEADY, TIME_STEPPERS, General, SolverCommon
+from prdp.config.general import General
+from prdp.config.options import PRECONDITIONERS, SCHEMA, STEADY, TIME_STEPPERS, SolverCommon
+from prdp.config.resolve import as_one_text, check_case, check_names, resolve
 from prdp.differentiation import AdjointMode
 from prdp.models.convolution import use_winograd
 from prdp.solvers import Preconditioned
@@ -33,7 +35,7 @@ _SINCE_LATER = {
     "schedule.least": 1,
 }
 # Stands in for a K_epsilon that is not measured yet, so that everything else is checked before any computing.
-_UNKNOWN = 2**31 - 1
+_UNKNOWN = LARGEST_K
 # Likewise for physics errors.
 _UNMEASURED = (1.0,)
 
@@ -122,8 +124,9 @@ def parse(config: DictConfig) -> Config:
     Raises:
         ConfigError: a key, type, range or combination is wrong.
     """
-    _check_case(config)
-    plain = _resolve(config)
+    check_names(config)
+    check_case(config)
+    plain = resolve(config)
     plain.pop("paper", None)
     groups = {g: named(g, plain.get(g)) for g in SCHEMA}
     general = build(General, {k: v for k, v in plain.items() if k not in SCHEMA}, "")
@@ -142,7 +145,7 @@ def parse(config: DictConfig) -> Config:
         solver=_build_solver(solver_type, solver_options, common_keys),
         solver_common=build(SolverCommon, common, "solver"),
         schedule=_build_schedule(plain, general.converged_iterations),
-        plain=plain,
+        plain=as_one_text(plain),
         **built,
     )
     _check_combination(parsed)
@@ -153,37 +156,12 @@ def _build_solver(kind: Any, options: dict[str, Any], common: list[str]) -> Any:
     if not kind.preconditionable:
         return build(kind, options, "solver", also=common)
     name = options.pop("preconditioner", None)
-    if name not in PRECONDITIONERS:
-        raise ConfigError(f"solver.preconditioner={name!r}: allowed are {', '.join(PRECONDITIONERS)}")
+    if not isinstance(name, str) or name not in PRECONDITIONERS:
+        allowed = ", ".join(PRECONDITIONERS)
+        raise ConfigError(f"solver.preconditioner={shown(name, strings=True)}: allowed are {allowed}")
     solver = build(kind, options, "solver", also=[*common, "preconditioner"])
     preconditioner = PRECONDITIONERS[name]
     return solver if preconditioner is None else Preconditioned(solver, preconditioner())
-
-
-def _check_case(config: DictConfig) -> None:
-    scale, sizes = config.get("scale"), OmegaConf.select(config, "paper.sizes")
-    if scale not in (sizes or ("full",)):
-        name = OmegaConf.select(config, "physics.name")
-        allowed = ", ".join(map(str, sizes or ("full",)))
-        raise ConfigError(f"scale={scale}: allowed with physics={name}: {allowed}")
-    cases = OmegaConf.select(config, "paper.cases")
-    parameters = OmegaConf.select(config, "physics.parameters")
-    if cases is not None and str(parameters) not in cases:
-        raise ConfigError(
-            f"physics.parameters={parameters}: allowed are {', '.join(cases)}, for which the paper has settings"
-        )
-
-
-def _resolve(config: DictConfig) -> dict[str, Any]:
-    try:
-        container = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
-    except OmegaConfBaseException as error:
-        text = str(error).strip().splitlines()[0]
-        if "paper." in text:
-            text = f"the paper has no setting for this case ({text}); give a value"
-        raise ConfigError(f"{error.full_key}: {text}" if error.full_key else text) from error
-    assert isinstance(container, dict)
-    return {str(k): v for k, v in container.items()}
 
 
 def _build_schedule(plain: dict[str, Any], converged: int | None) -> Any:
@@ -240,6 +218,11 @@ def _check_combination(config: Config) -> None:
             use_winograd(config.model.convolution, config.physics.shape[1:])
         except ValueError as error:
             raise ConfigError(f"model.{error}") from error
+    if config.names["tracking"] == "wandb":
+        try:
+            config.tracking.chosen_mode()
+        except ValueError as error:
+            raise ConfigError(f"tracking=wandb: {error}") from error
     if config.solver_common.warm_start:
         _check_warm_start(config)
     _check_room(config)

@@ -3,6 +3,7 @@
 import dataclasses
 import hashlib
 import json
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,12 +11,20 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from prdp.atomic import exists
+from prdp.checks import LARGEST, integer
 from prdp.data import cache as storage
 from prdp.data.reference import reference_solution, samples_at_once
 from prdp.physics import FilteredNoise, FourierSeries, TimeStepper
+from prdp.source import source_digest
 
 # Part of the cache's digest: raise it when the generator changes what it computes.
 _VERSION = 2
+
+# What the source of the data does not include: how it is kept, and how arguments are checked.
+_WITHOUT = (storage.__name__, "prdp.atomic", "prdp.source", "prdp.checks")
+
+log = logging.getLogger(__name__)
 
 # Called with how many of how many samples are done.
 Report = Callable[[int, int], None]
@@ -60,16 +69,15 @@ class TrajectoryData:
     reference_points: int | None = None
 
     def __post_init__(self) -> None:
-        for key, least in (
-            ("train_samples", 1),
-            ("validation_samples", 1),
-            ("train_key", 0),
-            ("validation_key", 0),
-            ("steps", 2),
+        for key, least, most in (
+            ("train_samples", 1, LARGEST),
+            ("validation_samples", 1, LARGEST),
+            ("train_key", 0, 2**32 - 1),
+            ("validation_key", 0, 2**32 - 1),
+            ("steps", 2, 100_000),
         ):
-            value = getattr(self, key)
-            if not least <= value < 2**32:
-                raise ValueError(f"{key}={value}: allowed is an integer from {least} to 2^32 - 1")
+            integer(key, getattr(self, key), least, most)
+        integer("reference_points", self.reference_points, 3, null=True)
         keys = self.initial_condition.keys
         train = keys(self.train_key, self.train_samples)
         validation = keys(self.validation_key, self.validation_samples)
@@ -96,14 +104,21 @@ class TrajectoryData:
                 f"(physics.points={points}), or null"
             )
 
-    def load(
-        self, physics: TimeStepper, dtype: Any, cache: Path, report: Report | None = None
-    ) -> Trajectories:
-        """Return the trajectories, from the cache if it holds them whole, generated and cached otherwise.
+    def source(self, physics: TimeStepper) -> str | None:
+        """Return the digest of the source that makes the trajectories, `None` where there is no source."""
+        modules = (__name__, reference_solution.__module__)
+        return source_digest((type(physics), type(self.initial_condition), type(self)), modules, _WITHOUT)
 
-        An interrupted generation goes on where it stopped; of several processes one generates, and the others wait.
-        """
-        self.check(physics)
+    def is_cached(self, physics: TimeStepper, dtype: Any, cache: Path) -> bool:
+        """Whether the cache has a file of these trajectories."""
+        place = self._place(physics, dtype, cache)
+        return place is not None and exists(place[0])
+
+    def _place(self, physics: TimeStepper, dtype: Any, cache: Path) -> tuple[Path, str] | None:
+        """Return the file of the trajectories, and how they are made; `None` where that cannot be told."""
+        source = self.source(physics)
+        if source is None:
+            return None
         recipe = {
             "version": _VERSION,
             "physics": type(physics).__name__,
@@ -111,11 +126,28 @@ class TrajectoryData:
             "initial_condition": type(self.initial_condition).__name__,
             "data": dataclasses.asdict(self),
             "dtype": np.dtype(dtype).name,
+            "source": source,
         }
         text = json.dumps(recipe, sort_keys=True)
         digest = hashlib.sha256(text.encode()).hexdigest()[:16]
-        name = f"{type(physics).__name__.lower()}-{digest}"
-        path = cache / f"{name}.safetensors"
+        return cache / f"{type(physics).__name__.lower()}-{digest}.safetensors", text
+
+    def load(
+        self, physics: TimeStepper, dtype: Any, cache: Path, report: Report | None = None
+    ) -> Trajectories:
+        """Return the trajectories, from the cache if it holds them whole, generated and cached otherwise.
+
+        An interrupted generation goes on where it stopped; of several processes one generates, and the others wait.
+        What is cached belongs to the source that made it: a changed physics has a file of its own. Without source,
+        as of a class that was typed into an interpreter, nothing is cached.
+        """
+        self.check(physics)
+        place = self._place(physics, dtype, cache)
+        if place is None:
+            kind = type(physics).__name__
+            log.warning("%s has no source to tell its reference data by: the data is not cached", kind)
+            return self.generate(physics, dtype, None, report)
+        path, text = place
         found = storage.read(path, text)
         if found is not None:
             return Trajectories(**found)
@@ -124,7 +156,7 @@ class TrajectoryData:
             found = storage.read(path, text)
             if found is not None:
                 return Trajectories(**found)
-            parts = storage.Parts(cache / f"{name}.parts", f"{text}, {samples_at_once(physics)} a part")
+            parts = storage.Parts(path.with_suffix(".parts"), f"{text}, {samples_at_once(physics)} a part")
             trajectories = self.generate(physics, dtype, parts, report)
             storage.write(path, text, trajectories._asdict())
             parts.discard()

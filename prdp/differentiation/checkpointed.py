@@ -7,6 +7,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from prdp.checks import integer
 from prdp.differentiation.reverse import Carry, Loop, Reversal
 from prdp.differentiation.unrolled import Unrolled
 from prdp.solvers import Record
@@ -34,8 +35,7 @@ class Checkpointed(Unrolled):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.snapshots is not None and self.snapshots < 1:
-            raise ValueError(f"snapshots={self.snapshots}: allowed is an integer >= 1, or null")
+        integer("snapshots", self.snapshots, 1, null=True)
 
     @property
     def record(self) -> Record:

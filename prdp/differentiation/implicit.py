@@ -5,6 +5,7 @@ from typing import Any, ClassVar
 
 import jax.numpy as jnp
 
+from prdp.checks import integer, is_number, one_of, positive, within
 from prdp.differentiation.adjoint import AdjointMode, operator_cotangent, solve_adjoint
 from prdp.differentiation.base import AdjointStats, Controls, Problem
 from prdp.linalg import Operator, scaled_norm
@@ -12,6 +13,8 @@ from prdp.solvers import Solver
 from prdp.solvers.base import safe_divide
 
 REFERENCES = ("cotangent", "primal")
+# The adjoint's K is a 32-bit integer.
+_LARGEST_RATIO = 1000.0
 
 
 @dataclass(frozen=True)
@@ -46,25 +49,25 @@ class Implicit(AdjointMode):
     adjoint_tolerance_relative_to: str = "cotangent"
 
     def __post_init__(self) -> None:
-        if self.adjoint_iterations is not None and self.adjoint_iterations < 1:
+        integer("adjoint_iterations", self.adjoint_iterations, 1, null=True)
+        ratio = self.adjoint_ratio
+        if ratio is not None and is_number(ratio) and ratio > _LARGEST_RATIO:
             raise ValueError(
-                f"adjoint_iterations={self.adjoint_iterations}: allowed is an integer >= 1, or null"
+                f"adjoint_ratio={self.adjoint_ratio}: allowed is at most {_LARGEST_RATIO:g}, or null"
             )
-        if self.adjoint_ratio is not None and not 0 < self.adjoint_ratio < float("inf"):
-            raise ValueError(f"adjoint_ratio={self.adjoint_ratio}: allowed is a number > 0, or null")
+        positive("adjoint_ratio", self.adjoint_ratio, null=True)
         if self.adjoint_ratio is not None and self.adjoint_iterations is not None:
             raise ValueError(
                 f"adjoint_ratio={self.adjoint_ratio}: allowed only where adjoint_iterations is null"
             )
-        if self.adjoint_tolerance is not None and not 0 <= self.adjoint_tolerance < 1:
-            raise ValueError(
-                f"adjoint_tolerance={self.adjoint_tolerance}: allowed is 0 <= tolerance < 1, or null"
-            )
-        if self.adjoint_tolerance_relative_to not in REFERENCES:
-            raise ValueError(
-                f"adjoint_tolerance_relative_to={self.adjoint_tolerance_relative_to!r}: "
-                f"allowed are {', '.join(REFERENCES)}"
-            )
+        within(
+            "adjoint_tolerance",
+            self.adjoint_tolerance,
+            lambda x: 0 <= x < 1,
+            "0 <= tolerance < 1",
+            null=True,
+        )
+        one_of("adjoint_tolerance_relative_to", self.adjoint_tolerance_relative_to, REFERENCES)
 
     def pull_back(
         self, solver: Solver, problem: Problem, value: Any, cotangent: Any, controls: Controls

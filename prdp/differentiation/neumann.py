@@ -5,6 +5,7 @@ from typing import Any
 
 import jax
 
+from prdp.checks import integer
 from prdp.differentiation.adjoint import AdjointMode
 from prdp.differentiation.base import AdjointStats, Controls
 from prdp.linalg import Operator
@@ -31,8 +32,7 @@ class Neumann(AdjointMode):
     step_size: float | None = None
 
     def __post_init__(self) -> None:
-        if self.terms < 0:
-            raise ValueError(f"terms={self.terms}: allowed is an integer >= 0")
+        integer("terms", self.terms, 0)
         Richardson(self.step_size)
 
     def multiplier(

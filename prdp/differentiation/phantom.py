@@ -5,6 +5,7 @@ from typing import Any
 
 import jax
 
+from prdp.checks import integer, one_of, within
 from prdp.differentiation.adjoint import AdjointMode
 from prdp.differentiation.base import AdjointStats, Controls, Problem
 from prdp.linalg import Operator
@@ -39,12 +40,9 @@ class Phantom(AdjointMode):
     form: str = "neumann"
 
     def __post_init__(self) -> None:
-        if self.steps < 1:
-            raise ValueError(f"steps={self.steps}: allowed is an integer >= 1")
-        if not 0 < self.damping <= 1:
-            raise ValueError(f"damping={self.damping}: allowed is 0 < damping <= 1")
-        if self.form not in FORMS:
-            raise ValueError(f"form={self.form!r}: allowed are {', '.join(FORMS)}")
+        integer("steps", self.steps, 1)
+        within("damping", self.damping, lambda x: 0 < x <= 1, "0 < damping <= 1")
+        one_of("form", self.form, FORMS)
 
     def check(self, solver: Solver, operator: Operator) -> None:
         """Refuse a solver without a splitting."""

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
+from prdp.checks import integer
 from prdp.differentiation.adjoint import AdjointMode, solve_adjoint
 from prdp.differentiation.base import AdjointStats, Controls
 from prdp.linalg import Operator
@@ -27,8 +28,7 @@ class ReducedCG(AdjointMode):
     steps: int = 5
 
     def __post_init__(self) -> None:
-        if self.steps < 1:
-            raise ValueError(f"steps={self.steps}: allowed is an integer >= 1")
+        integer("steps", self.steps, 1)
 
     def check(self, solver: Solver, operator: Operator) -> None:
         """Refuse an operator that is not declared symmetric."""

@@ -6,6 +6,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from prdp.checks import integer
 from prdp.differentiation.reverse import Carry, Loop, Reversal, ReverseMode
 from prdp.linalg import Operator
 from prdp.linalg.norms import expand
@@ -33,8 +34,7 @@ class Truncated(ReverseMode):
     steps: int = 5
 
     def __post_init__(self) -> None:
-        if self.steps < 1:
-            raise ValueError(f"steps={self.steps}: allowed is an integer >= 1")
+        integer("steps", self.steps, 1)
 
     def check(self, solver: Solver, operator: Operator) -> None:
         """Refuse a preconditioned solver, which iterates on another unknown than `u`."""
@@ -80,5 +80,5 @@ class OneStep(Truncated):
     steps: int = 1
 
     def __post_init__(self) -> None:
-        if self.steps != 1:
+        if self.steps != 1 or self.steps is True:
             raise ValueError(f"steps={self.steps}: allowed is 1; Truncated takes more")

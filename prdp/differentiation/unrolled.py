@@ -6,6 +6,7 @@ from typing import Any
 
 import jax
 
+from prdp.checks import integer
 from prdp.differentiation.reverse import Carry, Loop, Reversal, ReverseMode
 from prdp.solvers import Record
 
@@ -31,8 +32,7 @@ class Unrolled(ReverseMode):
     iterations_cap: int | None = None
 
     def __post_init__(self) -> None:
-        if self.iterations_cap is not None and self.iterations_cap < 1:
-            raise ValueError(f"iterations_cap={self.iterations_cap}: allowed is an integer >= 1, or null")
+        integer("iterations_cap", self.iterations_cap, 1, null=True)
 
     def prepare(self, iterations: Any) -> "Unrolled":
         """Return the mode with room for K iterations.

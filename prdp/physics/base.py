@@ -6,7 +6,11 @@ from typing import Any, ClassVar
 import numpy as np
 from jaxtyping import Array, Float
 
+from prdp.checks import integer, is_whole, positive, shown
 from prdp.linalg import Dense, Operator
+
+# Unknowns of a field's channel: 1 GiB in float64.
+LARGEST_FIELD = 2**27
 
 
 class Physics(ABC):
@@ -59,15 +63,12 @@ class TimeStepper(Physics):
         Raises:
             ValueError: an argument is outside its range.
         """
-        if self.dimensions not in dimensions:
+        if not (is_whole(self.dimensions) and self.dimensions in dimensions):
             allowed = ", ".join(map(str, dimensions))
-            raise ValueError(f"dimensions={self.dimensions}: allowed are {allowed}")
-        if self.points < 3:
-            raise ValueError(f"points={self.points}: allowed is an integer >= 3")
+            raise ValueError(f"dimensions={shown(self.dimensions)}: allowed are {allowed}")
+        integer("points", self.points, 3, int(LARGEST_FIELD ** (1 / self.dimensions)))
         for key in ("diffusivity", "time_step"):
-            value = getattr(self, key)
-            if not 0 < value < float("inf"):
-                raise ValueError(f"{key}={value}: allowed is a number > 0")
+            positive(key, getattr(self, key))
 
     @abstractmethod
     def grid(self) -> tuple[Any, ...]:

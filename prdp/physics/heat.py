@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Array, Float
 
+from prdp.checks import one_of
 from prdp.linalg import BOUNDARIES, Operator, identity, laplacian
 from prdp.physics.base import TimeStepper
 
@@ -44,8 +45,7 @@ class Heat(TimeStepper):
 
     def __post_init__(self) -> None:
         self.check_parameters(dimensions=(1, 2, 3))
-        if self.boundary not in BOUNDARIES:
-            raise ValueError(f"boundary={self.boundary!r}: allowed are {', '.join(BOUNDARIES)}")
+        one_of("boundary", self.boundary, tuple(BOUNDARIES))
 
     @property
     def shape(self) -> tuple[int, ...]:

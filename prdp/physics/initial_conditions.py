@@ -7,6 +7,8 @@ from typing import Any
 import jax
 import numpy as np
 
+from prdp.checks import integer, one_of, positive
+
 FORMS = ("products", "released", "matched")
 RANDOM_STREAMS = ("original", "partitionable")
 
@@ -42,13 +44,10 @@ class FourierSeries:
     random_stream: str = "original"
 
     def __post_init__(self) -> None:
-        if self.modes < 1:
-            raise ValueError(f"modes={self.modes}: allowed is an integer >= 1")
-        if not 0 < self.amplitude < float("inf"):
-            raise ValueError(f"amplitude={self.amplitude}: allowed is a number > 0")
-        for key, allowed in (("form", FORMS), ("random_stream", RANDOM_STREAMS)):
-            if getattr(self, key) not in allowed:
-                raise ValueError(f"{key}={getattr(self, key)!r}: allowed are {', '.join(allowed)}")
+        integer("modes", self.modes, 1, 10_000)
+        positive("amplitude", self.amplitude)
+        one_of("form", self.form, FORMS)
+        one_of("random_stream", self.random_stream, RANDOM_STREAMS)
 
     def keys(self, key: int, count: int) -> range:
         """Return the seeds that a set of `count` samples with seed `key` draws from: one stream."""
@@ -125,10 +124,8 @@ class FilteredNoise:
     random_stream: str = "original"
 
     def __post_init__(self) -> None:
-        if not 0 < self.smoothing < float("inf"):
-            raise ValueError(f"smoothing={self.smoothing}: allowed is a number > 0")
-        if self.random_stream not in RANDOM_STREAMS:
-            raise ValueError(f"random_stream={self.random_stream!r}: allowed are {', '.join(RANDOM_STREAMS)}")
+        positive("smoothing", self.smoothing)
+        one_of("random_stream", self.random_stream, RANDOM_STREAMS)
 
     def keys(self, key: int, count: int) -> range:
         """Return the seeds that a set of `count` samples with seed `key` draws from: one a sample."""

@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from prdp.checks import one_of
 from prdp.linalg import (
     Operator,
     Stencil,
@@ -66,8 +67,7 @@ class NavierStokes(TimeStepper):
 
     def __post_init__(self) -> None:
         self.check_parameters(dimensions=(2,))
-        if self.winds not in WINDS:
-            raise ValueError(f"winds={self.winds!r}: allowed are {', '.join(WINDS)}")
+        one_of("winds", self.winds, tuple(WINDS))
 
     @property
     def shape(self) -> tuple[int, ...]:

@@ -7,8 +7,9 @@ from typing import Any
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from prdp.checks import integer, is_whole, shown
 from prdp.linalg import Operator, laplacian
-from prdp.physics.base import Physics
+from prdp.physics.base import LARGEST_FIELD, Physics
 
 
 @dataclass(frozen=True)
@@ -32,11 +33,10 @@ class Poisson(Physics):
     points: int = 30
 
     def __post_init__(self) -> None:
-        if self.points < 3:
-            raise ValueError(f"points={self.points}: allowed is an integer >= 3")
-        if not 1 <= 2 * self.parameters <= self.points:
+        integer("points", self.points, 3, LARGEST_FIELD)
+        if not (is_whole(self.parameters) and 1 <= 2 * self.parameters <= self.points):
             raise ValueError(
-                f"parameters={self.parameters}: allowed is 1 to {self.points // 2} "
+                f"parameters={shown(self.parameters)}: allowed is 1 to {self.points // 2} "
                 f"(modes that {self.points} points resolve)"
             )
 

@@ -103,6 +103,19 @@ class RunFolder:
         whole = epochs == summary["epochs"] and provenance.get("config_sha256", checksum) == checksum
         return summary if ended and whole else None
 
+    def sources(self) -> list[str]:
+        """Return the digests of the sources that made what is in the folder; none where that was not noted."""
+        try:
+            provenance = json.loads((self.path / "provenance.json").read_text())
+            found = [*provenance.get("earlier_sources", []), provenance.get("source")]
+        except (OSError, ValueError, AttributeError, TypeError):
+            return []
+        return [source for source in found if isinstance(source, str)]
+
+    def is_of_other_source(self, source: str | None) -> bool:
+        """Whether the folder was made, be it in part, by other source than `source`; not where either is unknown."""
+        return source is not None and any(other != source for other in self.sources())
+
     def discard(self) -> None:
         """Remove what an earlier run left, except the lock."""
         for item in self.path.iterdir():

@@ -5,13 +5,15 @@ import sys
 from abc import ABC, abstractmethod
 from typing import Any
 
+from prdp.checks import LARGEST_K, is_whole, require, shown
+
 
 class Schedule(ABC):
     """A pure pair `init() -> state`, `update(state, metric) -> (state, iterations)`.
 
     A frozen dataclass of its parameters, which are checked once, at construction. The state is a NamedTuple of
-    scalars with at least `iterations`, the K to use next. Call `update` first with the metric of the untrained
-    model, then after every training interval (an epoch, or so many updates):
+    scalars with at least `iterations`, the K to use next; none of them is ever NaN. Call `update` first with the
+    metric of the untrained model, then after every training interval (an epoch, or so many updates):
 
         state = schedule.init()
         state, iterations = schedule.update(state, validate(model))
@@ -33,34 +35,79 @@ class Schedule(ABC):
     def largest_iterations(self) -> int:
         """The largest K that the schedule can ask for."""
 
+    def restored(self, stored: dict[str, Any]) -> Any:
+        """Return the state that a checkpoint's JSON holds.
 
-def require(condition: bool, key: str, value: Any, allowed: str) -> None:
-    """Raise a `ValueError` that names the key, the value and what is allowed, unless `condition` holds."""
-    if not condition:
-        raise ValueError(f"{key}={value}: allowed is {allowed}")
+        Raises:
+            ValueError: it is none of this schedule's.
+        """
+        kind = type(self.init())
+        fields = {k: tuple(v) if isinstance(v, list) else v for k, v in stored.items()}
+        try:
+            return kind(**fields)
+        except TypeError as error:
+            raise ValueError(f"the checkpoint holds no {kind.__name__} ({error})") from error
 
 
-def is_whole(value: Any) -> bool:
-    """Whether `value` is an integer and not a boolean."""
-    return isinstance(value, int) and not isinstance(value, bool)
+def usable(metric: Any) -> Any:
+    """Return whether a metric can be compared with others by ratios: finite and not negative.
+
+    Raises:
+        ValueError: it is a negative number, and no JAX array, which cannot raise where it is traced.
+    """
+    if not is_array(metric) and -math.inf < metric < 0:
+        raise ValueError(f"metric={metric}: allowed is a number >= 0, since the schedule takes ratios of it")
+    return is_finite(metric) & (metric >= 0)
+
+
+def check_cap(cap: Any, iterations: int, null: bool = False) -> None:
+    """Check the largest K, which is not below the first one.
+
+    Raises:
+        ValueError: it is, or no integer.
+    """
+    if cap is None and null:
+        return
+    told = f" and <= {LARGEST_K}" if is_whole(cap) and cap > LARGEST_K else ""
+    allowed = f"an integer >= iterations ({iterations}){told}{', or null' if null else ''}"
+    require(is_whole(cap) and iterations <= cap <= LARGEST_K, "cap", shown(cap), allowed)
+
+
+def is_array(value: Any) -> bool:
+    """Whether a value is JAX's, traced or not."""
+    jax = sys.modules.get("jax")
+    return jax is not None and isinstance(value, jax.Array)
 
 
 def choose(condition: Any, if_true: Any, if_false: Any) -> Any:
     """Return one of two values: by Python's `if` for a plain condition, by `jnp.where` for an array."""
-    jax = sys.modules.get("jax")
-    if jax is not None and isinstance(condition, jax.Array):
-        return jax.numpy.where(condition, if_true, if_false)
+    if is_array(condition):
+        return sys.modules["jax"].numpy.where(condition, if_true, if_false)
     return if_true if condition else if_false
 
 
-def floor(value: Any) -> Any:
-    """Return the largest integer that is not above a float or an array, as an integer (array)."""
-    jax = sys.modules.get("jax")
-    if jax is not None and isinstance(value, jax.Array):
-        return jax.numpy.floor(value).astype(int)
+def rounded_down(value: Any, like: Any) -> Any:
+    """Return the largest integer that is not above a float or an array, of the type of the K `like`.
+
+    No more than the largest K, so that neither type overflows.
+    """
+    value = choose(value > LARGEST_K, 1.0 * LARGEST_K, value)
+    if is_array(value):
+        numpy = sys.modules["jax"].numpy
+        return numpy.floor(value).astype(numpy.asarray(like).dtype)
     return math.floor(value)
+
+
+def as_float(value: Any, like: Any = 1.0) -> Any:
+    """Return an integer as a float, an array as one of the type of `like`, if that is an array of floats."""
+    if is_array(value):
+        numpy = sys.modules["jax"].numpy
+        return value.astype(like.dtype if is_array(like) else numpy.result_type(float))
+    return float(value)
 
 
 def is_finite(value: Any) -> Any:
     """Return whether a float or array is neither NaN nor infinite."""
+    if is_array(value):
+        return sys.modules["jax"].numpy.isfinite(value)
     return (value - value) == 0

@@ -3,7 +3,8 @@
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from prdp.schedules.base import Schedule, is_whole, require
+from prdp.checks import LARGEST_K, integer
+from prdp.schedules.base import Schedule
 
 
 class FixedState(NamedTuple):
@@ -26,12 +27,7 @@ class Fixed(Schedule):
     iterations: int
 
     def __post_init__(self) -> None:
-        require(
-            is_whole(self.iterations) and self.iterations >= 1,
-            "iterations",
-            self.iterations,
-            "an integer >= 1",
-        )
+        integer("iterations", self.iterations, 1, LARGEST_K)
 
     def init(self) -> FixedState:
         """Return the state; it never changes."""

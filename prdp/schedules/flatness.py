@@ -3,7 +3,8 @@
 from dataclasses import dataclass
 from typing import Any
 
-from prdp.schedules.base import choose, floor, require
+from prdp.checks import within
+from prdp.schedules.base import choose, rounded_down
 from prdp.schedules.prdp import PRDP
 
 
@@ -31,15 +32,14 @@ class Flatness(PRDP):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        require(0 <= self.gain < float("inf"), "gain", self.gain, "a number >= 0")
+        within("gain", self.gain, lambda x: x >= 0, "a number >= 0")
 
     def raised(self, iterations: Any, ratio_step: Any) -> Any:
         """Return K plus the increment that suits the plateau ratio r."""
         if self.tau_step == 1:
             flatness: Any = 1.0
         else:
-            # The comparisons make tau_step of a NaN, which no decision uses.
             ratio = choose(ratio_step > self.tau_step, ratio_step, self.tau_step)
             ratio = choose(ratio > 1.0, 1.0, ratio)
             flatness = (ratio - self.tau_step) / (1.0 - self.tau_step)
-        return iterations + floor(self.increment * (1.0 + self.gain * flatness) + 0.5)
+        return iterations + rounded_down(self.increment * (1.0 + self.gain * flatness) + 0.5, iterations)

@@ -3,7 +3,8 @@
 from dataclasses import dataclass
 from typing import Any
 
-from prdp.schedules.base import choose, floor, require
+from prdp.checks import LARGEST_K, within
+from prdp.schedules.base import as_float, choose, rounded_down
 from prdp.schedules.prdp import PRDP
 
 # What `ceil` forgives, so that the rounding error of a product (1.1 * 10) raises K nowhere, in float32 as in float64.
@@ -32,10 +33,12 @@ class Geometric(PRDP):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        require(1 < self.growth < float("inf"), "growth", self.growth, "a number > 1")
+        within("growth", self.growth, lambda x: x > 1, "a number > 1")
 
     def raised(self, iterations: Any, ratio_step: Any) -> Any:
         """Return the larger of `growth K`, rounded up, and `K + increment`."""
         least = iterations + self.increment
-        grown = -floor(_SLACK - self.growth * iterations)
+        product = self.growth * as_float(iterations)
+        product = choose(product > LARGEST_K, 1.0 * LARGEST_K, product)
+        grown = -rounded_down(_SLACK - product, iterations)
         return choose(grown > least, grown, least)

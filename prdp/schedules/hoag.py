@@ -4,13 +4,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from prdp.schedules.base import Schedule, choose, is_finite, is_whole, require
+from prdp.checks import LARGEST_K, integer, require, within
+from prdp.schedules.base import Schedule, as_float, choose, is_finite, usable
 
 # eps_k / eps_0 in interval k, all summable.
 SEQUENCES: dict[str, Callable[[Any], Any]] = {
     "exponential": lambda k: 0.9**k,
-    "quadratic": lambda k: 1.0 / (k * 1.0) ** 2,
-    "cubic": lambda k: 1.0 / (k * 1.0) ** 3,
+    "quadratic": lambda k: 1.0 / k**2,
+    "cubic": lambda k: 1.0 / k**3,
 }
 _TIGHTENING = 0.5
 
@@ -44,8 +45,9 @@ class HOAG(Schedule):
 
     with the metric `L_k` after interval k (`L_0` of the untrained model), and no tolerance below `smallest`. The first
     three do not look at the metric; their sums are finite (9 start, pi^2/6 start, zeta(3) start; without
-    `smallest`), which is the condition under which HOAG converges. A metric that is not finite is passed over by the
-    last. What a run costs is not known beforehand but counted: the iterations executed.
+    `smallest`), which is the condition under which HOAG converges. The last takes a ratio of the metric, which must not
+    be negative: with a negative number `update` raises. One that is not finite, or negative and traced, it passes over.
+    What a run costs is not known beforehand but counted: the iterations executed.
 
     Adaptive is a reading of ours. The released code has no such sequence, but it tightens beside each: where the outer
     objective rises to 1.2 times the last one or more, it takes the step back and halves the tolerance (its
@@ -76,28 +78,35 @@ class HOAG(Schedule):
     sufficient_ratio: float = 0.95
 
     def __post_init__(self) -> None:
-        iterations, names = self.iterations, (*SEQUENCES, "adaptive")
-        require(is_whole(iterations) and iterations >= 1, "iterations", iterations, "an integer >= 1")
+        names = (*SEQUENCES, "adaptive")
+        integer("iterations", self.iterations, 1, LARGEST_K)
         require(self.sequence in names, "sequence", self.sequence, f"one of {', '.join(names)}")
-        require(0 < self.start < 1, "start", self.start, "0 < start < 1")
-        require(0 <= self.smallest < 1, "smallest", self.smallest, "0 <= smallest < 1")
-        ratio = self.sufficient_ratio
-        require(0 < ratio < float("inf"), "sufficient_ratio", ratio, "a number > 0")
+        within("start", self.start, lambda x: 0 < x < 1, "0 < start < 1")
+        within("smallest", self.smallest, lambda x: 0 <= x < 1, "0 <= smallest < 1")
+        within("sufficient_ratio", self.sufficient_ratio, lambda x: x > 0, "a number > 0")
 
     def init(self) -> HOAGState:
         """Return the state before the first metric, which is that of the untrained model."""
         return HOAGState(self.iterations, self._floored(self.start), 0, float("inf"), False)
 
     def update(self, state: HOAGState, metric: Any) -> tuple[HOAGState, Any]:
-        """Return the state of the next interval, and the budget, which stays."""
+        """Return the state of the next interval, and the budget, which stays.
+
+        Raises:
+            ValueError: the sequence is adaptive and the metric a negative number.
+        """
         interval = state.interval + 1
         if self.sequence == "adaptive":
-            insufficient = is_finite(metric) & (metric >= self.sufficient_ratio * state.metric)
+            good = usable(metric)
+            metric = choose(good, metric, 0.0)
+            insufficient = good & (metric >= self.sufficient_ratio * state.metric)
             tolerance = choose(insufficient, _TIGHTENING * state.tolerance, state.tolerance)
         else:
-            tolerance = self.start * SEQUENCES[self.sequence](interval)
+            tolerance = self.start * SEQUENCES[self.sequence](as_float(interval, like=state.tolerance))
+            # It does not matter, but what is kept of it is never NaN.
+            good = is_finite(metric)
         tolerance = self._floored(tolerance)
-        metric = choose(is_finite(metric), metric, state.metric)
+        metric = choose(good, metric, state.metric)
         refined = tolerance < state.tolerance
         return HOAGState(self.iterations, tolerance, interval, metric, refined), self.iterations
 

@@ -3,7 +3,8 @@
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from prdp.schedules.base import Schedule, choose, is_whole, require
+from prdp.checks import LARGEST_K, integer
+from prdp.schedules.base import Schedule, check_cap, choose
 
 
 class LinearState(NamedTuple):
@@ -39,14 +40,8 @@ class Linear(Schedule):
 
     def __post_init__(self) -> None:
         for key in ("iterations", "increment", "interval"):
-            value = getattr(self, key)
-            require(is_whole(value) and value >= 1, key, value, "an integer >= 1")
-        require(
-            is_whole(self.cap) and self.cap >= self.iterations,
-            "cap",
-            self.cap,
-            f"an integer >= iterations ({self.iterations})",
-        )
+            integer(key, getattr(self, key), 1, LARGEST_K)
+        check_cap(self.cap, self.iterations)
 
     def init(self) -> LinearState:
         """Return the state before the first metric, which is that of the untrained model."""

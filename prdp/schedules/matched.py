@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from itertools import accumulate
 from typing import Any, NamedTuple
 
-from prdp.schedules.base import Schedule, choose, is_finite, is_whole, require
+from prdp.checks import LARGEST_K, flag, integer, is_number, require, shown, within
+from prdp.schedules.base import Schedule, choose, is_finite
 
 
 class MatchedState(NamedTuple):
@@ -45,16 +46,14 @@ class Matched(Schedule):
     least: int = 1
 
     def __post_init__(self) -> None:
-        usable = len(self.errors) > 0 and all(0 <= error < float("inf") for error in self.errors)
-        require(usable, "errors", list(self.errors), "a list of numbers >= 0")
-        require(0 < self.fraction < float("inf"), "fraction", self.fraction, "a number > 0")
-        require(
-            self.cap is None or (is_whole(self.cap) and self.cap >= 1),
-            "cap",
-            self.cap,
-            "an integer >= 1, or null",
-        )
-        require(is_whole(self.least) and self.least >= 1, "least", self.least, "an integer >= 1")
+        known = self.errors if isinstance(self.errors, Sequence) and not isinstance(self.errors, str) else ()
+        usable = len(known) > 0 and all(is_number(error) and error >= 0 for error in known)
+        told = shown(list(known) if known or self.errors == () else self.errors)
+        require(usable, "errors", told, "a list of numbers >= 0")
+        within("fraction", self.fraction, lambda x: x > 0, "a number > 0")
+        flag("monotone", self.monotone)
+        integer("cap", self.cap, 1, LARGEST_K, null=True)
+        integer("least", self.least, 1, LARGEST_K)
 
     def init(self) -> MatchedState:
         """Return the state before the first metric, which is that of the untrained model."""
@@ -63,7 +62,7 @@ class Matched(Schedule):
     def update(self, state: MatchedState, metric: Any) -> tuple[MatchedState, Any]:
         """Return the state after one more metric, and the K to use next."""
         usable = is_finite(metric) & (metric >= 0)
-        wanted = self._sufficient(self.fraction * metric)
+        wanted = self._sufficient(self.fraction * choose(usable, metric, 0.0))
         least = state.iterations if self.monotone else self.init().iterations
         wanted = choose(wanted < least, least, wanted)
         iterations = choose(usable, wanted, state.iterations)

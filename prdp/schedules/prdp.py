@@ -3,33 +3,55 @@
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from prdp.schedules.base import Schedule, choose, is_finite, is_whole, require
+from prdp.checks import LARGEST_K, integer, within
+from prdp.schedules.base import Schedule, check_cap, choose, usable
 
 _NAN = float("nan")
+# The windows are tuples.
+_LONGEST = 10_000
 
 
 class PRDPState(NamedTuple):
-    """All that the controller remembers.
+    """All that the controller remembers; zero stands where there is no value, so that no scalar is ever NaN.
 
     Attributes:
         iterations: K to use next.
         checkpoint: c, the smoothed metric of the last plateau that led to a refinement.
-        smoothed: the smoothed metric of now.
-        recent: the last `grace_window` smoothed metrics, oldest first, NaN where there is none yet.
-        seen: finite metrics so far.
-        ratio_step: r, NaN until `grace_window + 1` metrics are known.
-        ratio_stop: r_c, NaN likewise.
+        average: the smoothed metric of now, 0 before the first.
+        recent: the last `grace_window` smoothed metrics, oldest first, 0 where there is none yet.
+        seen: usable metrics so far.
+        passed_over: metrics so far that were not: NaN, infinite or, traced, negative.
+        decided: whether the last update compared ratios: `grace_window + 1` metrics are known, and the last is usable.
+        against_window: r where `decided`, else 0.
+        against_checkpoint: r_c likewise.
         refined: whether the last update was a decision to refine.
     """
 
     iterations: Any
     checkpoint: Any
-    smoothed: Any
+    average: Any
     recent: tuple[Any, ...]
     seen: Any
-    ratio_step: Any
-    ratio_stop: Any
+    passed_over: Any
+    decided: Any
+    against_window: Any
+    against_checkpoint: Any
     refined: Any
+
+    @property
+    def smoothed(self) -> Any:
+        """The smoothed metric of now, NaN before the first."""
+        return choose(self.seen > 0, self.average, _NAN)
+
+    @property
+    def ratio_step(self) -> Any:
+        """r, NaN where the last update did not compare."""
+        return choose(self.decided, self.against_window, _NAN)
+
+    @property
+    def ratio_stop(self) -> Any:
+        """r_c, NaN likewise."""
+        return choose(self.decided, self.against_checkpoint, _NAN)
 
 
 @dataclass(frozen=True)
@@ -44,8 +66,11 @@ class PRDP(Schedule):
 
     A plateau with `tau_stop <= r_c <= 1` keeps K: the refinement is adequate (K_max, the paper's IC savings). No
     plateau keeps K too (PR savings). `r_c > 1` refines because training got worse: K is below the least that
-    converges. No decision is taken before `grace_window + 1` metrics are known. A metric that is NaN or
-    infinite is passed over.
+    converges. No decision is taken before `grace_window + 1` metrics are known.
+
+    The metric must not be negative, since ratios of it are compared: with a negative number `update` raises. Traced it
+    cannot: there, as a metric that is NaN or infinite always is, a negative one is passed over, and `passed_over` of
+    the state counts it.
 
     Args:
         iterations: K_0, at least 1.
@@ -74,64 +99,75 @@ class PRDP(Schedule):
     cap: int | None = None
 
     def __post_init__(self) -> None:
-        for key, least in (
-            ("iterations", 1),
-            ("increment", 1),
-            ("grace_window", 2),
-            ("smoothing_window", 1),
-        ):
-            value = getattr(self, key)
-            require(is_whole(value) and value >= least, key, value, f"an integer >= {least}")
+        integer("iterations", self.iterations, 1, LARGEST_K)
+        integer("increment", self.increment, 1, LARGEST_K)
+        integer("grace_window", self.grace_window, 2, _LONGEST)
+        integer("smoothing_window", self.smoothing_window, 1)
         for key in ("tau_step", "tau_stop"):
-            value = getattr(self, key)
-            require(0 < value <= 1, key, value, f"0 < {key} <= 1")
-        require(0 < self.checkpoint < float("inf"), "checkpoint", self.checkpoint, "a number > 0")
-        require(
-            self.cap is None or (is_whole(self.cap) and self.cap >= self.iterations),
-            "cap",
-            self.cap,
-            f"an integer >= iterations ({self.iterations}), or null",
-        )
+            within(key, getattr(self, key), lambda x: 0 < x <= 1, f"0 < {key} <= 1")
+        within("checkpoint", self.checkpoint, lambda x: x > 0, "a number > 0")
+        check_cap(self.cap, self.iterations, null=True)
 
     def init(self) -> PRDPState:
         """Return the state before any metric is known."""
-        recent = (_NAN,) * self.grace_window
-        return PRDPState(self.iterations, self.checkpoint, _NAN, recent, 0, _NAN, _NAN, False)
+        recent = (0.0,) * self.grace_window
+        return PRDPState(self.iterations, self.checkpoint, 0.0, recent, 0, 0, False, 0.0, 0.0, False)
 
     def update(self, state: PRDPState, metric: Any) -> tuple[PRDPState, Any]:
-        """Return the state after one more metric, and the K to use next (Algorithm 4)."""
-        usable = is_finite(metric)
+        """Return the state after one more metric, and the K to use next (Algorithm 4).
+
+        Raises:
+            ValueError: the metric is a negative number.
+        """
+        good = usable(metric)
+        # What is passed over enters no arithmetic.
+        metric = choose(good, metric, 0.0)
         alpha = 2.0 / (self.smoothing_window + 1.0)
-        averaged = alpha * metric + (1.0 - alpha) * state.smoothed
+        averaged = alpha * metric + (1.0 - alpha) * state.average
         smoothed = choose(state.seen == 0, metric, averaged)
         recent = (*state.recent[1:], smoothed)
         seen = state.seen + 1
         ready = seen > self.grace_window
 
-        ratio_step = choose(ready, _divide(smoothed, recent[0]), _NAN)
-        ratio_stop = choose(ready, _divide(smoothed, state.checkpoint), _NAN)
-        plateau = ratio_step > self.tau_step
+        ratio_step = choose(ready, _divide(smoothed, recent[0]), 0.0)
+        ratio_stop = choose(ready, _divide(smoothed, state.checkpoint), 0.0)
+        plateau = ready & (ratio_step > self.tau_step)
         refined = plateau & ((ratio_stop < self.tau_stop) | (ratio_stop > 1.0))
 
         raised = self.raised(state.iterations, ratio_step)
-        if self.cap is not None:
-            raised = choose(raised > self.cap, self.cap, raised)
+        raised = choose(raised > self._most, self._most, raised)
         new = PRDPState(
             iterations=choose(refined, raised, state.iterations),
             checkpoint=choose(refined, smoothed, state.checkpoint),
-            smoothed=smoothed,
+            average=smoothed,
             recent=recent,
             seen=seen,
-            ratio_step=ratio_step,
-            ratio_stop=ratio_stop,
+            passed_over=state.passed_over,
+            decided=ready,
+            against_window=ratio_step,
+            against_checkpoint=ratio_stop,
             refined=refined,
         )
-        passed_over = state._replace(ratio_step=_NAN, ratio_stop=_NAN, refined=False)
-        state = _choose_state(usable, new, passed_over)
+        old = state._replace(
+            passed_over=state.passed_over + 1,
+            decided=False,
+            against_window=0.0,
+            against_checkpoint=0.0,
+            refined=False,
+        )
+        state = _choose_state(good, new, old)
         return state, state.iterations
 
+    @property
+    def _most(self) -> int:
+        return LARGEST_K if self.cap is None else self.cap
+
+    def restored(self, stored: dict[str, Any]) -> PRDPState:
+        """Return the state that a checkpoint's JSON holds, be it of a version whose states had NaN."""
+        return super().restored(without_nan(stored))
+
     def raised(self, iterations: Any, ratio_step: Any) -> Any:
-        """Return what a refinement makes of K, before the cap; `ratio_step` is NaN where no decision is due."""
+        """Return what a refinement makes of K, before the cap; `ratio_step` is 0 where no decision is due."""
         return iterations + self.increment
 
     @property
@@ -144,6 +180,24 @@ class PRDP(Schedule):
         if self.cap is None:
             raise ValueError("cap=null: this schedule has no largest K")
         return self.cap
+
+
+def without_nan(stored: dict[str, Any]) -> dict[str, Any]:
+    """Return a stored state of today, of one whose ratios were NaN where there were none."""
+    if "ratio_step" not in stored:
+        return stored
+    old = dict(stored)
+    step, stop, smoothed = (old.pop(key) for key in ("ratio_step", "ratio_stop", "smoothed"))
+    decided = step == step
+    return {
+        **old,
+        "average": smoothed if old["seen"] else 0.0,
+        "recent": [x if x == x else 0.0 for x in old["recent"]],
+        "passed_over": 0,
+        "decided": decided,
+        "against_window": step if decided else 0.0,
+        "against_checkpoint": stop if decided else 0.0,
+    }
 
 
 def _divide(a: Any, b: Any) -> Any:

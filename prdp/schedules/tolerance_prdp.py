@@ -3,8 +3,9 @@
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from prdp.schedules.base import Schedule, choose, is_whole, require
-from prdp.schedules.prdp import PRDP, PRDPState
+from prdp.checks import LARGEST_K, integer, within
+from prdp.schedules.base import Schedule, as_float, choose
+from prdp.schedules.prdp import PRDP, PRDPState, without_nan
 
 
 class TolerancePRDPState(NamedTuple):
@@ -20,12 +21,34 @@ class TolerancePRDPState(NamedTuple):
     tolerance: Any
     level: Any
     checkpoint: Any
-    smoothed: Any
+    average: Any
     recent: tuple[Any, ...]
     seen: Any
-    ratio_step: Any
-    ratio_stop: Any
+    passed_over: Any
+    decided: Any
+    against_window: Any
+    against_checkpoint: Any
     refined: Any
+
+    @property
+    def controller(self) -> PRDPState:
+        """The state of the controller, whose iterations are the level."""
+        return PRDPState(*self[2:])
+
+    @property
+    def smoothed(self) -> Any:
+        """See `PRDPState`."""
+        return self.controller.smoothed
+
+    @property
+    def ratio_step(self) -> Any:
+        """See `PRDPState`."""
+        return self.controller.ratio_step
+
+    @property
+    def ratio_stop(self) -> Any:
+        """See `PRDPState`."""
+        return self.controller.ratio_stop
 
 
 @dataclass(frozen=True)
@@ -37,8 +60,8 @@ class TolerancePRDP(Schedule):
 
         smallest^((start + n increment) / iterations),    at least `smallest`.
 
-    The decisions are those of `PRDP` on the same metric. What a run costs is not known beforehand but counted: the
-    iterations executed.
+    The decisions are those of `PRDP` on the same metric, which must not be negative. What a run costs is not known
+    beforehand but counted: the iterations executed.
 
     Args:
         iterations: the most iterations of a solve, at least 1; K_epsilon.
@@ -69,9 +92,8 @@ class TolerancePRDP(Schedule):
 
     def __post_init__(self) -> None:
         for key in ("iterations", "start", "increment"):
-            value = getattr(self, key)
-            require(is_whole(value) and value >= 1, key, value, "an integer >= 1")
-        require(0 < self.smallest < 1, "smallest", self.smallest, "0 < smallest < 1")
+            integer(key, getattr(self, key), 1, LARGEST_K)
+        within("smallest", self.smallest, lambda x: 0 < x < 1, "0 < smallest < 1")
         self._controller()
 
     def _controller(self) -> PRDP:
@@ -84,7 +106,9 @@ class TolerancePRDP(Schedule):
         )
 
     def _pack(self, state: PRDPState) -> TolerancePRDPState:
-        reached = (self.start + (state.iterations - 1) * self.increment) / self.iterations
+        # In floats: a level times an increment may be no 32-bit integer.
+        level = as_float(state.iterations, like=state.checkpoint)
+        reached = (self.start + (level - 1.0) * self.increment) / self.iterations
         tolerance = self.smallest ** choose(reached > 1.0, 1.0, reached)
         return TolerancePRDPState(self.iterations, tolerance, *state)
 
@@ -93,9 +117,17 @@ class TolerancePRDP(Schedule):
         return self._pack(self._controller().init())
 
     def update(self, state: TolerancePRDPState, metric: Any) -> tuple[TolerancePRDPState, Any]:
-        """Return the state after one more metric, and the budget, which stays."""
-        decided, _ = self._controller().update(PRDPState(*state[2:]), metric)
+        """Return the state after one more metric, and the budget, which stays.
+
+        Raises:
+            ValueError: the metric is a negative number.
+        """
+        decided, _ = self._controller().update(state.controller, metric)
         return self._pack(decided), self.iterations
+
+    def restored(self, stored: dict[str, Any]) -> TolerancePRDPState:
+        """Return the state that a checkpoint's JSON holds, be it of a version whose states had NaN."""
+        return super().restored(without_nan(stored))
 
     @property
     def largest_iterations(self) -> int:

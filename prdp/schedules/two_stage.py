@@ -3,7 +3,8 @@
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from prdp.schedules.base import Schedule, choose, is_whole, require
+from prdp.checks import LARGEST_K, integer
+from prdp.schedules.base import Schedule, choose
 
 
 class TwoStageState(NamedTuple):
@@ -35,8 +36,7 @@ class TwoStage(Schedule):
 
     def __post_init__(self) -> None:
         for key, least in (("iterations", 1), ("final", 1), ("after", 0)):
-            value = getattr(self, key)
-            require(is_whole(value) and value >= least, key, value, f"an integer >= {least}")
+            integer(key, getattr(self, key), least, LARGEST_K)
 
     def init(self) -> TwoStageState:
         """Return the state before any metric is known."""

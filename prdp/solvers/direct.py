@@ -6,6 +6,7 @@ from typing import ClassVar, NamedTuple
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from prdp.checks import one_of
 from prdp.linalg import Operator, Stencil, solve_each
 from prdp.solvers.base import Solver, flag, start
 from prdp.solvers.status import Status
@@ -42,8 +43,7 @@ class Direct(Solver):
     is_linear: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
-        if self.factorisation not in FACTORISATIONS:
-            raise ValueError(f"factorisation={self.factorisation!r}: allowed are {', '.join(FACTORISATIONS)}")
+        one_of("factorisation", self.factorisation, FACTORISATIONS)
 
     @property
     def measures_residual(self) -> bool:

@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from prdp.checks import integer
 from prdp.linalg import Operator, inner, inner_each, norm
 from prdp.linalg.norms import expand
 from prdp.solvers.base import Solver, flag, safe_divide, start
@@ -46,8 +47,7 @@ class GMRES(Solver):
     preconditionable: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
-        if self.restart < 1:
-            raise ValueError(f"restart={self.restart}: allowed is an integer >= 1")
+        integer("restart", self.restart, 1, 10_000)
 
     @property
     def matvecs_per_iteration(self) -> int:

@@ -6,6 +6,7 @@ from typing import ClassVar, NamedTuple
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from prdp.checks import within
 from prdp.linalg import Operator
 from prdp.solvers.base import Solver, flag, safe_divide, start
 from prdp.solvers.status import Status
@@ -41,8 +42,7 @@ class Jacobi(Solver):
     relaxation: float = 1.0
 
     def __post_init__(self) -> None:
-        if not 0 < self.relaxation < 2:
-            raise ValueError(f"relaxation={self.relaxation}: allowed is 0 < relaxation < 2")
+        within("relaxation", self.relaxation, lambda x: 0 < x < 2, "0 < relaxation < 2")
 
     @property
     def measures_residual(self) -> bool:

@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from prdp.checks import integer
 from prdp.linalg import Operator, inner, power_of_two_scale
 from prdp.linalg.norms import expand
 from prdp.solvers.base import Solver, flag, safe_divide, start
@@ -56,8 +57,7 @@ class LBFGS(Solver):
     memory: int = 5
 
     def __post_init__(self) -> None:
-        if self.memory < 1:
-            raise ValueError(f"memory={self.memory}: allowed is an integer >= 1")
+        integer("memory", self.memory, 1, 1000)
 
     def init(
         self, operator: Operator, rhs: Float[Array, "..."], guess: Float[Array, "..."] | None

@@ -6,6 +6,7 @@ from typing import ClassVar, NamedTuple
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from prdp.checks import within
 from prdp.linalg import Operator
 from prdp.solvers.base import Solver, flag, start
 from prdp.solvers.status import Status
@@ -43,6 +44,7 @@ class Richardson(Solver):
     def __post_init__(self) -> None:
         if self.step_size == 0:
             raise ValueError("step_size=0: allowed is any other number, or null")
+        within("step_size", self.step_size, lambda x: x != 0, "a finite number other than 0", null=True)
 
     @property
     def measures_residual(self) -> bool:

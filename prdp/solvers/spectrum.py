@@ -1,6 +1,5 @@
 """What iterations share whose coefficients come from bounds of the spectrum."""
 
-import math
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -8,6 +7,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
+from prdp.checks import positive
 from prdp.linalg import Operator
 from prdp.solvers.base import Solver
 
@@ -35,9 +35,7 @@ class SpectralSolver(Solver):
 
     def __post_init__(self) -> None:
         for key in ("smallest_eigenvalue", "largest_eigenvalue"):
-            value = getattr(self, key)
-            if value is not None and not 0 < value < math.inf:
-                raise ValueError(f"{key}={value}: allowed is a number > 0, or null")
+            positive(key, getattr(self, key), null=True)
         smallest, largest = self.smallest_eigenvalue, self.largest_eigenvalue
         if smallest is not None and largest is not None and smallest > largest:
             raise ValueError(

@@ -5,6 +5,7 @@ from typing import ClassVar, NamedTuple
 
 from jaxtyping import Array, Float
 
+from prdp.checks import one_of
 from prdp.linalg import Operator, inner
 from prdp.linalg.norms import expand
 from prdp.solvers.base import Solver, flag, ratio, start
@@ -42,8 +43,7 @@ class SteepestDescent(Solver):
     requires_symmetric: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
-        if self.residual not in RESIDUALS:
-            raise ValueError(f"residual={self.residual!r}: allowed are {', '.join(RESIDUALS)}")
+        one_of("residual", self.residual, RESIDUALS)
 
     @property
     def measures_residual(self) -> bool:

@@ -52,7 +52,7 @@ def plan(jobs: Iterable[Overrides], common: Iterable[str] = ()) -> list[Job]:
         rest = tuple(x for x in overrides if x not in seeds)
         config = _parse(rest, common)
         config = config.with_seed(int(seeds[-1].removeprefix("seed="))) if seeds else config
-        folder = Path(config.general.runs_dir) / run_name(config.identity(), config.determinants())
+        folder = config.general.runs / run_name(config.identity(), config.determinants())
         planned.append(Job(overrides, folder, config.plain))
     return planned
 

@@ -1,5 +1,6 @@
 """The sweeper behind `python train.py -m`: grids of presets, a plan before, a table after."""
 
+import copy
 import importlib
 import sys
 import types
@@ -12,8 +13,11 @@ from hydra.core.plugins import Plugins
 from hydra.plugins.launcher import Launcher
 from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
+from prdp.atomic import exists
+from prdp.config import ConfigError
+from prdp.experiment import check_folder, check_folders
 from prdp.suite.grids import GridError, Overrides, expand
 from prdp.suite.launching import at_once, check_installed, launch
 from prdp.suite.ledger import Ledger
@@ -52,6 +56,7 @@ class Grids(Sweeper):
         """Receive the launcher and the configuration, as Hydra calls it."""
         self.context = hydra_context
         check_installed(config.hydra.launcher._target_)
+        config = _at_home(config)
         self.launcher = Plugins.instance().instantiate_launcher(
             hydra_context=hydra_context, task_function=task_function, config=config
         )
@@ -73,6 +78,10 @@ class Grids(Sweeper):
             # This process only plans and waits: the devices, and the memory that JAX takes on them, are the jobs'.
             jax.config.update("jax_platforms", "cpu")
         jobs = plan(overrides)
+        for job in {(j.folder.parent, j.config["data_dir"]): j for j in jobs if not j.finished}.values():
+            data = Path(job.config["data_dir"]).expanduser()
+            check_folders(job.config, [job.folder.parent], data_is_there=exists(data))
+        check_folder("hydra.sweep.dir", str(self.folder), self.folder)
         ledger = Ledger(jobs, _RECORDS, together=together)
         ledger.say(ledger.headline())
         groups = grouped(overrides, [_seeds_per_process(job) for job in jobs])
@@ -107,6 +116,23 @@ class Grids(Sweeper):
     def _with_defaults(self, job: Overrides) -> Overrides:
         keys = {override.partition("=")[0] for override in job}
         return (*job, *(x for x in self.defaults if x.partition("=")[0] not in keys))
+
+
+def _at_home(config: DictConfig) -> DictConfig:
+    """Return the configuration with `~` expanded in the folder of the sweep, for each job too."""
+    folder = str(config.hydra.sweep.dir)
+    if not folder.startswith("~"):
+        return config
+    config = copy.deepcopy(config)
+    OmegaConf.set_readonly(config, False)
+    OmegaConf.set_readonly(config.hydra, False)
+    try:
+        config.hydra.sweep.dir = str(Path(folder).expanduser())
+    except RuntimeError as error:
+        raise ConfigError(f"hydra.sweep.dir={folder}: allowed is the path of a folder ({error})") from error
+    quoted = config.hydra.sweep.dir.replace("\\", "\\\\").replace("'", "\\'")
+    config.hydra.overrides.hydra.append(f"hydra.sweep.dir='{quoted}'")
+    return config
 
 
 def _seeds_per_process(job: Job) -> int:

@@ -11,11 +11,24 @@ from dataclasses import dataclass
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
+from prdp.checks import one_of, shown
 from prdp.tracking.base import RunInfo, Sink
 
 log = logging.getLogger(__name__)
 
 MODES = ("offline", "online")
+# What W&B understands in WANDB_MODE: `dryrun` and `run` are old names.
+_ENVIRONMENT = {
+    "offline": "offline",
+    "online": "online",
+    "disabled": "disabled",
+    "dryrun": "offline",
+    "run": "online",
+}
+# As `wandb.Settings` has them.
+LONGEST_TAG = 64
+_LONGEST_PROJECT = 128
+_NOT_IN_PROJECTS = "/\\#?%:"
 _REACHABLE_WITHIN_SECONDS = 2.0
 # Of the configuration, what says where and how a run is kept, not what it computes.
 _HOUSEKEEPING = (
@@ -31,23 +44,44 @@ class WeightsAndBiasesSettings:
 
     Args:
         mode: `offline` (upload later with `wandb sync`) or `online`. Without a key or a network an online run
-            goes on offline, after a warning.
-        project: its project.
+            goes on offline, after a warning. `None`: what WANDB_MODE says, which may also be `disabled`, else offline.
+        project: its project, 1 to 128 characters, as `wandb.Settings` takes them.
         entity: its team or user, or `None` for the account's default.
-        tags: further tags, beside physics, solver, diff and schedule.
+        tags: further tags, beside physics, solver, diff and schedule; each of 1 to 64 characters.
 
     Raises:
-        ValueError: `mode` is neither.
+        ValueError: an argument is what W&B does not take.
     """
 
-    mode: str = "offline"
+    mode: str | None = None
     project: str = "prdp"
     entity: str | None = None
     tags: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        if self.mode not in MODES:
-            raise ValueError(f"mode={self.mode!r}: allowed are {', '.join(MODES)}")
+        if self.mode is not None:
+            one_of("mode", self.mode, MODES, "or null for what WANDB_MODE says")
+        usable = self.project.strip() and len(self.project) <= _LONGEST_PROJECT and self.project.isprintable()
+        if not usable or set(self.project) & set(_NOT_IN_PROJECTS):
+            allowed = f"1 to {_LONGEST_PROJECT} characters without any of {_NOT_IN_PROJECTS}"
+            raise ValueError(f"project={shown(self.project, strings=True)}: allowed is {allowed}")
+        if self.entity is not None and not (self.entity.strip() and self.entity.isprintable()):
+            raise ValueError(f"entity={shown(self.entity, strings=True)}: allowed is a name, or null")
+        for tag in self.tags:
+            if not (tag.strip() and len(tag) <= LONGEST_TAG and tag.isprintable()):
+                allowed = f"each of 1 to {LONGEST_TAG} characters"
+                raise ValueError(f"tags: {shown(tag, strings=True)}: allowed is {allowed}")
+
+    def chosen_mode(self) -> str:
+        """Return `offline`, `online` or `disabled`: the option, else WANDB_MODE, else offline.
+
+        Raises:
+            ValueError: WANDB_MODE is none that W&B knows.
+        """
+        said = os.environ.get("WANDB_MODE", "").strip().lower()
+        if said and said not in _ENVIRONMENT:
+            raise ValueError(f"WANDB_MODE={shown(said)}: allowed are {', '.join(_ENVIRONMENT)}")
+        return self.mode or _ENVIRONMENT.get(said, "offline")
 
 
 class WeightsAndBiases(Sink):
@@ -66,13 +100,16 @@ class WeightsAndBiases(Sink):
 
     def start(self, info: RunInfo) -> None:
         """Open the W&B run."""
+        mode = self._settings.chosen_mode()
+        if mode == "disabled":
+            return
         schedule = info.config["schedule"]
         self._thresholds = {k: schedule[k] for k in _THRESHOLDS if k in schedule}
         try:
             import wandb
 
             self._run = wandb.init(
-                mode=choose_mode(self._settings.mode),
+                mode=choose_mode(mode),
                 project=self._settings.project,
                 entity=self._settings.entity,
                 name=info.name,
@@ -146,7 +183,7 @@ def _tags(info: RunInfo, further: tuple[str, ...]) -> list[str]:
         tags.append(info.config["scale"])
     if info.experiment is not None:
         tags.append(info.experiment)
-    return list(dict.fromkeys([*tags, *further]))
+    return list(dict.fromkeys([*(tag[:LONGEST_TAG] for tag in tags), *further]))
 
 
 def _without_nan(values: dict[str, Any]) -> dict[str, Any]:

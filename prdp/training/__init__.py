@@ -5,7 +5,7 @@ from prdp.training.converged import converged_iterations
 from prdp.training.lanes import Lanes
 from prdp.training.loop import Plan, Run, RunResult
 from prdp.training.physics_errors import physics_errors
-from prdp.training.rows import Diverged
+from prdp.training.rows import Diverged, UnsuitableMetric
 from prdp.training.step import Compiled, TrainState, compile_run, traced_controls
 from prdp.training.together import Lane, Together
 
@@ -19,6 +19,7 @@ __all__ = [
     "RunResult",
     "Together",
     "TrainState",
+    "UnsuitableMetric",
     "compile_run",
     "converged_iterations",
     "load_checkpoint",

@@ -80,7 +80,7 @@ class Run:
             row.update(self._validate(result.state))
             row["seconds_validate"] = time.perf_counter() - began
             result.schedule_state, thoughts = decide(
-                self.schedule, result.schedule_state, row[self.plan.metric]
+                self.schedule, result.schedule_state, row, self.plan.metric
             )
             row.update(thoughts)
             result.rows.append(row)

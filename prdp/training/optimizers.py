@@ -4,12 +4,9 @@ from dataclasses import dataclass
 
 import optax
 
+from prdp.checks import integer, one_of, positive, within
+
 DECAYS = ("constant", "exponential", "cosine")
-
-
-def _check_rate(learning_rate: float) -> None:
-    if not 0 < learning_rate < float("inf"):
-        raise ValueError(f"learning_rate={learning_rate}: allowed is a number > 0")
 
 
 @dataclass(frozen=True)
@@ -26,7 +23,7 @@ class GradientDescent:
     learning_rate: float
 
     def __post_init__(self) -> None:
-        _check_rate(self.learning_rate)
+        positive("learning_rate", self.learning_rate)
 
     def transformation(self) -> optax.GradientTransformation:
         """Return the optax transformation."""
@@ -60,18 +57,14 @@ class Adam:
     epsilon: float = 1e-8
 
     def __post_init__(self) -> None:
-        _check_rate(self.learning_rate)
-        if self.decay not in DECAYS:
-            raise ValueError(f"decay={self.decay!r}: allowed are {', '.join(DECAYS)}")
-        if not (0 < self.decay_rate <= 1 or (self.decay == "cosine" and self.decay_rate == 0)):
-            raise ValueError(f"decay_rate={self.decay_rate}: allowed is 0 < decay_rate <= 1")
-        if self.transition_steps < 1:
-            raise ValueError(f"transition_steps={self.transition_steps}: allowed is an integer >= 1")
+        positive("learning_rate", self.learning_rate)
+        one_of("decay", self.decay, DECAYS)
+        if not (self.decay == "cosine" and self.decay_rate == 0):
+            within("decay_rate", self.decay_rate, lambda x: 0 < x <= 1, "0 < decay_rate <= 1")
+        integer("transition_steps", self.transition_steps, 1)
         for key in ("b1", "b2"):
-            if not 0 <= getattr(self, key) < 1:
-                raise ValueError(f"{key}={getattr(self, key)}: allowed is 0 <= {key} < 1")
-        if not self.epsilon > 0:
-            raise ValueError(f"epsilon={self.epsilon}: allowed is a number > 0")
+            within(key, getattr(self, key), lambda x: 0 <= x < 1, f"0 <= {key} < 1")
+        positive("epsilon", self.epsilon)
 
     def transformation(self) -> optax.GradientTransformation:
         """Return the optax transformation."""

@@ -81,9 +81,21 @@ def _status(status: Any) -> int:
     return int(status) if math.isfinite(status) else int(Status.NON_FINITE)
 
 
-def decide(schedule: Schedule, schedule_state: Any, metric: float) -> tuple[Any, Row]:
-    """Tell the schedule the metric; return its new state and what it thought, NaN where it has no such thought."""
-    state, _ = schedule.update(schedule_state, metric)
+class UnsuitableMetric(ValueError):
+    """A schedule cannot go on from a metric; its text is one line."""
+
+
+def decide(schedule: Schedule, schedule_state: Any, row: Row, column: str) -> tuple[Any, Row]:
+    """Tell the schedule a column of the row; return its new state and what it thought, NaN where it did not.
+
+    Raises:
+        UnsuitableMetric: the schedule cannot go on from it.
+    """
+    try:
+        state, _ = schedule.update(schedule_state, row[column])
+    except ValueError as error:
+        kind, told = type(schedule).__name__, f"{column}={row[column]} after epoch {row['epoch']}"
+        raise UnsuitableMetric(f"{told} does not suit the schedule {kind}: {error}") from error
     return state, {
         "smoothed": float(getattr(state, "smoothed", math.nan)),
         "ratio_step": float(getattr(state, "ratio_step", math.nan)),

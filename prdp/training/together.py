@@ -105,8 +105,7 @@ class Together:
                 row.update(untrained(self.compiled.seconds * share))
             row.update({key: float(values[i]) for key, values in errors.items()})
             row["seconds_validate"] = seconds_validate * share
-            metric = row[lane.plan.metric]
-            lane.schedule_state, thoughts = decide(self.schedule, lane.schedule_state, metric)
+            lane.schedule_state, thoughts = decide(self.schedule, lane.schedule_state, row, lane.plan.metric)
             lane.rows.append({**row, **thoughts})
             _note_end(lane)
 

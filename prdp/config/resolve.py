@@ -1,0 +1,60 @@
+"""From a composed configuration to plain values, each in its own type."""
+
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from prdp.checks import shown
+from prdp.config.build import ConfigError, canonical, named
+from prdp.config.general import General
+from prdp.config.options import SCHEMA, SolverCommon
+
+
+def check_names(config: DictConfig) -> None:
+    """Check the names of the options first: others of the keys refer to them."""
+    raw = OmegaConf.to_container(config, resolve=False)
+    assert isinstance(raw, dict)
+    for group in SCHEMA:
+        named(group, raw.get(group))
+
+
+def check_case(config: DictConfig) -> None:
+    """Check what the paper's settings are looked up by: the scale, and the case of the physics."""
+    scale, sizes = config.get("scale"), OmegaConf.select(config, "paper.sizes")
+    if not isinstance(scale, str) or scale not in (sizes or ("full",)):
+        name = OmegaConf.select(config, "physics.name")
+        allowed = ", ".join(map(str, sizes or ("full",)))
+        raise ConfigError(f"scale={shown(scale)}: allowed with physics={name}: {allowed}")
+    cases = OmegaConf.select(config, "paper.cases")
+    parameters = OmegaConf.select(config, "physics.parameters")
+    if cases is not None and str(parameters) not in cases:
+        raise ConfigError(
+            f"physics.parameters={shown(parameters)}: allowed are {', '.join(cases)}, for which the paper has settings"
+        )
+
+
+def resolve(config: DictConfig) -> dict[str, Any]:
+    """Return the configuration with all references replaced by values."""
+    try:
+        container = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
+    except OmegaConfBaseException as error:
+        text = str(error).strip().splitlines()[0]
+        if "paper." in text:
+            text = f"the paper has no setting for this case ({text}); give a value"
+        raise ConfigError(f"{error.full_key}: {text}" if error.full_key else text) from error
+    assert isinstance(container, dict)
+    return {str(k): v for k, v in container.items()}
+
+
+def as_one_text(plain: dict[str, Any]) -> dict[str, Any]:
+    """Return a configuration that has been checked as one text for all that are equal."""
+    general = canonical(General, {k: v for k, v in plain.items() if k not in SCHEMA})
+    groups = {}
+    for group in SCHEMA:
+        name, options = named(group, plain[group])
+        for kind in (SCHEMA[group][name], *((SolverCommon,) if group == "solver" else ())):
+            options = canonical(kind, options)
+        groups[group] = {"name": name, **options}
+    # In the order of the keys, as they are written down.
+    return {k: groups[k] if k in groups else general[k] for k in plain}
