@@ -122,11 +122,17 @@ def _same_precision(operator: Operator, rhs: Any) -> tuple[Operator, Array]:
     if rhs.ndim < rank or rhs.shape[rhs.ndim - rank :] != operator.shape:
         raise ValueError(f"rhs has shape {rhs.shape}; it must end in the operator's {operator.shape}")
     if jnp.issubdtype(jax.eval_shape(operator.mv, rhs).dtype, jnp.complexfloating):
-        raise ValueError("the operator is complex: allowed are real operators; write it on real and imaginary parts")
-    leaves = [x for x in jax.tree.leaves(operator) if hasattr(x, "dtype") and jnp.issubdtype(x.dtype, jnp.floating)]
+        raise ValueError(
+            "the operator is complex: allowed are real operators; write it on real and imaginary parts"
+        )
+    leaves = [
+        x for x in jax.tree.leaves(operator) if hasattr(x, "dtype") and jnp.issubdtype(x.dtype, jnp.floating)
+    ]
     dtype = jnp.result_type(rhs, *leaves)
     if dtype not in (jnp.float32, jnp.float64):
-        raise ValueError(f"the system has type {dtype}: allowed are float32 and float64; convert it with astype")
+        raise ValueError(
+            f"the system has type {dtype}: allowed are float32 and float64; convert it with astype"
+        )
     operator, rhs = operator.astype(dtype), rhs.astype(dtype)
     product = jax.eval_shape(operator.mv, rhs)
     if product.dtype != dtype and product.dtype == jnp.float64:
@@ -138,7 +144,9 @@ def _same_precision(operator: Operator, rhs: Any) -> tuple[Operator, Array]:
         raise ValueError(f"the operator takes {kinds}: allowed are maps from float32 or float64 to the same")
     batch = product.shape[: len(product.shape) - rank]
     if product.shape[len(batch) :] != operator.shape:
-        raise ValueError(f"the operator takes shape {rhs.shape} to {product.shape}: it must end in {operator.shape}")
+        raise ValueError(
+            f"the operator takes shape {rhs.shape} to {product.shape}: it must end in {operator.shape}"
+        )
     return operator, jnp.broadcast_to(rhs, product.shape)
 
 
@@ -150,7 +158,9 @@ def _like_rhs(name: str, field: Any, rhs: Array) -> Array | None:
     try:
         return jnp.broadcast_to(field, rhs.shape).astype(rhs.dtype)
     except ValueError as error:
-        raise ValueError(f"{name} has shape {field.shape}; it must fit the right-hand side's {rhs.shape}") from error
+        raise ValueError(
+            f"{name} has shape {field.shape}; it must fit the right-hand side's {rhs.shape}"
+        ) from error
 
 
 def _as_array(name: str, x: Any) -> Array:

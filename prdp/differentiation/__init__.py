@@ -13,8 +13,8 @@ from prdp.differentiation.unrolled import Unrolled
 
 __all__ = [
     "JFB",
-    "AdjointStats",
     "AdjointMode",
+    "AdjointStats",
     "Checkpointed",
     "Controls",
     "Implicit",

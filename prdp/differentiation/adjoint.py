@@ -74,8 +74,8 @@ def _forward(
 
 @promoting
 def _backward(solver: Solver, mode: AdjointMode, saved: Any, cotangent: Solution) -> tuple:
-    *given, controls = saved
-    problem, value, ubar, live = backward(*given, cotangent.value)
+    problem, value, status, controls = saved
+    problem, value, ubar, live = backward(problem, value, status, cotangent.value)
     operator_bar, rhs_bar, stats = mode.pull_back(solver, problem, value, ubar, controls)
     rhs_bar = jnp.where(expand(live, problem.operator.rank), rhs_bar, 0)
     guess_bar = None if problem.guess is None else jnp.zeros_like(problem.guess)

@@ -49,8 +49,8 @@ class AdjointStats(NamedTuple):
     Attributes:
         iterations: adjoint iterations.
         matvecs: products with `A^T` (of reversed loops: with the VJP of `A`).
-        residual_mean: measured relative residual of `A^T lambda = ubar`, mean over the batch; infinite for modes that do
-            not measure it.
+        residual_mean: measured relative residual of `A^T lambda = ubar`, mean over the batch; infinite for modes that
+            do not measure it.
         residual_max: the largest of the batch, likewise.
         status: the worst `Status` of the batch. Modes that approximate `lambda` by a fixed number of steps say
             `BUDGET_SPENT`.

@@ -104,8 +104,8 @@ def _forward(
 
 @promoting
 def _backward(solver: Solver, mode: ReverseMode, saved: Any, cotangent: Solution) -> tuple:
-    *given, scale, loop, controls = saved
-    safe = backward(*given, cotangent.value)
+    problem, value, status, scale, loop, controls = saved
+    safe = backward(problem, value, status, cotangent.value)
     live = safe.live
     undefined = live & (loop.counts == 0) & (controls.iterations > 0) & (not solver.is_linear)
     ubar = jnp.where(expand(undefined, safe.problem.operator.rank), jnp.nan, safe.cotangent)

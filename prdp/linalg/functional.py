@@ -53,7 +53,9 @@ class FunctionOperator(Operator):
         """Return `c A` for a number `c`."""
         diagonal = None if self.diagonal_function is None else _Multiplied(self.diagonal_function)
         parameters = (number(factor), self.parameters)
-        return replace(self, parameters=parameters, function=_Multiplied(self.function), diagonal_function=diagonal)
+        return replace(
+            self, parameters=parameters, function=_Multiplied(self.function), diagonal_function=diagonal
+        )
 
     def diagonal(self) -> Float[Array, "..."]:
         """Return `diag(A)`."""

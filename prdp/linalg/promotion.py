@@ -13,8 +13,8 @@ _T = TypeVar("_T")
 def promoting(function: Callable[_P, _T]) -> Callable[_P, _T]:
     """Run a function where arrays of other types and ranks may meet.
 
-    Programs may set `jax_numpy_dtype_promotion="strict"` or `jax_numpy_rank_promotion="raise"` to find mistakes of their
-    own. Here a coefficient field without a batch axis is meant to be broadcast over the batch.
+    Programs may set `jax_numpy_dtype_promotion="strict"` or `jax_numpy_rank_promotion="raise"` to find their own
+    mistakes. Here a coefficient field without a batch axis is meant to be broadcast over the batch.
     """
 
     @functools.wraps(function)

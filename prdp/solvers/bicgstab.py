@@ -3,10 +3,11 @@
 from dataclasses import dataclass
 from typing import ClassVar, NamedTuple
 
+import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from prdp.linalg import Operator, inner, norm
+from prdp.linalg import Operator, inner, norm, power_of_two_scale
 from prdp.linalg.norms import expand
 from prdp.solvers.base import Solver, flag, ratio, start
 from prdp.solvers.status import Status
@@ -56,6 +57,9 @@ class BiCGStab(Solver):
         """Return the state one iteration on: two products with `A`."""
         rank = operator.rank
         image = operator.mv(state.direction)
+        # The method on `c A`, where neither its products overflow nor vanish; c is one over the size of an image.
+        scale = power_of_two_scale(jax.lax.stop_gradient(image), rank)
+        image = image * scale
         divisor = inner(state.shadow, image, rank)
         # r would be lost in s = r - alpha A p.
         epsilon = jnp.finfo(divisor.dtype).eps
@@ -63,9 +67,10 @@ class BiCGStab(Solver):
         divisor = jnp.where(epsilon * step >= jnp.abs(divisor) * size, 0, divisor)
         alpha = ratio(state.rho, divisor)
         half = state.residual - expand(alpha, rank) * image
-        half_image = operator.mv(half)
+        half_image = operator.mv(half) * scale
         omega = ratio(inner(half_image, half, rank), inner(half_image, half_image, rank))
-        value = state.value + expand(alpha, rank) * state.direction + expand(omega, rank) * half
+        change = expand(alpha, rank) * state.direction + expand(omega, rank) * half
+        value = state.value + change * scale
         residual = half - expand(omega, rank) * half_image
         rho = inner(state.shadow, residual, rank)
         beta = ratio(rho, state.rho) * ratio(alpha, omega)

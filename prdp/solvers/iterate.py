@@ -181,9 +181,7 @@ def iterate(
     def go(run: _Run, settled: Array) -> _Run:
         def body(run: _Run) -> _Run:
             active, state = is_active(run, settled), run.state
-            history = (
-                None if record is None else record.write(run.history, run.trips, active, state)
-            )
+            history = None if record is None else record.write(run.history, run.trips, active, state)
             state = select(active, solver.step(operator, rhs, state), state)
             return _Run(
                 run.trips + 1,
@@ -201,7 +199,10 @@ def iterate(
     history = None if record is None else record.empty(state)
     infinite = jnp.full_like(beginning, jnp.inf)
     run, none, zero = vary_alike(
-        (_Run(jnp.int32(0), state, beginning, infinite, zero, history), none, zero), rhs, iterations, tolerance
+        (_Run(jnp.int32(0), state, beginning, infinite, zero, history), none, zero),
+        rhs,
+        iterations,
+        tolerance,
     )
     if solver.measures_residual:
         run, checks, claimed, lost = go(run, none), zero, none, none
@@ -213,7 +214,9 @@ def iterate(
             fresh = solver.init(operator, rhs, solver.solution(operator, run.state))
             unsettled = ~rounds.settled
             residual = jnp.where(unsettled, measure(fresh.residual), rounds.measured)
-            claimed = leave(run.residual, tolerance) | each(run.residual, tolerance) | (run.state.failure != 0)
+            claimed = (
+                leave(run.residual, tolerance) | each(run.residual, tolerance) | (run.state.failure != 0)
+            )
             again = unsettled & claimed & ~each(residual, tolerance) & (run.counts < budget)
             again &= (residual < rounds.measured / 2) & (leave is not never) & ~leave(residual, tolerance)
             state = select(again, fresh, run.state)
@@ -236,9 +239,12 @@ def iterate(
     value = solver.solution(operator, run.state)
     converged, failure = each(residual, tolerance), run.state.failure
     # No further step helped, or none can be trusted to.
-    stuck = ~converged & (residual < limit) & (
-        claimed | lost | (failure != 0) | (residual >= run.previous) | (not solver.is_iterative)
-    ) & (run.counts > 0)
+    stuck = (
+        ~converged
+        & (residual < limit)
+        & (claimed | lost | (failure != 0) | (residual >= run.previous) | (not solver.is_iterative))
+        & (run.counts > 0)
+    )
     level = _rounding_level_where(stuck, solver.system(operator), value, rhs_norm)
     status = jnp.where((run.counts < budget) | lost, Status.STAGNATED, Status.BUDGET_SPENT)
     status = jnp.where(failure != 0, failure, status)

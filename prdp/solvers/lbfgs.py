@@ -96,7 +96,10 @@ def _two_loops(pairs: tuple[Pair, ...], residual: Array, rank: int) -> Array:
         direction = direction - weight * y
         weights.append(weight)
     _, newest, curvature = pairs[-1]
-    size = safe_divide(curvature, inner(newest, newest, rank))
+    # (s.y)/(y.y) of images that may be far from 1, as the operator may.
+    scale = power_of_two_scale(jax.lax.stop_gradient(newest), rank)
+    newest, scale = newest * scale, scale.reshape(curvature.shape)
+    size = safe_divide(curvature * scale, inner(newest, newest, rank)) * scale
     direction = expand(jnp.where(size == 0, 1, size), rank) * direction
     for (s, y, curvature), weight in zip(pairs, reversed(weights), strict=True):
         again = expand(safe_divide(inner(y, direction, rank), curvature), rank)

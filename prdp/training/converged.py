@@ -5,8 +5,9 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from prdp.linalg import Operator, norm, relative_norm
-from prdp.solvers import Solver
+from prdp.linalg import Operator
+from prdp.solvers import Solver, iterate
+from prdp.solvers.iterate import together
 
 _CAP = 20_000
 
@@ -25,22 +26,8 @@ def converged_iterations(solver: Solver, operator: Operator, rhs: Any, tolerance
 
     @jax.jit
     def measure(operator: Operator, rhs: Any) -> Any:
-        operator = solver.prepare(operator)
-        rhs_norm = norm(rhs, operator.rank)
-
-        def go_on(carry: Any) -> Any:
-            k, state, residual = carry
-            return (k < _CAP) & ~(jnp.mean(residual) < tolerance) & jnp.all(state.failure == 0)
-
-        def body(carry: Any) -> Any:
-            k, state, _ = carry
-            state = solver.step(operator, rhs, state)
-            return k + 1, state, relative_norm(state.residual, rhs_norm, operator.rank)
-
-        state = solver.init(operator, rhs, None)
-        start = (jnp.int32(0), state, relative_norm(state.residual, rhs_norm, operator.rank))
-        k, _, residual = jax.lax.while_loop(go_on, body, start)
-        return k, jnp.mean(residual)
+        solved = iterate(solver, solver.prepare(operator), rhs, None, _CAP, tolerance, together)
+        return solved.trips, jnp.mean(solved.residual)
 
     k, residual = jax.device_get(measure(operator, rhs))
     if not residual < tolerance:

@@ -1,13 +1,14 @@
 """How far a solution of K iterations is from the converged one, K by K."""
 
+from functools import partial
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 
 from prdp.linalg import Operator, norm, relative_norm
-from prdp.solvers import Solver, iterate
-from prdp.solvers.iterate import select
+from prdp.solvers import Record, Solver, iterate
+from prdp.solvers.iterate import never
 
 
 def physics_errors(
@@ -26,20 +27,19 @@ def physics_errors(
     @jax.jit
     def measure(operator: Operator, rhs: Any) -> Any:
         operator = solver.prepare(operator)
-        rank, converged = operator.rank, tolerance / 100
-        rhs_norm = norm(rhs, rank)
-        final = iterate(solver, operator, rhs, None, 2 * iterations, converged).state
-        solution = solver.solution(operator, final)
+        rank = operator.rank
+        run = partial(iterate, solver, operator, rhs, None)
+        solution = run(2 * iterations, tolerance / 100).value
         size = norm(solution, rank)
 
-        def body(state: Any, _: None) -> Any:
-            # As in `iterate`: a step beyond the floor of the precision may fail.
-            residual = relative_norm(state.residual, rhs_norm, rank)
-            active = (residual >= converged) & (residual > 0) & (state.failure == 0)
-            state = select(active, solver.step(operator, rhs, state), state)
-            error = relative_norm(solver.solution(operator, state) - solution, size, rank)
-            return state, jnp.mean(error**2 if squared else error)
+        def error(state: Any) -> Any:
+            relative = relative_norm(solver.solution(operator, state) - solution, size, rank)
+            return jnp.mean(relative**2 if squared else relative)
 
-        return jax.lax.scan(body, solver.init(operator, rhs, None), length=iterations)[1]
+        # What is kept before iteration k is the error after k.
+        solved = run(iterations, tolerance, never, Record(iterations, view=error))
+        errors = jnp.append(solved.history[1:], error(solved.state))
+        # Those that the loop did not get to are the last one's.
+        return jnp.where(jnp.arange(1, iterations + 1) < solved.trips, errors, errors[-1])
 
     return tuple(float(error) for error in jax.device_get(measure(operator, rhs)))
