@@ -62,7 +62,23 @@ def experiment(config: DictConfig) -> Any:
         width = max(map(len, shown))
         for key, value in shown.items():
             print(f"  {key:<{width}}  {_show(value)}")
+        for line in failed_solves(outcome.summary):
+            print(line)
     return None
+
+
+def failed_solves(summary: dict[str, Any]) -> list[str]:
+    """Return a line for solves, and one for adjoints, that ended worse than by their budget."""
+    from prdp.solvers import Status
+
+    lines = []
+    for key, what in (("solver_status", "solves of the physics"), ("adjoint_status", "adjoint solves")):
+        status = Status(summary.get(key, 0))
+        if status > Status.BUDGET_SPENT:
+            lines.append(
+                f"warning: {what} ended as {status.name}, by epoch in the history's {key}. {status.advice}"
+            )
+    return lines
 
 
 def _show(value: Any) -> str:

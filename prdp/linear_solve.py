@@ -1,7 +1,7 @@
 """`solve`: the one function through which every linear system goes."""
 
 import operator as operators
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import jax
 import jax.numpy as jnp
@@ -9,23 +9,32 @@ import numpy as np
 from jaxtyping import Array, Float, Int
 
 from prdp.differentiation import AdjointStats, Controls, Implicit, Mode, Problem, Solution
-from prdp.linalg import Operator, promoting, vary_alike
+from prdp.linalg import FunctionOperator, Operator, promoting, vary_alike
 from prdp.solvers import Jacobi, Solver
+
+# What a type checker sees. At run time these arguments are checked below, with messages of their own.
+if TYPE_CHECKING:
+    _Operator = Operator
+    _Field = Float[Array, "..."]
+    _Count = Int[Array, ""] | int
+    _Number = Float[Array, ""] | float
+else:
+    _Operator = _Field = _Count = _Number = Any
 
 _LARGEST = 2**31 - 1
 
 
 @promoting
 def solve(
-    operator: Operator,
-    rhs: Float[Array, "..."],
+    operator: _Operator,
+    rhs: _Field,
     *,
     solver: Solver = Jacobi(),
     differentiation: Mode = Implicit(),
-    iterations: Int[Array, ""] | int,
-    tolerance: Float[Array, ""] | float = 1e-5,
-    guess: Float[Array, "..."] | None = None,
-    adjoint_guess: Float[Array, "..."] | None = None,
+    iterations: _Count,
+    tolerance: _Number = 1e-5,
+    guess: _Field | None = None,
+    adjoint_guess: _Field | None = None,
     adjoint_stats: AdjointStats | None = None,
 ) -> Solution:
     """Solve `A u = b` approximately, `u^[K] = P_K(A, b)`, differentiably.
@@ -121,7 +130,9 @@ def _same_precision(operator: Operator, rhs: Any) -> tuple[Operator, Array]:
     rank = operator.rank
     if rhs.ndim < rank or rhs.shape[rhs.ndim - rank :] != operator.shape:
         raise ValueError(f"rhs has shape {rhs.shape}; it must end in the operator's {operator.shape}")
-    if jnp.issubdtype(jax.eval_shape(operator.mv, rhs).dtype, jnp.complexfloating):
+    # A function may have complex parameters (a Fourier multiplier) and still be real.
+    given = [] if isinstance(operator, FunctionOperator) else jax.tree.leaves(operator)
+    if any(map(_is_complex, given)) or _is_complex(jax.eval_shape(operator.mv, rhs)):
         raise ValueError(
             "the operator is complex: allowed are real operators; write it on real and imaginary parts"
         )
@@ -148,6 +159,10 @@ def _same_precision(operator: Operator, rhs: Any) -> tuple[Operator, Array]:
             f"the operator takes shape {rhs.shape} to {product.shape}: it must end in {operator.shape}"
         )
     return operator, jnp.broadcast_to(rhs, product.shape)
+
+
+def _is_complex(x: Any) -> bool:
+    return jnp.issubdtype(getattr(x, "dtype", type(x)), jnp.complexfloating)
 
 
 def _like_rhs(name: str, field: Any, rhs: Array) -> Array | None:

@@ -98,6 +98,9 @@ def sections() -> list[Any]:
             line("Mean relative residual", "residual_mean", log_y=True),
             line("Largest relative residual", "residual_max", log_y=True),
             line("Solver status", "solver_status"),
+            line("Mean relative residual of the adjoint", "adjoint_residual_mean", log_y=True),
+            line("Largest relative residual of the adjoint", "adjoint_residual_max", log_y=True),
+            line("Status of the adjoint", "adjoint_status"),
         ],
     }
     layout = ws.SectionLayoutSettings(columns=2, rows=2)

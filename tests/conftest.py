@@ -12,9 +12,19 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
+# Compiling is most of what the tests do. Processes that they start take this from the environment.
+os.environ.setdefault("JAX_DISABLE_MOST_OPTIMIZATIONS", "1")
+jax.config.update("jax_disable_most_optimizations", os.environ["JAX_DISABLE_MOST_OPTIMIZATIONS"] == "1")
 jax.config.update("jax_platforms", os.environ["JAX_PLATFORMS"])
 
 # `prdp` is imported in the fixtures only: earlier, jaxtyping's import hook would miss it.
+
+
+@pytest.fixture(autouse=True, scope="module")
+def programs():
+    """Forget what a module compiled: a worker would keep gigabytes of it."""
+    yield
+    jax.clear_caches()
 
 
 @pytest.fixture

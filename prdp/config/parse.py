@@ -11,7 +11,6 @@ from prdp.config.build import ConfigError, build, named
 from prdp.config.general import General
 from prdp.config.options import PRECONDITIONERS, SCHEMA, STEADY, TIME_STEPPERS, SolverCommon
 from prdp.config.resolve import as_one_text, check_case, check_names, resolve
-from prdp.differentiation import AdjointMode
 from prdp.models.convolution import use_winograd
 from prdp.solvers import Preconditioned
 
@@ -225,6 +224,11 @@ def _check_combination(config: Config) -> None:
             raise ConfigError(f"tracking=wandb: {error}") from error
     if config.solver_common.warm_start:
         _check_warm_start(config)
+    if config.schedule.steers_tolerance and not config.diff.leaves_early:
+        raise ConfigError(
+            f"schedule={config.names['schedule']} does not go with diff={config.names['diff']}: it steers the "
+            "tolerance, and a solve whose iterations are differentiated takes all K; allowed is diff=implicit, say"
+        )
     _check_room(config)
 
 
@@ -256,12 +260,6 @@ def _check_warm_start(config: Config) -> None:
     if not config.solver.is_iterative:
         name = config.names["solver"]
         raise ConfigError(f"solver.warm_start=true: solver={name} solves exactly from anywhere")
-    if config.solver_common.tolerance > 0 and not isinstance(config.diff, AdjointMode):
-        raise ConfigError(
-            f"solver.tolerance={config.solver_common.tolerance}: allowed with warm starts and "
-            f"diff={config.names['diff']} is 0 only, since a sample that begins within the tolerance runs no "
-            "iteration and has no gradient (with diff=implicit it has)"
-        )
 
 
 def _check_room(config: Config) -> None:

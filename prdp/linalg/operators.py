@@ -9,6 +9,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from prdp.linalg.promotion import promoting
+
 # Leaves of a pytree: arrays mostly, but JAX also puts tracers, `None` and sentinels there.
 Leaf = Any
 
@@ -40,6 +42,10 @@ def static(**kwargs: Any) -> Any:
     return field(metadata={"static": True}, **kwargs)
 
 
+# Methods in which parameters meet fields of another rank.
+_PROMOTING = ("mv", "transpose", "diagonal", "row_sum_bound", "as_dense", "__add__", "__sub__", "__rmul__")
+
+
 class Operator(ABC):
     """A linear map `u -> A u` on fields of shape `shape`, as a pytree.
 
@@ -54,6 +60,12 @@ class Operator(ABC):
 
     shape: tuple[int, ...]
     symmetric: bool
+
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        for name in _PROMOTING:
+            if name in vars(cls):
+                setattr(cls, name, promoting(vars(cls)[name]))
 
     # Without it `np.ones(n) * A` would make an array of n operators.
     __array_ufunc__ = None
@@ -70,6 +82,7 @@ class Operator(ABC):
     def diagonal(self) -> Float[Array, "..."]:
         """Return `diag(A)`, broadcastable against fields of shape `shape`."""
 
+    @promoting
     def row_sum_bound(self) -> Float[Array, ""]:
         """Return `max_i sum_j |A_ij|`, an upper bound of the spectral radius."""
         return jnp.max(jnp.sum(jnp.abs(self.as_dense()), axis=-1))
@@ -112,12 +125,13 @@ class Operator(ABC):
         """The number of unknowns of one system."""
         return math.prod(self.shape)
 
+    @promoting
     def as_dense(self) -> Float[Array, "... n n"]:
         """Return the matrix, `(*batch, n, n)` with `n = size`, unknowns in row-major order.
 
         For tests, references and `operator=dense`; costs `n` products and `n^2` memory.
         """
-        dtype = jnp.result_type(float, *(x.dtype for x in jax.tree.leaves(self)))
+        dtype = jnp.result_type(float, *(x for x in jax.tree.leaves(self) if is_floating(x)))
         basis = jnp.eye(self.size, dtype=dtype).reshape(self.size, *self.shape)
         # One product per basis vector: batch axes of the parameters stay in front of the field's own.
         columns = jax.vmap(self.mv)(basis)

@@ -1,5 +1,6 @@
 """The columns of `history.parquet` and the numbers of `summary.json`."""
 
+import math
 from typing import Any
 
 import pandas as pd
@@ -31,13 +32,16 @@ COLUMNS = {
     "seconds_compile": "float64",
 }
 
+_SINCE_LATER = {"adjoint_residual_mean": math.nan, "adjoint_residual_max": math.nan, "adjoint_status": 0}
+
 # Columns that differ between two runs of the same thing.
 TIMINGS = ("seconds_train", "seconds_validate", "seconds_compile")
 
 
 def history_frame(rows: list[dict[str, Any]]) -> pd.DataFrame:
     """Return the rows as a data frame: a row an epoch, epoch 0 before the first update."""
-    frame = pd.DataFrame(rows)
+    # Rows from a checkpoint of an earlier version lack the columns that came since.
+    frame = pd.DataFrame([{**_SINCE_LATER, **row} for row in rows])
     extra = [c for c in frame.columns if c not in COLUMNS]
     order = list(COLUMNS)
     at = order.index("val_error") + 1
@@ -97,5 +101,6 @@ def summarise(
         "seconds_validate": sum(row["seconds_validate"] for row in rows),
         "seconds_compile": sum(row["seconds_compile"] for row in rows),
         "compilations": compilations,
+        **{key: max(row.get(key, 0) for row in rows) for key in ("solver_status", "adjoint_status")},
         "status": status,
     }

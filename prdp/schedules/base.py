@@ -3,7 +3,7 @@
 import math
 import sys
 from abc import ABC, abstractmethod
-from typing import Any
+from typing import Any, ClassVar
 
 from prdp.checks import LARGEST_K, is_whole, require, shown
 
@@ -21,6 +21,9 @@ class Schedule(ABC):
             model = train(model, iterations)
             state, iterations = schedule.update(state, validate(model))
     """
+
+    # Whether its states have a tolerance too, which decides how many iterations a solve takes.
+    steers_tolerance: ClassVar[bool] = False
 
     @abstractmethod
     def init(self) -> Any:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 from prdp.checks import LARGEST_K, integer, require, within
 from prdp.schedules.base import Schedule, as_float, choose, is_finite, usable
@@ -70,6 +70,8 @@ class HOAG(Schedule):
     hoag/hoag.py at 9b3c82b, for the halving. Accuracy that is raised where a step does not decrease the objective
     sufficiently is also what Salehi et al. 2024 do, An adaptively inexact first-order method for bilevel optimization.
     """
+
+    steers_tolerance: ClassVar[bool] = True
 
     iterations: int
     sequence: str = "exponential"

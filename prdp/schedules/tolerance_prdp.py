@@ -1,7 +1,7 @@
 """PRDP over the solver's tolerance instead of its number of iterations."""
 
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 from prdp.checks import LARGEST_K, integer, within
 from prdp.schedules.base import Schedule, as_float, choose
@@ -79,6 +79,8 @@ class TolerancePRDP(Schedule):
 
     Source: paper, appendix F, figure 13.
     """
+
+    steers_tolerance: ClassVar[bool] = True
 
     iterations: int
     start: int = 1
