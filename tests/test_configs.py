@@ -26,9 +26,19 @@ def test_the_schema_has_the_options_of_conf_and_no_other():
 @pytest.mark.parametrize("physics", PHYSICS)
 @pytest.mark.parametrize(("group", "name"), [o for o in OPTIONS if o[0] in UNIVERSAL])
 def test_every_universal_option_goes_with_every_physics(compose, group, name, physics):
-    config = parse(compose(f"physics={physics}", f"{group}={name}"))
+    # Tolerances steer nothing where all K iterations are differentiated, which is the default of some physics.
+    steers = group == "schedule" and SCHEMA[group][name].steers_tolerance
+    config = parse(compose(f"physics={physics}", f"{group}={name}", *(["diff=implicit"] if steers else [])))
     assert type(getattr(config, group)) is SCHEMA[group][name]
     assert config.names[group] == name
+
+
+@pytest.mark.parametrize("diff", ["unrolled", "truncated"])
+def test_schedules_of_tolerances_are_refused_where_all_iterations_run(compose, diff):
+    with pytest.raises(
+        ConfigError, match=f"schedule=hoag does not go with diff={diff}: it steers the tolerance"
+    ):
+        parse(compose("physics=heat1d", "schedule=hoag", f"diff={diff}"))
 
 
 @pytest.mark.parametrize(("group", "name"), [o for o in OPTIONS if o[0] not in UNIVERSAL])
