@@ -245,7 +245,7 @@ def test_unrolled_gradients_take_the_guess_as_a_constant(task, x64):
             moved = Cache(values, cache.multipliers)
             controls = Controls(jnp.int32(2), 0.0)
             model = nnx.merge(graph, parameters)
-            return warm.loss(model, arrays, indices, controls, AdjointStats.zero(), moved)[0]
+            return warm.loss(model, arrays, indices, controls, AdjointStats.zeros(2), moved)[0]
 
         return jax.tree.leaves(jax.grad(loss)(parameters, cache))[0]
 

@@ -15,6 +15,7 @@ from prdp.differentiation.base import (
     Problem,
     Solution,
     backward,
+    has_value,
     package,
     solve_scaled,
 )
@@ -108,14 +109,17 @@ def _backward(solver: Solver, mode: ReverseMode, saved: Any, cotangent: Solution
     safe = backward(problem, value, status, cotangent.value)
     live = safe.live
     undefined = live & (loop.counts == 0) & (controls.iterations > 0) & (not solver.is_linear)
-    ubar = jnp.where(expand(undefined, safe.problem.operator.rank), jnp.nan, safe.cotangent)
     reversal = Reversal(solver, safe, scale)
-    carry, iterations = mode.reverse(reversal, loop, reversal.end(loop.last, ubar))
-    status = jnp.where(undefined, Status.NOT_DIFFERENTIABLE, Status.CONVERGED)
+    carry, iterations = mode.reverse(reversal, loop, reversal.end(loop.last, safe.cotangent))
+    failed = undefined | (live & ~has_value(status))
+    status = jnp.where(undefined, Status.NOT_DIFFERENTIABLE, jnp.where(failed, status, Status.CONVERGED))
     stats = AdjointStats.of(iterations, iterations * solver.matvecs_per_iteration, status)
     problem = reversal.begin(carry)
-    rhs_bar = jnp.where(expand(undefined, safe.problem.operator.rank), jnp.nan, problem.rhs)
-    return problem._replace(rhs=rhs_bar), None, vary_alike(stats, rhs_bar)
+    # A system without a step passes no NaN on by itself.
+    rhs_bar = jnp.where(expand(failed, safe.problem.operator.rank), jnp.nan, problem.rhs)
+    nothing = jnp.where(jnp.any(failed), jnp.nan, 0).astype(rhs_bar.dtype)
+    operator_bar = jax.tree.map(lambda x: x if _is_float0(x) else x + nothing, problem.operator)
+    return Problem(operator_bar, rhs_bar, problem.guess), None, vary_alike(stats, rhs_bar)
 
 
 _solve.defvjp(_forward, _backward)

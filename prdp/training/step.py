@@ -110,7 +110,7 @@ def compile_run(
             residual_mean=solves.residual_mean,
             residual_max=solves.residual_max,
             status=solves.status,
-            adjoint_residual_mean=jnp.mean(stats.residual_mean),
+            adjoint_residual_mean=jnp.sum(stats.residual_mean) / max(stats.residual_mean.size, 1),
             adjoint_residual_max=jnp.max(stats.residual_max, initial=0),
             adjoint_status=jnp.max(stats.status, initial=0),
         )
