@@ -95,6 +95,8 @@ def test_the_summary_is_computed_from_the_rows():
         "seconds_validate": 1.0,
         "seconds_compile": 2.0,
         "compilations": 1,
+        "solver_status": 0,
+        "adjoint_status": 0,
         "status": "finished",
     }
 
