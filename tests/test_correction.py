@@ -114,7 +114,9 @@ def value_and_gradient(task, indices, iterations):
         def loss(parameters, cost):
             return task.loss(nnx.merge(graph, parameters), arrays, jnp.asarray(indices), controls, cost)
 
-        return jax.value_and_grad(loss, (0, 1), has_aux=True)(parameters, AdjointStats.zeros(task.solves_per_update))
+        return jax.value_and_grad(loss, (0, 1), has_aux=True)(
+            parameters, AdjointStats.zeros(task.solves_per_update)
+        )
 
     (value, totals), (gradient, cost) = evaluate(
         parameters, Controls(jnp.int32(iterations), task.settings.tolerance)
