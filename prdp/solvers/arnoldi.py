@@ -1,0 +1,128 @@
+"""The Arnoldi process: an orthonormal basis of a Krylov space, and the operator's matrix in it."""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from prdp.linalg import power_of_two_scale
+from prdp.linalg.varying import vary_like
+from prdp.solvers.base import safe_divide
+
+Product = Callable[[Array], Array]
+
+# Loops over fewer vectors than these are not worth a program of their own.
+SMALLEST_BLOCK = 8
+
+
+class Krylov(NamedTuple):
+    """`s A v_j = sum_(i <= j+1) h_ij v_i` for `j = 1..m`.
+
+    Attributes:
+        basis: `v_1..v_m`, each of all `n` unknowns; zero from where the space is exhausted.
+        last: `v_(m+1)`.
+        hessenberg: `h`.
+        beta: the norm of the vector that the basis begins with.
+        scale: `s`, a power of two near `1/||A v_1||`.
+    """
+
+    basis: Float[Array, "*batch m n"]
+    last: Float[Array, "*batch n"]
+    hessenberg: Float[Array, "*batch m+1 m"]
+    beta: Float[Array, "*batch"]
+    scale: Float[Array, "*batch"]
+
+
+def arnoldi(product: Product, start: Float[Array, "*batch n"], size: int) -> Krylov:
+    """Return an orthonormal basis of the Krylov space of `A` and `start`.
+
+    Every image `w` is orthogonalised in one go against all vectors `V` before it, with the coefficients
+    `(2 I - G) V^T w`, where `G = V^T V` is as measured: a first-order inverse of G. Rounding errors of earlier vectors
+    are thus accounted for, as modified Gram-Schmidt does, in three passes over the basis instead of the four of doing
+    the classical one twice. `s A V = V H` holds to rounding whatever the orthogonality.
+
+    Non-finite systems get zeros.
+
+    Args:
+        product: `v -> A v` on vectors `(*batch, n)`.
+        start: the first vector, before normalisation.
+        size: `m >= 1`.
+
+    Source: Saad & Schultz 1986; Swirydowicz et al. 2021 (the inverse Gram matrix).
+    """
+    beta = jnp.sqrt(jnp.sum(start * start, axis=-1))
+    usable = (beta > 0) & (beta < jnp.inf)
+    beta = jnp.where(usable, beta, 0)
+    v = jnp.where(usable[..., None], start * _reciprocal(beta), 0)
+    image = product(v)
+    # Products of images must neither overflow nor vanish, however the operator is scaled.
+    scale = power_of_two_scale(image, 1)
+    v = vary_like(v, image)
+    # The first step alone; then blocks of steps, the rooms for whose bases double: zeros take time as well.
+    state = _step(lambda _: image, scale, 0, _State.begin(v, size))
+    begin, room = 1, SMALLEST_BLOCK
+    while begin < size:
+        end = min(room, size)
+        state = jax.lax.fori_loop(begin, end, lambda j, s: _step(product, scale, j, s), state.widen(end))
+        begin, room = end, 2 * room
+    return Krylov(state.basis, state.next, jnp.swapaxes(state.columns, -1, -2), beta, scale[..., 0])
+
+
+class _State(NamedTuple):
+    """Vectors so far (zeros beyond), the next, their inner products and the columns of the Hessenberg matrix."""
+
+    basis: Array
+    next: Array
+    gram: Array
+    columns: Array
+
+    @classmethod
+    def begin(cls, v: Array, size: int) -> "_State":
+        batch = v.shape[:-1]
+        zeros = lambda *shape: vary_like(jnp.zeros((*batch, *shape), v.dtype), v)  # noqa: E731
+        return cls(v[..., None, :], v, zeros(1, 1), zeros(size, size + 1))
+
+    def widen(self, room: int) -> "_State":
+        more = room - self.basis.shape[-2]
+        batch = [(0, 0)] * (self.basis.ndim - 2)
+        basis = jnp.pad(self.basis, [*batch, (0, more), (0, 0)])
+        return self._replace(basis=basis, gram=jnp.pad(self.gram, [*batch, (0, more), (0, more)]))
+
+
+def _step(product: Product, scale: Array, j: Array | int, state: _State) -> _State:
+    # Without the barriers XLA computes the product again for each of its readers.
+    materialise = jax.lax.optimization_barrier
+    v = state.next
+    basis = jax.lax.dynamic_update_slice_in_dim(state.basis, v[..., None, :], j, axis=-2)
+    image = materialise(product(v) * scale)
+    own, h = project(basis, v), project(basis, image)
+    gram = jax.lax.dynamic_update_slice_in_dim(state.gram, own[..., None, :], j, axis=-2)
+    gram = jax.lax.dynamic_update_slice_in_dim(gram, own[..., :, None], j, axis=-1)
+    h = 2 * h - jnp.sum(gram * h[..., None, :], axis=-1)
+    w = materialise(image - combine(h, basis))
+    length = jnp.sqrt(jnp.sum(w * w, axis=-1, keepdims=True))
+    whole = jnp.sqrt(jnp.sum(h * h, axis=-1, keepdims=True) + length**2)
+    # What is left at rounding level has no direction of its own.
+    length = jnp.where(length <= 10 * jnp.finfo(w.dtype).eps * whole, 0, length)
+    column = jnp.pad(h, [(0, 0)] * (h.ndim - 1) + [(0, state.columns.shape[-1] - h.shape[-1])])
+    below = jnp.arange(column.shape[-1]) == j + 1
+    column = jnp.where(below.reshape((1,) * (h.ndim - 1) + below.shape), length, column)
+    columns = jax.lax.dynamic_update_slice_in_dim(state.columns, column[..., None, :], j, axis=-2)
+    return _State(basis, materialise(w * _reciprocal(length[..., 0])), gram, columns)
+
+
+def project(vectors: Float[Array, "*batch m n"], w: Float[Array, "*batch n"]) -> Float[Array, "*batch m"]:
+    """Return `<v_i, w>` for each `i`."""
+    return jnp.einsum("...mn,...n->...m", vectors, w, precision=jax.lax.Precision.HIGHEST)
+
+
+def combine(weights: Float[Array, "*batch m"], vectors: Float[Array, "*batch m n"]) -> Float[Array, "*batch n"]:
+    """Return `sum_i y_i v_i`."""
+    return jnp.einsum("...mn,...m->...n", vectors, weights, precision=jax.lax.Precision.HIGHEST)
+
+
+def _reciprocal(length: Array) -> Array:
+    """Return `1/length` to multiply a vector with, and 0 for 0."""
+    return safe_divide(jnp.ones_like(length), length)[..., None]

@@ -1,0 +1,136 @@
+"""The correction of one GMRES cycle, and its derivative in closed form."""
+
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from prdp.linalg import Operator
+from prdp.solvers.arnoldi import Krylov, arnoldi, combine, project
+from prdp.solvers.base import safe_divide
+from prdp.solvers.hessenberg import LeastSquares, least_squares
+
+
+@partial(jax.custom_jvp, nondiff_argnums=(0,))
+def correction(size: int, operator: Operator, residual: Float[Array, "..."]) -> Float[Array, "..."]:
+    """Return the `z` of the Krylov space of `A` and `r`, of dimension `size`, that minimises `||r - A z||_2`.
+
+    With a basis `V` of that space and images `W = s A V`, `z = s V y` where `y` minimises `||r - W y||`. z depends on
+    the space alone, not on the basis. Its derivative may therefore hold all numbers of the Arnoldi process constant
+    (s, beta and h), and let the vectors move alone: with `e = r - W y`, so that `W^T e = 0`,
+
+        dv_1 = dr / beta,    h_(j+1,j) dv_(j+1) = s (dA v_j + A dv_j) - sum_(i <= j) h_ij dv_i,
+        dW = s (dA V + A dV),    dy = (W^T W)^-1 (dW^T e + W^T (dr - dW y)),    dz = s (dV y + V dy).
+
+    The recurrence is a block triangular system for `dV`, so that reverse mode is its back substitution with `A^T`:
+    nothing is kept but the basis. Where the space is exhausted, dv is zero.
+
+    Args:
+        size: m, at least 1 and at most the number of unknowns.
+        operator: A.
+        residual: r, `(*batch, *shape)`.
+    """
+    return _solve(size, operator, residual)[0]
+
+
+@correction.defjvp
+def _correction_jvp(size: int, primals: Any, tangents: Any) -> tuple[Array, Array]:
+    (operator, residual), (d_operator, d_residual) = primals, tangents
+    z, krylov, fit = _solve(size, operator, residual)
+    flat = (*residual.shape[: residual.ndim - operator.rank], operator.size)
+    dr = d_residual.reshape(flat)
+    scale, y, h = krylov.scale[..., None], fit.weights, krylov.hessenberg
+
+    def product(a: Operator, v: Array) -> Array:
+        return _product(a, v) * scale
+
+    def images(a: Operator) -> Array:
+        return jax.vmap(partial(product, a), -2, -2)(krylov.basis)
+
+    def images_of(v: Array) -> Array:
+        """`W^T v`, from the Hessenberg matrix."""
+        inside = jnp.concatenate([project(krylov.basis, v), _inner(krylov.last, v)[..., None]], axis=-1)
+        return jnp.sum(h * inside[..., :, None], axis=-2)
+
+    _, moved = jax.jvp(images, (operator,), (d_operator,))
+    d_basis = _basis_tangent(partial(product, operator), krylov, dr, moved)
+    fitted = jnp.sum(h * y[..., None, :], axis=-1)
+    e = residual.reshape(flat) - combine(fitted[..., :-1], krylov.basis) - fitted[..., -1:] * krylov.last
+    (pulled,) = jax.linear_transpose(partial(product, operator), e)(e)
+    dv_y = combine(y, d_basis)
+    dw_y = combine(y, moved) + product(operator, dv_y)
+    right = project(moved, e) + project(d_basis, pulled) + images_of(dr - dw_y)
+    # (W^T W)^-1 = R^-1 R^-T
+    right = jnp.sum(fit.inverse * right[..., :, None], axis=-2)
+    dy = jnp.sum(fit.inverse * right[..., None, :], axis=-1)
+    dz = (dv_y + combine(dy, krylov.basis)) * scale
+    return z, dz.reshape(residual.shape)
+
+
+def _solve(size: int, operator: Operator, residual: Array) -> tuple[Array, Krylov, LeastSquares]:
+    batch = residual.shape[: residual.ndim - operator.rank]
+    krylov = arnoldi(partial(_product, operator), residual.reshape(*batch, operator.size), size)
+    fit = least_squares(krylov.hessenberg, krylov.beta)
+    z = combine(fit.weights, krylov.basis) * krylov.scale[..., None]
+    return z.reshape(residual.shape), krylov, fit
+
+
+def _product(operator: Operator, v: Array) -> Array:
+    """Return `A v` for vectors `(*batch, n)`."""
+    batch = v.shape[:-1]
+    return operator.mv(v.reshape(*batch, *operator.shape)).reshape(*batch, operator.size)
+
+
+def _basis_tangent(product: Any, krylov: Krylov, dr: Array, moved: Array) -> Array:
+    """Return `dv_1..dv_m`, the solution of the block triangular system
+
+        sum_(i <= j) t_ij dv_i - s A dv_(j-1) = s dA v_(j-1)  (dr for j = 1),
+
+    where the columns of the triangle t are `beta e_1` and those of the Hessenberg matrix but the last.
+    """  # noqa: D205, D400, D415
+    m = krylov.basis.shape[-2]
+    beta = krylov.beta[..., None, None]
+    first = jnp.concatenate([beta, jnp.zeros_like(krylov.hessenberg[..., : m - 1, :1])], axis=-2)
+    triangle = jnp.concatenate([first, krylov.hessenberg[..., :m, : m - 1]], axis=-1)
+    pivots = jnp.diagonal(triangle, axis1=-2, axis2=-1)
+    strict = jnp.triu(triangle, 1)
+    right = jnp.concatenate([dr[..., None, :], moved[..., : m - 1, :]], axis=-2)
+
+    def system(x: Array) -> Array:
+        sums = jnp.einsum("...ij,...in->...jn", triangle, x, precision=jax.lax.Precision.HIGHEST)
+        images = jax.vmap(product, -2, -2)(x[..., : m - 1, :])
+        return sums - jnp.concatenate([jnp.zeros_like(x[..., :1, :]), images], axis=-2)
+
+    def substitute(right: Array, order: Any, weights_axis: int, along: Any) -> Array:
+        """Solve for one vector after another; `along` is what links each to the one before."""
+
+        def solve_one(k: Any, x: Array, linked: Array) -> tuple[Array, Array]:
+            j = order(k)
+            known = linked - combine(_slice(strict, j, weights_axis), x)
+            new = safe_divide(_slice(right, j, -2) + known, _slice(pivots, j, -1)[..., None])
+            return jax.lax.dynamic_update_slice_in_dim(x, new[..., None, :], j, axis=-2), new
+
+        x = jnp.zeros_like(right)
+        carry = solve_one(0, x, x[..., 0, :])
+        return jax.lax.fori_loop(1, m, lambda k, c: solve_one(k, c[0], along(c[1])), carry)[0]
+
+    def pull_back(v: Array) -> Array:
+        return jax.linear_transpose(product, v)(v)[0]
+
+    def forward(_: Any, b: Array) -> Array:
+        return substitute(b, lambda k: k, -1, product)
+
+    def backward(_: Any, c: Array) -> Array:
+        return substitute(c, lambda k: m - 1 - k, -2, pull_back)
+
+    return jax.lax.custom_linear_solve(system, right, forward, backward)
+
+
+def _inner(u: Array, v: Array) -> Array:
+    return jnp.sum(u * v, axis=-1)
+
+
+def _slice(x: Array, j: Any, axis: int) -> Array:
+    return jax.lax.dynamic_index_in_dim(x, j, axis=x.ndim + axis, keepdims=False)
