@@ -1,20 +1,17 @@
 """The Arnoldi process: an orthonormal basis of a Krylov space, and the operator's matrix in it."""
 
-from collections.abc import Callable
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from prdp.linalg import power_of_two_scale
+from prdp.linalg import Operator, power_of_two_scale
 from prdp.linalg.varying import vary_like
 from prdp.solvers.base import safe_divide
 
-Product = Callable[[Array], Array]
-
-# Loops over fewer vectors than these are not worth a program of their own.
-SMALLEST_BLOCK = 8
+# A loop for each doubling of the number of vectors, from this: zeros in a basis take time as well.
+SMALLEST_ROOM = 8
 
 
 class Krylov(NamedTuple):
@@ -35,54 +32,61 @@ class Krylov(NamedTuple):
     scale: Float[Array, "*batch"]
 
 
-def arnoldi(product: Product, start: Float[Array, "*batch n"], size: int) -> Krylov:
+def arnoldi(operator: Operator, start: Float[Array, "..."], size: int) -> Krylov:
     """Return an orthonormal basis of the Krylov space of `A` and `start`.
 
     Every image `w` is orthogonalised in one go against all vectors `V` before it, with the coefficients
     `(2 I - G) V^T w`, where `G = V^T V` is as measured: a first-order inverse of G. Rounding errors of earlier vectors
-    are thus accounted for, as modified Gram-Schmidt does, in three passes over the basis instead of the four of doing
+    are thus accounted for, as in modified Gram-Schmidt, in three passes over the basis instead of the four of doing
     the classical one twice. `s A V = V H` holds to rounding whatever the orthogonality.
 
     Non-finite systems get zeros.
 
     Args:
-        product: `v -> A v` on vectors `(*batch, n)`.
-        start: the first vector, before normalisation.
+        operator: `A`.
+        start: the first vector before normalisation, `(*batch, *shape)`.
         size: `m >= 1`.
 
     Source: Saad & Schultz 1986; Swirydowicz et al. 2021 (the inverse Gram matrix).
     """
+    start = flatten(operator, start)
     beta = jnp.sqrt(jnp.sum(start * start, axis=-1))
     usable = (beta > 0) & (beta < jnp.inf)
     beta = jnp.where(usable, beta, 0)
     v = jnp.where(usable[..., None], start * _reciprocal(beta), 0)
-    image = product(v)
+    image = product(operator, v)
     # Products of images must neither overflow nor vanish, however the operator is scaled.
-    scale = power_of_two_scale(image, 1)
-    v = vary_like(v, image)
-    # The first step alone; then blocks of steps, the rooms for whose bases double: zeros take time as well.
-    state = _step(lambda _: image, scale, 0, _State.begin(v, size))
-    begin, room = 1, SMALLEST_BLOCK
-    while begin < size:
-        end = min(room, size)
-        state = jax.lax.fori_loop(begin, end, lambda j, s: _step(product, scale, j, s), state.widen(end))
+    scale = power_of_two_scale(flatten(operator, image), 1)
+    state = _State.begin(v, image, size)
+
+    def step(j: Array, state: _State) -> _State:
+        state = _orthogonalise(scale, j, state)
+        # Carried by the loop: XLA would compute an image again for each of its readers in the same turn.
+        return state._replace(image=product(operator, state.next))
+
+    begin, room = 0, SMALLEST_ROOM
+    while begin < size - 1:
+        end = min(room, size - 1)
+        state = jax.lax.fori_loop(begin, end, step, state.widen(end))
         begin, room = end, 2 * room
+    state = _orthogonalise(scale, size - 1, state.widen(size))
     return Krylov(state.basis, state.next, jnp.swapaxes(state.columns, -1, -2), beta, scale[..., 0])
 
 
 class _State(NamedTuple):
-    """Vectors so far (zeros beyond), the next, their inner products and the columns of the Hessenberg matrix."""
+    """Vectors so far (zeros beyond), the next and its image, inner products, columns of the Hessenberg matrix."""
 
     basis: Array
     next: Array
+    image: Array
     gram: Array
     columns: Array
 
     @classmethod
-    def begin(cls, v: Array, size: int) -> "_State":
-        batch = v.shape[:-1]
-        zeros = lambda *shape: vary_like(jnp.zeros((*batch, *shape), v.dtype), v)  # noqa: E731
-        return cls(v[..., None, :], v, zeros(1, 1), zeros(size, size + 1))
+    def begin(cls, v: Array, image: Array, size: int) -> "_State":
+        batch, n = v.shape[:-1], v.shape[-1]
+        zeros = lambda *shape: vary_like(jnp.zeros((*batch, *shape), v.dtype), image)  # noqa: E731
+        return cls(zeros(0, n), vary_like(v, image), image, zeros(0, 0), zeros(size, size + 1))
 
     def widen(self, room: int) -> "_State":
         more = room - self.basis.shape[-2]
@@ -91,17 +95,15 @@ class _State(NamedTuple):
         return self._replace(basis=basis, gram=jnp.pad(self.gram, [*batch, (0, more), (0, more)]))
 
 
-def _step(product: Product, scale: Array, j: Array | int, state: _State) -> _State:
-    # Without the barriers XLA computes the product again for each of its readers.
-    materialise = jax.lax.optimization_barrier
+def _orthogonalise(scale: Array, j: Array | int, state: _State) -> _State:
     v = state.next
     basis = jax.lax.dynamic_update_slice_in_dim(state.basis, v[..., None, :], j, axis=-2)
-    image = materialise(product(v) * scale)
+    image = state.image.reshape(v.shape) * scale
     own, h = project(basis, v), project(basis, image)
     gram = jax.lax.dynamic_update_slice_in_dim(state.gram, own[..., None, :], j, axis=-2)
     gram = jax.lax.dynamic_update_slice_in_dim(gram, own[..., :, None], j, axis=-1)
     h = 2 * h - jnp.sum(gram * h[..., None, :], axis=-1)
-    w = materialise(image - combine(h, basis))
+    w = jax.lax.optimization_barrier(image - combine(h, basis))
     length = jnp.sqrt(jnp.sum(w * w, axis=-1, keepdims=True))
     whole = jnp.sqrt(jnp.sum(h * h, axis=-1, keepdims=True) + length**2)
     # What is left at rounding level has no direction of its own.
@@ -110,7 +112,17 @@ def _step(product: Product, scale: Array, j: Array | int, state: _State) -> _Sta
     below = jnp.arange(column.shape[-1]) == j + 1
     column = jnp.where(below.reshape((1,) * (h.ndim - 1) + below.shape), length, column)
     columns = jax.lax.dynamic_update_slice_in_dim(state.columns, column[..., None, :], j, axis=-2)
-    return _State(basis, materialise(w * _reciprocal(length[..., 0])), gram, columns)
+    return _State(basis, w * _reciprocal(length[..., 0]), state.image, gram, columns)
+
+
+def flatten(operator: Operator, u: Float[Array, "..."]) -> Float[Array, "*batch n"]:
+    """Return fields `(*batch, *shape)` as vectors."""
+    return u.reshape(*u.shape[: u.ndim - operator.rank], operator.size)
+
+
+def product(operator: Operator, v: Float[Array, "*batch n"]) -> Float[Array, "..."]:
+    """Return `A v` of vectors, as fields."""
+    return operator.mv(v.reshape(*v.shape[:-1], *operator.shape))
 
 
 def project(vectors: Float[Array, "*batch m n"], w: Float[Array, "*batch n"]) -> Float[Array, "*batch m"]:

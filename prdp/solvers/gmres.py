@@ -68,7 +68,9 @@ class GMRES(Solver):
         value = state.value + correction(size, operator, state.residual)
         # Without the barrier XLA computes the product once for the norm and once for the state.
         residual = jax.lax.optimization_barrier(rhs - operator.mv(value))
-        before, after = norm(state.residual, rank), norm(residual, rank)
+        # As in the Arnoldi process, so that XLA sees that it is the same number.
+        flat = (*residual.shape[: residual.ndim - rank], operator.size)
+        before, after = norm(state.residual.reshape(flat), 1), norm(residual.reshape(flat), 1)
         # Reductions below a few roundings are noise: the next cycle would see the same residual.
         lowered = after < (1 - 10 * jnp.finfo(before.dtype).eps) * before
         new = GMRESState(value, residual, state.failure)

@@ -10,6 +10,9 @@ from prdp.linalg.varying import vary_like
 from prdp.solvers.base import safe_divide
 
 
+UNROLLED = 4
+
+
 class LeastSquares(NamedTuple):
     """The solution of `min ||beta e_1 - H y||_2`.
 
@@ -29,6 +32,8 @@ def least_squares(hessenberg: Float[Array, "*batch m+1 m"], beta: Float[Array, "
     would make `y` arbitrarily large.
     """
     m = hessenberg.shape[-1]
+    # Loops of a few turns cost more than what is in them.
+    unroll = m <= UNROLLED
     first = jnp.zeros((*beta.shape, m + 1, 1), beta.dtype).at[..., 0, 0].set(beta)
     table = jnp.concatenate([hessenberg, vary_like(first, hessenberg)], axis=-1)
 
@@ -44,7 +49,7 @@ def least_squares(hessenberg: Float[Array, "*batch m+1 m"], beta: Float[Array, "
         rotated = jnp.concatenate([c * upper + s * lower, c * lower - s * upper], axis=-2)
         return jax.lax.dynamic_update_slice_in_dim(table, rotated, j, axis=-2)
 
-    table = jax.lax.fori_loop(0, m, rotate, table)
+    table = jax.lax.fori_loop(0, m, rotate, table, unroll=unroll)
     # What the rotations leave below the diagonal is rounding.
     triangle, projected = jnp.triu(table[..., :m, :m]), table[..., :m, m:]
     columns = jnp.sqrt(jnp.sum(triangle**2, axis=-2))
@@ -61,5 +66,5 @@ def least_squares(hessenberg: Float[Array, "*batch m+1 m"], beta: Float[Array, "
         new = safe_divide(jax.lax.dynamic_slice_in_dim(right, i, 1, axis=-2) - known, pivot)
         return jax.lax.dynamic_update_slice_in_dim(solved, new, i, axis=-2)
 
-    solved = jax.lax.fori_loop(0, m, substitute, jnp.zeros_like(right))
+    solved = jax.lax.fori_loop(0, m, substitute, jnp.zeros_like(right), unroll=unroll)
     return LeastSquares(solved[..., 0], solved[..., 1:])

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from prdp.linalg import Operator
-from prdp.solvers.arnoldi import Krylov, arnoldi, combine, project
+from prdp.solvers.arnoldi import Krylov, arnoldi, combine, flatten, product, project
 from prdp.solvers.base import safe_divide
 from prdp.solvers.hessenberg import LeastSquares, least_squares
 
@@ -39,15 +39,14 @@ def correction(size: int, operator: Operator, residual: Float[Array, "..."]) -> 
 def _correction_jvp(size: int, primals: Any, tangents: Any) -> tuple[Array, Array]:
     (operator, residual), (d_operator, d_residual) = primals, tangents
     z, krylov, fit = _solve(size, operator, residual)
-    flat = (*residual.shape[: residual.ndim - operator.rank], operator.size)
-    dr = d_residual.reshape(flat)
+    r, dr = flatten(operator, residual), flatten(operator, d_residual)
     scale, y, h = krylov.scale[..., None], fit.weights, krylov.hessenberg
 
-    def product(a: Operator, v: Array) -> Array:
-        return _product(a, v) * scale
+    def scaled(a: Operator, v: Array) -> Array:
+        return flatten(a, product(a, v)) * scale
 
     def images(a: Operator) -> Array:
-        return jax.vmap(partial(product, a), -2, -2)(krylov.basis)
+        return jax.vmap(partial(scaled, a), -2, -2)(krylov.basis)
 
     def images_of(v: Array) -> Array:
         """`W^T v`, from the Hessenberg matrix."""
@@ -55,12 +54,12 @@ def _correction_jvp(size: int, primals: Any, tangents: Any) -> tuple[Array, Arra
         return jnp.sum(h * inside[..., :, None], axis=-2)
 
     _, moved = jax.jvp(images, (operator,), (d_operator,))
-    d_basis = _basis_tangent(partial(product, operator), krylov, dr, moved)
+    d_basis = _basis_tangent(partial(scaled, operator), krylov, dr, moved)
     fitted = jnp.sum(h * y[..., None, :], axis=-1)
-    e = residual.reshape(flat) - combine(fitted[..., :-1], krylov.basis) - fitted[..., -1:] * krylov.last
-    (pulled,) = jax.linear_transpose(partial(product, operator), e)(e)
+    e = r - combine(fitted[..., :-1], krylov.basis) - fitted[..., -1:] * krylov.last
+    (pulled,) = jax.linear_transpose(partial(scaled, operator), e)(e)
     dv_y = combine(y, d_basis)
-    dw_y = combine(y, moved) + product(operator, dv_y)
+    dw_y = combine(y, moved) + scaled(operator, dv_y)
     right = project(moved, e) + project(d_basis, pulled) + images_of(dr - dw_y)
     # (W^T W)^-1 = R^-1 R^-T
     right = jnp.sum(fit.inverse * right[..., :, None], axis=-2)
@@ -70,20 +69,13 @@ def _correction_jvp(size: int, primals: Any, tangents: Any) -> tuple[Array, Arra
 
 
 def _solve(size: int, operator: Operator, residual: Array) -> tuple[Array, Krylov, LeastSquares]:
-    batch = residual.shape[: residual.ndim - operator.rank]
-    krylov = arnoldi(partial(_product, operator), residual.reshape(*batch, operator.size), size)
+    krylov = arnoldi(operator, residual, size)
     fit = least_squares(krylov.hessenberg, krylov.beta)
     z = combine(fit.weights, krylov.basis) * krylov.scale[..., None]
     return z.reshape(residual.shape), krylov, fit
 
 
-def _product(operator: Operator, v: Array) -> Array:
-    """Return `A v` for vectors `(*batch, n)`."""
-    batch = v.shape[:-1]
-    return operator.mv(v.reshape(*batch, *operator.shape)).reshape(*batch, operator.size)
-
-
-def _basis_tangent(product: Any, krylov: Krylov, dr: Array, moved: Array) -> Array:
+def _basis_tangent(scaled: Any, krylov: Krylov, dr: Array, moved: Array) -> Array:
     """Return `dv_1..dv_m`, the solution of the block triangular system
 
         sum_(i <= j) t_ij dv_i - s A dv_(j-1) = s dA v_(j-1)  (dr for j = 1),
@@ -100,7 +92,7 @@ def _basis_tangent(product: Any, krylov: Krylov, dr: Array, moved: Array) -> Arr
 
     def system(x: Array) -> Array:
         sums = jnp.einsum("...ij,...in->...jn", triangle, x, precision=jax.lax.Precision.HIGHEST)
-        images = jax.vmap(product, -2, -2)(x[..., : m - 1, :])
+        images = jax.vmap(scaled, -2, -2)(x[..., : m - 1, :])
         return sums - jnp.concatenate([jnp.zeros_like(x[..., :1, :]), images], axis=-2)
 
     def substitute(right: Array, order: Any, weights_axis: int, along: Any) -> Array:
@@ -117,10 +109,10 @@ def _basis_tangent(product: Any, krylov: Krylov, dr: Array, moved: Array) -> Arr
         return jax.lax.fori_loop(1, m, lambda k, c: solve_one(k, c[0], along(c[1])), carry)[0]
 
     def pull_back(v: Array) -> Array:
-        return jax.linear_transpose(product, v)(v)[0]
+        return jax.linear_transpose(scaled, v)(v)[0]
 
     def forward(_: Any, b: Array) -> Array:
-        return substitute(b, lambda k: k, -1, product)
+        return substitute(b, lambda k: k, -1, scaled)
 
     def backward(_: Any, c: Array) -> Array:
         return substitute(c, lambda k: m - 1 - k, -2, pull_back)
