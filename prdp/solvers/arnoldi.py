@@ -27,7 +27,7 @@ class Krylov(NamedTuple):
 
     basis: Float[Array, "*batch m n"]
     last: Float[Array, "*batch n"]
-    hessenberg: Float[Array, "*batch m+1 m"]
+    hessenberg: Float[Array, "*batch rows m"]
     beta: Float[Array, "*batch"]
     scale: Float[Array, "*batch"]
 
@@ -67,7 +67,7 @@ def arnoldi(operator: Operator, start: Float[Array, "..."], size: int) -> Krylov
     begin, room = 0, SMALLEST_ROOM
     while begin < size - 1:
         end = min(room, size - 1)
-        state = jax.lax.fori_loop(begin, end, step, state.widen(end))
+        state = jax.lax.fori_loop(begin, end, step, state.widen(min(room, size)))
         begin, room = end, 2 * room
     state = _orthogonalise(scale, size - 1, state.widen(size))
     return Krylov(state.basis, state.next, jnp.swapaxes(state.columns, -1, -2), beta, scale[..., 0])
@@ -85,14 +85,16 @@ class _State(NamedTuple):
     @classmethod
     def begin(cls, v: Array, image: Array, size: int) -> "_State":
         batch, n = v.shape[:-1], v.shape[-1]
-        zeros = lambda *shape: vary_like(jnp.zeros((*batch, *shape), v.dtype), image)  # noqa: E731
-        return cls(zeros(0, n), vary_like(v, image), image, zeros(0, 0), zeros(size, size + 1))
+        columns = vary_like(jnp.zeros((*batch, size, size + 1), v.dtype), image)
+        nothing = jnp.zeros((*batch, 0, n), v.dtype), jnp.zeros((*batch, 0, 0), v.dtype)
+        return cls(nothing[0], vary_like(v, image), image, nothing[1], columns)
 
     def widen(self, room: int) -> "_State":
         more = room - self.basis.shape[-2]
         batch = [(0, 0)] * (self.basis.ndim - 2)
         basis = jnp.pad(self.basis, [*batch, (0, more), (0, 0)])
-        return self._replace(basis=basis, gram=jnp.pad(self.gram, [*batch, (0, more), (0, more)]))
+        gram = jnp.pad(self.gram, [*batch, (0, more), (0, more)])
+        return self._replace(basis=vary_like(basis, self.image), gram=vary_like(gram, self.image))
 
 
 def _orthogonalise(scale: Array, j: Array | int, state: _State) -> _State:

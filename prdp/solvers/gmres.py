@@ -24,15 +24,14 @@ class GMRESState(NamedTuple):
 
 @dataclass(frozen=True)
 class GMRES(Solver):
-    """GMRES(m): one iteration is a whole restart cycle of `m` products, the unit in which the paper counts K.
+    """GMRES(m): one iteration is a whole restart cycle, the unit in which the paper counts K.
 
-    A cycle builds an orthonormal basis `v_1..v_m` of the Krylov space of `A` and `r` (Gram-Schmidt, every
-    vector orthogonalised twice), and takes the `y` that minimises `||r - A V y||_2` by Givens rotations of
-    the Hessenberg matrix. The images `A v_j` are kept, so that the new residual `r - A V y` costs no further
-    product. The Arnoldi loop is unrolled: `m` is a small constant, K is not.
+    A cycle adds to u the `z` of the Krylov space of `A` and `r`, of dimension m, that minimises `||r - A z||_2` (see
+    `correction`), and computes the residual of the new `u` with one more product.
 
-    A cycle that does not lower the residual would be repeated for ever, since the next one starts from the same
-    place: the system is then `STAGNATED` and its iteration ends. Differentiable by unrolling as well.
+    A cycle that does not lower the norm of this residual is rejected: `u` and `r` stay as they were. It would be
+    repeated for ever, since the next one starts from the same place: the system is then `STAGNATED` and its iteration
+    ends. Differentiable by unrolling as well; a rejected cycle passes derivatives on.
 
     Args:
         restart: `m`, at least 1.
@@ -52,8 +51,8 @@ class GMRES(Solver):
 
     @property
     def matvecs_per_iteration(self) -> int:
-        """`restart` products a cycle."""
-        return self.restart
+        """`restart` products a cycle, and one for its residual."""
+        return self.restart + 1
 
     def init(
         self, operator: Operator, rhs: Float[Array, "..."], guess: Float[Array, "..."] | None

@@ -25,11 +25,11 @@ class LeastSquares(NamedTuple):
     inverse: Float[Array, "*batch m m"]
 
 
-def least_squares(hessenberg: Float[Array, "*batch m+1 m"], beta: Float[Array, "*batch"]) -> LeastSquares:
+def least_squares(hessenberg: Float[Array, "*batch rows m"], beta: Float[Array, "*batch"]) -> LeastSquares:
     """Return the `y` that minimises `||beta e_1 - H y||_2`, by Givens rotations and back substitution.
 
-    Pivots `R_jj` below ten roundings of their column count as zero: what stands there is noise, and a division by it
-    would make `y` arbitrarily large.
+    Pivots `R_jj` below a few roundings of their column, or of the largest, count as zero: what stands there is noise,
+    and a division by it would make `y` arbitrarily large.
     """
     m = hessenberg.shape[-1]
     # Loops of a few turns cost more than what is in them.
@@ -54,7 +54,8 @@ def least_squares(hessenberg: Float[Array, "*batch m+1 m"], beta: Float[Array, "
     triangle, projected = jnp.triu(table[..., :m, :m]), table[..., :m, m:]
     columns = jnp.sqrt(jnp.sum(triangle**2, axis=-2))
     pivots = jnp.diagonal(triangle, axis1=-2, axis2=-1)
-    pivots = jnp.where(jnp.abs(pivots) > 10 * jnp.finfo(pivots.dtype).eps * columns, pivots, 0)
+    noise = jnp.maximum(10 * columns, 4 * jnp.max(columns, axis=-1, keepdims=True))
+    pivots = jnp.where(jnp.abs(pivots) > jnp.finfo(pivots.dtype).eps * noise, pivots, 0)
     unit = jnp.broadcast_to(jnp.eye(m, dtype=beta.dtype), (*beta.shape, m, m))
     right = jnp.concatenate([projected, vary_like(unit, projected)], axis=-1)
 

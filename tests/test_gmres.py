@@ -1,0 +1,393 @@
+"""GMRES against a plain Python loop over its textbook form, and at its edges."""
+
+import itertools
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from jax.sharding import PartitionSpec
+
+import prdp
+from prdp import Status
+from prdp.linalg import Dense, laplacian
+from prdp.linalg.norms import expand, inner, norm
+from prdp.solvers.arnoldi import arnoldi
+from prdp.solvers.base import safe_divide
+from prdp.solvers.gmres import GMRESState
+from prdp.solvers.hessenberg import least_squares
+from tests.cases import OPERATORS, convection, coupled, heat, random
+
+
+def _root(squared):
+    return jnp.where(squared > 0, jnp.sqrt(jnp.where(squared > 0, squared, 1)), 0)
+
+
+def reference_cycle(restart, operator, rhs, value):
+    """One cycle with Gram-Schmidt twice and Givens rotations, vector by vector: JAX differentiates all of it."""
+    rank = operator.rank
+    residual = rhs - operator.mv(value)
+    beta = _root(inner(residual, residual, rank))
+    one = jnp.ones_like(beta)
+    basis, rotations, triangle, right = [residual * expand(safe_divide(one, beta), rank)], [], [], [beta]
+    for _ in range(min(restart, operator.size)):
+        w = operator.mv(basis[-1])
+        h = [jnp.zeros_like(beta)] * len(basis)
+        for _, (i, v) in itertools.product(range(2), enumerate(basis)):
+            projection = inner(v, w, rank)
+            w, h[i] = w - expand(projection, rank) * v, h[i] + projection
+        length = _root(inner(w, w, rank))
+        basis.append(w * expand(safe_divide(one, length), rank))
+        h.append(length)
+        for i, (c, s) in enumerate(rotations):
+            h[i], h[i + 1] = c * h[i] + s * h[i + 1], c * h[i + 1] - s * h[i]
+        radius = _root(h[-2] ** 2 + h[-1] ** 2)
+        c, s = h[-2] / radius, h[-1] / radius
+        rotations.append((c, s))
+        triangle.append([*h[:-2], radius])
+        right = [*right[:-1], c * right[-1], -s * right[-1]]
+    y = [jnp.zeros_like(beta)] * len(triangle)
+    for i in reversed(range(len(triangle))):
+        total = right[i] - sum(triangle[j][i] * y[j] for j in range(i + 1, len(triangle)))
+        y[i] = total / triangle[i][i]
+    return value + sum(expand(a, rank) * v for a, v in zip(y, basis, strict=False))
+
+
+def reference(restart, cycles, operator, rhs, guess):
+    for _ in range(cycles):
+        guess = reference_cycle(restart, operator, rhs, guess)
+    return guess
+
+
+def cycles_of(restart, cycles, operator, rhs, guess):
+    solver = prdp.GMRES(restart)
+    state = solver.init(operator, rhs, guess)
+    for _ in range(cycles):
+        state = solver.step(operator, rhs, state)
+    return state.value
+
+
+def float32(tree):
+    return jax.tree.map(lambda x: jnp.asarray(x, jnp.float32), tree)
+
+
+# A map from parameters, one of them for each sample where that is the operator's way, to an operator.
+FAMILIES = {
+    "symmetric": (lambda c: heat((1, 7), "dirichlet", c), lambda: jnp.asarray(0.3)),
+    "non_symmetric": (lambda w: convection(9, w), lambda: random(1, 9)),
+    "batched": (lambda w: convection(9, w), lambda: random(1, 3, 9)),
+    "dense_per_sample": (lambda m: Dense(m, (6,)), lambda: 4 * jnp.eye(6) + random(1, 3, 6, 6)),
+    "two_channels": (lambda s: jax.tree.map(lambda x: s * x, coupled((5,), "periodic")), lambda: jnp.asarray(1.3)),
+}
+families = pytest.mark.parametrize("family", FAMILIES)
+shapes = pytest.mark.parametrize(("restart", "cycles"), [(1, 2), (2, 2), (4, 1)])
+
+
+def problem(family):
+    make, parameters = FAMILIES[family]
+    parameters = parameters()
+    shape = make(parameters).shape
+    return make, (parameters, random(2, 3, *shape), random(4, 3, *shape))
+
+
+@families
+@shapes
+def test_value_and_gradient_are_those_of_a_plain_loop(family, restart, cycles, x64):
+    make, arguments = problem(family)
+    ours, theirs = (
+        jax.jit(lambda p, b, u, run=run: run(restart, cycles, make(p), b, u)) for run in (cycles_of, reference)
+    )
+    value, pull_back = jax.vjp(ours, *arguments)
+    expected, expected_pull_back = jax.vjp(theirs, *arguments)
+    np.testing.assert_allclose(value, expected, rtol=0, atol=1e-12 * float(jnp.abs(expected).max()))
+    cotangent = random(5, *value.shape)
+    for a, b in zip(pull_back(cotangent), expected_pull_back(cotangent), strict=True):
+        np.testing.assert_allclose(a, b, rtol=0, atol=1e-10 * float(jnp.abs(b).max()))
+
+
+@families
+def test_jvp_vjp_and_finite_differences_agree(family, x64):
+    make, arguments = problem(family)
+    run = jax.jit(lambda p, b, u: cycles_of(3, 2, make(p), b, u))
+    direction = jax.tree.map(lambda x: random(6, *x.shape), arguments)
+    value, tangent = jax.jvp(run, arguments, direction)
+    _, pull_back = jax.vjp(run, *arguments)
+    cotangent = random(7, *value.shape)
+    both = sum(jnp.vdot(x, y) for x, y in zip(pull_back(cotangent), direction, strict=True))
+    np.testing.assert_allclose(both, jnp.vdot(cotangent, tangent), rtol=1e-11)
+
+    def along(t):
+        return run(*(x + t * d for x, d in zip(arguments, direction, strict=True)))
+
+    h = 2e-4
+    difference = (8 * (along(h) - along(-h)) - along(2 * h) + along(-2 * h)) / (12 * h)
+    np.testing.assert_allclose(tangent, difference, rtol=0, atol=1e-8 * float(jnp.abs(difference).max()))
+
+
+def test_the_vjp_is_linear_in_the_cotangent(x64):
+    make, arguments = problem("batched")
+    value, pull_back = jax.vjp(lambda p, b, u: cycles_of(4, 2, make(p), b, u), *arguments)
+    one, two = random(7, *value.shape), random(8, *value.shape)
+    both = jax.tree.map(lambda x, y: 3 * x - 1e-5 * y, pull_back(one), pull_back(two))
+    for a, b in zip(pull_back(3 * one - 1e-5 * two), both, strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-10, atol=1e-13 * float(jnp.abs(b).max()))
+
+
+def test_second_derivatives_are_right_too(x64):
+    make, (parameters, rhs, guess) = problem("non_symmetric")
+    direction = random(8, *rhs.shape)
+
+    def along(run, t):
+        return jnp.sum(jnp.sin(run(3, 1, make(parameters), rhs + t * direction, guess)))
+
+    ours, theirs = (jax.jacfwd(jax.grad(partial(along, run)))(0.1) for run in (cycles_of, reference))
+    np.testing.assert_allclose(ours, theirs, rtol=1e-8)
+
+
+@pytest.mark.parametrize("restart", [9, 30])
+def test_a_whole_krylov_space_gives_the_exact_gradient(restart, x64):
+    a, b, cotangent = OPERATORS["upwind_periodic"](), random(2, 3, 9), random(3, 3, 9)
+    _, pull_back = jax.vjp(lambda b: cycles_of(restart, 1, a, b, jnp.zeros_like(b)), b)
+    expected = jnp.linalg.solve(a.as_dense().T, cotangent.T).T
+    np.testing.assert_allclose(pull_back(cotangent)[0], expected, rtol=1e-11)
+
+
+def test_float32_gradients_of_long_cycles_are_those_of_float64(x64):
+    make, (parameters, rhs, guess) = problem("symmetric")
+    make = lambda c: heat((1, 60), "dirichlet", c)  # noqa: E731
+    rhs, guess, cotangent = (random(k, 3, 1, 60) for k in (2, 4, 5))
+    arguments = (jnp.asarray(5.0), rhs, guess)
+    run = lambda p, b, u: cycles_of(30, 1, make(p), b, u)  # noqa: E731
+    exact = jax.vjp(run, *arguments)[1](cotangent)
+    with jax.enable_x64(False):
+        ours = jax.vjp(run, *float32(arguments))[1](jnp.asarray(cotangent, jnp.float32))
+    for x, y in zip(ours, exact, strict=True):
+        np.testing.assert_allclose(x, y, rtol=0, atol=1e-4 * float(max(jnp.abs(y).max(), 1e-2)))
+
+
+@pytest.mark.parametrize("factor", [1e-20, 2.0**-60, 1.0, 2.0**60, 1e20])
+@pytest.mark.parametrize("operator", ["heat_2d_dirichlet", "upwind_periodic", "dense_non_symmetric"])
+def test_operators_far_from_one_converge_alike_in_float32(operator, factor):
+    a, b = float32(OPERATORS[operator]()), None
+    b = jnp.asarray(random(3, 2, *a.shape), jnp.float32)
+    scaled = jax.tree.map(lambda x: x * jnp.float32(factor), a)
+
+    def history(operator):
+        solver, sizes = prdp.GMRES(3), []
+        state = solver.init(operator, b, None)
+        for _ in range(4):
+            state = solver.step(operator, b, state)
+            sizes.append(norm(state.residual, operator.rank))
+        return np.asarray(sizes), state.value
+
+    (expected, value), (found, tiny) = history(a), history(scaled)
+    rtol = 0 if np.log2(factor).is_integer() else 2e-2
+    np.testing.assert_allclose(found, expected, rtol=rtol, atol=0 if rtol == 0 else 1e-6)
+    np.testing.assert_allclose(tiny * np.float32(factor), value, rtol=0, atol=2e-6)
+    gradient = jax.grad(lambda b: jnp.sum(cycles_of(3, 2, scaled, b, jnp.zeros_like(b)) * factor))(b)
+    plain = jax.grad(lambda b: jnp.sum(cycles_of(3, 2, a, b, jnp.zeros_like(b))))(b)
+    np.testing.assert_allclose(gradient, plain, rtol=0, atol=1e-4 * float(jnp.abs(plain).max()))
+
+
+@pytest.mark.parametrize("restart", [4, 8, 20])
+@pytest.mark.parametrize("shape", [(1, 16), (1, 6, 6)])
+def test_a_singular_inconsistent_system_keeps_its_best_iterate(restart, shape):
+    a = float32(laplacian(shape, len(shape) - 1, 1.0, "periodic"))
+    # The mean is out of reach: no value has a residual below its size.
+    b = 1 + 0.5 * jnp.asarray(random(0, *shape), jnp.float32)
+    mean = float(jnp.linalg.norm(jnp.full(shape, b.mean())) / jnp.linalg.norm(b))
+    solution = prdp.solve(a, b, solver=prdp.GMRES(restart), iterations=100, tolerance=1e-6)
+    assert Status(int(solution.status)) is Status.STAGNATED
+    assert mean * 0.999 <= float(solution.residual_norm) <= 1.001
+    assert float(jnp.abs(solution.value).max()) < 1e3
+    np.testing.assert_allclose(
+        solution.residual_norm, jnp.linalg.norm(b - a.mv(solution.value)) / jnp.linalg.norm(b), rtol=1e-4
+    )
+    ones = prdp.solve(a, jnp.ones(shape), solver=prdp.GMRES(restart), iterations=100)
+    assert Status(int(ones.status)) is Status.STAGNATED
+    np.testing.assert_array_equal(ones.value, 0)
+    assert float(ones.residual_norm) == 1
+
+
+def test_residuals_never_grow_and_are_those_of_the_value():
+    a, solver = float32(OPERATORS["upwind_periodic"]()), prdp.GMRES(3)
+    b = jnp.asarray(random(3, 2, 9), jnp.float32)
+    state = solver.init(a, b, None)
+    for _ in range(20):
+        new = solver.step(a, b, state)
+        np.testing.assert_array_equal(new.residual, b - a.mv(new.value))
+        assert np.all(norm(new.residual, 1) <= norm(state.residual, 1))
+        state = new
+    np.testing.assert_array_equal(state.failure, Status.STAGNATED)
+
+
+def test_a_rejected_cycle_passes_derivatives_on(x64):
+    shift, rhs = Dense(jnp.roll(jnp.eye(4), 1, axis=0), (4,)), jnp.eye(4)[0]
+    solver = prdp.GMRES(2)
+
+    def step(operator, rhs, value, residual):
+        state = solver.step(operator, rhs, GMRESState(value, residual, jnp.int32(0)))
+        return state.value, state.residual
+
+    out, pull_back = jax.vjp(step, shift, rhs, jnp.zeros(4), rhs)
+    np.testing.assert_array_equal(out[0], 0)
+    one, two = random(1, 4), random(2, 4)
+    operator_bar, rhs_bar, value_bar, residual_bar = pull_back((one, two))
+    np.testing.assert_array_equal(operator_bar.matrix, 0)
+    np.testing.assert_array_equal(rhs_bar, 0)
+    np.testing.assert_array_equal(value_bar, one)
+    np.testing.assert_array_equal(residual_bar, two)
+
+
+@pytest.mark.parametrize("rhs", [0.0, np.nan, np.inf])
+def test_zero_and_non_finite_residuals_have_zero_derivatives(rhs):
+    a, solver = float32(OPERATORS["upwind_periodic"]()), prdp.GMRES(3)
+    b = jnp.ones((2, 9), jnp.float32).at[1].set(rhs)
+
+    def total(operator, residual):
+        return jnp.sum(solver.step(operator, b, GMRESState(0 * residual, residual, jnp.zeros(2, jnp.int32))).value[0])
+
+    state = solver.step(a, b, GMRESState(jnp.zeros_like(b), b, jnp.zeros(2, jnp.int32)))
+    np.testing.assert_array_equal(state.failure, 0)
+    np.testing.assert_array_equal(state.value[1], 0)
+    operator_bar, residual_bar = jax.grad(total, (0, 1))(a, jnp.where(jnp.isfinite(b), b, 0))
+    assert all(np.isfinite(x).all() for x in jax.tree.leaves(operator_bar))
+    np.testing.assert_array_equal(residual_bar[1], 0)
+
+
+def test_pivots_at_rounding_level_do_not_blow_up(x64):
+    hessenberg = jnp.asarray([[1.0, 1.0, 0.5], [1.0, 1.0 + 1e-15, 0.2], [0.0, 0.0, 0.3], [0.0, 0.0, 0.1]])
+    fit = least_squares(hessenberg, jnp.asarray(1.0))
+    assert float(fit.weights[1]) == 0
+    assert float(jnp.abs(fit.weights).max()) < 10
+    assert float(jnp.abs(fit.inverse).max()) < 100
+
+
+@pytest.mark.parametrize("m", [1, 3, 9])
+def test_least_squares_are_those_of_numpy(m, x64):
+    hessenberg = jnp.triu(random(1, 4, m + 1, m), -1)
+    beta = jnp.abs(random(2, 4))
+    fit = least_squares(hessenberg, beta)
+    for h, b, y, inverse in zip(hessenberg, beta, *fit, strict=True):
+        expected, *_ = np.linalg.lstsq(h, b * np.eye(m + 1)[0], rcond=None)
+        np.testing.assert_allclose(y, expected, rtol=1e-9, atol=1e-12)
+        np.testing.assert_allclose(inverse @ inverse.T, np.linalg.inv(h.T @ h), rtol=1e-8, atol=1e-10)
+
+
+@pytest.mark.parametrize("strength", [0.001, 1.0, 100.0])
+def test_the_basis_is_orthonormal_in_float32(strength):
+    a = float32(heat((1, 300), "dirichlet", strength))
+    b = jnp.asarray(random(1, 2, 1, 300), jnp.float32)
+    krylov = jax.jit(arnoldi, static_argnums=2)(a, b, 25)
+    gram = jnp.einsum("bmn,bkn->bmk", krylov.basis, krylov.basis)
+    # The first vector that is zero ends an exhausted space.
+    expected = jnp.eye(25) * (jnp.einsum("bmn,bmn->bm", krylov.basis, krylov.basis) > 0.5)[:, None]
+    # What is lost is a rounding times the cancellation in a vector; that of the images themselves is not.
+    cancelled = krylov.hessenberg[:, jnp.arange(1, 26), jnp.arange(25)]
+    loss = 1e-6 / max(float(jnp.where(cancelled > 0, cancelled, 1).min()), 1e-6)
+    np.testing.assert_allclose(gram, expected, atol=max(5e-6, loss))
+    images = jax.vmap(a.mv, 1, 1)(krylov.basis.reshape(2, 25, 1, 300)).reshape(2, 25, 300)
+    images = images * krylov.scale[:, None, None]
+    whole = jnp.concatenate([krylov.basis, krylov.last[:, None]], axis=1)
+    np.testing.assert_allclose(images, jnp.einsum("bij,bin->bjn", krylov.hessenberg, whole), atol=1e-6)
+
+
+@pytest.mark.parametrize("n", [3, 1000, 50_000])
+def test_a_multiple_of_the_identity_is_solved_by_one_vector_in_float32(n):
+    a = heat((1, n), "dirichlet", 0.0)
+    a = float32(jax.tree.map(lambda x: 3 * x, a))
+    b = jnp.asarray(random(0, 2, 1, n), jnp.float32)
+    solution = prdp.solve(a, b, solver=prdp.GMRES(6), iterations=3, tolerance=3e-6)
+    np.testing.assert_array_equal(solution.status, Status.CONVERGED)
+    np.testing.assert_array_equal(solution.iterations, 1)
+    np.testing.assert_allclose(solution.value, b / 3, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("batch", [(), (0,), (2, 3)])
+@pytest.mark.parametrize("restart", [1, 5, 40])
+def test_any_batch_is_differentiable(batch, restart, x64):
+    a = heat((1, 12), "dirichlet", 2.0)
+    b = random(0, *batch, 1, 12)
+    run = lambda a, b: cycles_of(restart, 2, a, b, jnp.zeros_like(b))  # noqa: E731
+    value, pull_back = jax.vjp(run, a, b)
+    _, gradient = pull_back(jnp.ones_like(value))
+    assert value.shape == gradient.shape == b.shape
+    flat = b.reshape(-1, 1, 12)
+    for i, alone in enumerate(flat):
+        np.testing.assert_allclose(value.reshape(flat.shape)[i], run(a, alone), rtol=1e-9, atol=1e-12)
+
+
+def test_vmap_over_operators_is_a_loop_over_them(x64):
+    make, (winds, rhs, _) = problem("batched")
+    total = jax.value_and_grad(lambda w, b: jnp.sum(jnp.sin(cycles_of(4, 2, make(w), b, 0 * b))), (0, 1))
+    together = jax.vmap(total)(winds, rhs)
+    for i in range(3):
+        alone = total(winds[i], rhs[i])
+        for x, y in zip(jax.tree.leaves(together), jax.tree.leaves(alone), strict=True):
+            np.testing.assert_allclose(x[i], y, rtol=1e-11, atol=1e-13)
+
+
+@pytest.mark.parametrize("restart", [1, 2, 12])
+def test_it_traces_inside_shard_map_and_without_implicit_promotion(restart):
+    mesh = jax.make_mesh((1,), ("batch",), axis_types=(jax.sharding.AxisType.Auto,))
+    matrix = jnp.asarray(4 * np.eye(15) + np.asarray(random(1, 2, 15, 15)), jnp.float32)
+    rhs = jnp.asarray(random(2, 2, 15), jnp.float32)
+
+    def loss(matrix, rhs):
+        return cycles_of(restart, 2, Dense(matrix, (15,)), rhs, jnp.zeros_like(rhs)) ** 2
+
+    def gradients(matrix, rhs):
+        return jax.vjp(loss, matrix, rhs)[1](jnp.ones_like(rhs))
+
+    split, shared = PartitionSpec("batch"), PartitionSpec()
+    with jax.numpy_dtype_promotion("strict"), jax.numpy_rank_promotion("raise"):
+        plain = jax.jit(gradients)(matrix, rhs)
+        sharded = jax.jit(jax.shard_map(gradients, mesh=mesh, in_specs=(split, split), out_specs=split))(matrix, rhs)
+        # A right-hand side that is the same everywhere, and operators that are not.
+        jax.jit(jax.shard_map(loss, mesh=mesh, in_specs=(split, shared), out_specs=split)).lower(matrix, rhs)
+    for x, y in zip(sharded, plain, strict=True):
+        np.testing.assert_allclose(x, y, rtol=1e-5, atol=1e-6)
+
+
+def count(jaxpr):
+    """Equations of a jaxpr and of all within it."""
+    inner_ones = (
+        sub.jaxpr if hasattr(sub, "jaxpr") else sub
+        for equation in jaxpr.eqns
+        for value in equation.params.values()
+        for sub in jax.tree.leaves(value, is_leaf=lambda x: hasattr(x, "eqns") or hasattr(x, "jaxpr"))
+        if hasattr(sub, "eqns") or hasattr(sub, "jaxpr")
+    )
+    return len(jaxpr.eqns) + sum(map(count, inner_ones))
+
+
+def test_the_program_does_not_grow_with_the_restart():
+    a, b = heat((1, 200), "dirichlet"), jnp.ones((1, 200))
+
+    def size(restart):
+        run = lambda a, b: jnp.sum(cycles_of(restart, 1, a, b, jnp.zeros_like(b)))  # noqa: E731
+        return [count(jax.make_jaxpr(f)(a, b).jaxpr) for f in (run, jax.grad(run, (0, 1)))]
+
+    assert size(18) == size(25) == size(33)
+    # A loop more where the basis has doubled.
+    assert all(100 < x < 1.5 * y for x, y in zip(size(66), size(33), strict=True))
+
+
+@pytest.mark.parametrize("preconditioner", [prdp.solvers.Diagonal(), prdp.solvers.Fourier()])
+def test_preconditioned_cycles_have_exact_gradients(preconditioner, x64):
+    solver = prdp.solvers.Preconditioned(prdp.GMRES(3), preconditioner)
+    arguments = random(1, 9), random(2, 3, 9)
+
+    @jax.jit
+    def total(winds, rhs):
+        options = {"solver": solver, "differentiation": prdp.Unrolled(), "iterations": 2, "tolerance": 0.0}
+        return jnp.sum(jnp.sin(prdp.solve(convection(9, winds), rhs, **options).value))
+
+    gradient = jax.grad(total, (0, 1))(*arguments)
+    direction = random(5, 9), random(6, 3, 9)
+    h = 2e-4
+    along = lambda t: total(*(x + t * d for x, d in zip(arguments, direction, strict=True)))  # noqa: E731
+    difference = (8 * (along(h) - along(-h)) - along(2 * h) + along(-2 * h)) / (12 * h)
+    exact = sum(jnp.vdot(g, d) for g, d in zip(gradient, direction, strict=True))
+    np.testing.assert_allclose(exact, difference, rtol=1e-8)
