@@ -132,7 +132,9 @@ def project(vectors: Float[Array, "*batch m n"], w: Float[Array, "*batch n"]) ->
     return jnp.einsum("...mn,...n->...m", vectors, w, precision=jax.lax.Precision.HIGHEST)
 
 
-def combine(weights: Float[Array, "*batch m"], vectors: Float[Array, "*batch m n"]) -> Float[Array, "*batch n"]:
+def combine(
+    weights: Float[Array, "*batch m"], vectors: Float[Array, "*batch m n"]
+) -> Float[Array, "*batch n"]:
     """Return `sum_i y_i v_i`."""
     return jnp.einsum("...mn,...m->...n", vectors, weights, precision=jax.lax.Precision.HIGHEST)
 

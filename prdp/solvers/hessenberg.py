@@ -9,7 +9,6 @@ from jaxtyping import Array, Float
 from prdp.linalg.varying import vary_like
 from prdp.solvers.base import safe_divide
 
-
 UNROLLED = 4
 
 
