@@ -63,7 +63,7 @@ def arnoldi(operator: Operator, start: Float[Array, "..."], size: int) -> Krylov
         w, inverse, state = _orthogonalise(j, state)
         # Images are carried by the loop: XLA would compute one again for each of its readers in the same turn.
         image = product(operator, w * inverse * scale)
-        return state._replace(next=w * inverse, image=image, products=project(state.basis, w) * inverse)
+        return state._replace(rest=w, inverse=inverse, image=image, products=project(state.basis, w) * inverse)
 
     begin = 0
     for room in (*ROOMS, size):
@@ -80,15 +80,17 @@ class _State(NamedTuple):
 
     Attributes:
         basis: the vectors before this step's, and zeros.
-        next: this step's vector.
-        image: `s A v` of it.
+        rest: what makes this step's vector `v`,
+        inverse: times this number.
+        image: `s A v`.
         products: those of it with the vectors before it.
         gram: those of the vectors before it.
         columns: of the Hessenberg matrix.
     """
 
     basis: Array
-    next: Array
+    rest: Array
+    inverse: Array
     image: Array
     products: Array
     gram: Array
@@ -100,7 +102,7 @@ class _State(NamedTuple):
             return vary_like(jnp.zeros((*v.shape[:-1], *shape), v.dtype), image)
 
         basis = zeros(1, v.shape[-1])
-        return cls(basis, vary_like(v, image), image, zeros(1), zeros(1, 1), zeros(size, size + 1))
+        return cls(basis, vary_like(v, image), zeros(1) + 1, image, zeros(1), zeros(1, 1), zeros(size, size + 1))
 
     def widen(self, room: int) -> "_State":
         batch = [(0, 0)] * (self.products.ndim - 1)
@@ -114,10 +116,10 @@ def _orthogonalise(j: Array | int, state: _State) -> tuple[Array, Array, _State]
     """Return what is left of the image of `v_j`, the number that makes `v_(j+1)` of it, and the state with `v_j`."""
     put = jax.lax.dynamic_update_slice_in_dim
     # First of all: in the loop, XLA would copy the whole basis if it were read before it is written.
-    basis = put(state.basis, state.next[..., None, :], j, axis=-2)
+    basis = put(state.basis, (state.rest * state.inverse)[..., None, :], j, axis=-2)
     own = jnp.where(_is(j, state.products), 1, state.products)[..., None, :]
     gram = put(put(state.gram, own, j, axis=-2), jnp.swapaxes(own, -1, -2), j, axis=-1)
-    image = state.image.reshape(state.next.shape)
+    image = state.image.reshape(state.rest.shape)
     h = project(basis, image)
     h = 2 * h - jnp.sum(gram * h[..., None, :], axis=-1)
     w = jax.lax.optimization_barrier(image - combine(h, basis))
