@@ -11,7 +11,7 @@ from prdp.linalg.varying import vary_like
 from prdp.solvers.base import safe_divide
 
 # A loop for each of these numbers of vectors that is exceeded, and all beyond: zeros in a basis take time as well.
-ROOMS = (2, 8, 32, 128)
+ROOMS = (1, 8, 32, 128)
 
 
 class Krylov(NamedTuple):
@@ -67,9 +67,9 @@ def arnoldi(operator: Operator, start: Float[Array, "..."], size: int) -> Krylov
 
     begin = 0
     for room in (*ROOMS, size):
-        end = min(room, size) - 1
+        end = min(room, size - 1)
         if begin < end:
-            state = jax.lax.fori_loop(begin, end, step, state.widen(end + 1))
+            state = jax.lax.fori_loop(begin, end, step, state.widen(min(room, size)))
             begin = end
     w, inverse, state = _orthogonalise(size - 1, state.widen(size))
     return Krylov(state.basis, w * inverse, jnp.swapaxes(state.columns, -1, -2), beta, scale[..., 0])
