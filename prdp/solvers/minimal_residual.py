@@ -47,22 +47,34 @@ def _correction_jvp(size: int, primals: Any, tangents: Any) -> tuple[Array, Arra
     def scaled(a: Operator, v: Array) -> Array:
         return flatten(a, product(a, v)) * scale
 
-    def images(a: Operator) -> Array:
-        return jax.vmap(partial(scaled, a), -2, -2)(krylov.basis)
-
     def images_of(v: Array) -> Array:
         """`W^T v`, from the Hessenberg matrix."""
-        inside = jnp.concatenate([project(krylov.basis, v), _inner(krylov.last, v)[..., None]], axis=-1)
+        last = jnp.sum(krylov.last * v, axis=-1, keepdims=True)
+        inside = jnp.concatenate([project(krylov.basis, v), last], axis=-1)
         return jnp.sum(h * inside[..., :, None], axis=-2)
 
-    _, moved = jax.jvp(images, (operator,), (d_operator,))
-    d_basis = _basis_tangent(partial(scaled, operator), krylov, dr, moved)
     fitted = jnp.sum(h * y[..., None, :], axis=-1)
     e = r - combine(fitted[..., :-1], krylov.basis) - fitted[..., -1:] * krylov.last
+
+    def images(a: Operator) -> tuple[Array, Array]:
+        """`W` and `W^T e`."""
+
+        def one(v: Array) -> tuple[Array, Array]:
+            w = scaled(a, v)
+            return w, jnp.sum(w * e, axis=-1)
+
+        # One after another: XLA sums cotangents of `a` over all vectors at a time ten times more slowly.
+        w, inside = jax.lax.map(one, jnp.moveaxis(krylov.basis, -2, 0))
+        return jnp.moveaxis(w, 0, -2), jnp.moveaxis(inside, 0, -1)
+
+    _, (moved, moved_e) = jax.jvp(images, (operator,), (d_operator,))
+    d_basis = _basis_tangent(partial(scaled, operator), krylov, dr, moved)
+    # Sums of products, not contractions: their transposes are those that XLA fuses into one pass.
+    dv_y = jnp.sum(y[..., :, None] * d_basis, axis=-2)
     (pulled,) = jax.linear_transpose(partial(scaled, operator), e)(e)
-    dv_y = combine(y, d_basis)
-    dw_y = combine(y, moved) + scaled(operator, dv_y)
-    right = project(moved, e) + project(d_basis, pulled) + images_of(dr - dw_y)
+    pulled = jnp.sum(d_basis * pulled[..., None, :], axis=-1)
+    _, dw_y = jax.jvp(scaled, (operator, combine(y, krylov.basis)), (d_operator, dv_y))
+    right = moved_e + pulled + images_of(dr - dw_y)
     # (W^T W)^-1 = R^-1 R^-T
     right = jnp.sum(fit.inverse * right[..., :, None], axis=-2)
     dy = jnp.sum(fit.inverse * right[..., None, :], axis=-1)
@@ -139,10 +151,6 @@ def _basis_tangent(scaled: Any, krylov: Krylov, dr: Array, moved: Array) -> Arra
         return jax.lax.fori_loop(1, m, step, (_set(zeros, x, m - 1), _set(zeros, last, m - 1), last))[0]
 
     return jax.lax.custom_linear_solve(system, right, forward, backward)
-
-
-def _inner(u: Array, v: Array) -> Array:
-    return jnp.sum(u * v, axis=-1)
 
 
 def _slice(x: Array, j: Any, axis: int) -> Array:
