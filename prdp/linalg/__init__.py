@@ -3,7 +3,7 @@
 from prdp.linalg.batches import invert_each, solve_each
 from prdp.linalg.coupled import CoupledStencil, couple
 from prdp.linalg.functional import FunctionOperator, from_lineax
-from prdp.linalg.norms import inner, inner_each, norm, power_of_two_scale, relative_norm, scaled_norm
+from prdp.linalg.norms import inner, norm, power_of_two_scale, relative_norm, scaled_norm
 from prdp.linalg.operators import Dense, Operator
 from prdp.linalg.promotion import promoting
 from prdp.linalg.rounding import rounding_level
@@ -30,7 +30,6 @@ __all__ = [
     "from_lineax",
     "identity",
     "inner",
-    "inner_each",
     "invert_each",
     "laplacian",
     "norm",

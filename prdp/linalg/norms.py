@@ -4,11 +4,6 @@ Fields have shape `(*batch, *shape)`, where `shape` (of rank `rank`) is that of 
 function here reduces over the trailing `rank` axes only, so that each system of a batch has its own number.
 """
 
-import functools
-import operator
-from typing import Any
-
-import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Num
 
@@ -20,24 +15,6 @@ def _axes(rank: int) -> tuple[int, ...]:
 def inner(u: Float[Array, "..."], v: Float[Array, "..."], rank: int) -> Float[Array, "..."]:
     """Return `<u, v>` of each system, shape `(*batch,)`."""
     return jnp.sum(u * v, axis=_axes(rank))
-
-
-@functools.partial(jax.custom_jvp, nondiff_argnums=(2,))
-def inner_each(vectors: tuple[Array, ...], w: Array, rank: int) -> tuple[Array, ...]:
-    """Return `<v, w>` for each `v`, of three or more in one pass (one by one, `w` is read again for each)."""
-    if len(vectors) < 3:
-        return tuple(inner(v, w, rank) for v in vectors)
-    axes = tuple(range(w.ndim - rank, w.ndim))
-    zeros = tuple(jnp.zeros((), w.dtype) for _ in vectors)
-    products = tuple(v * w for v in vectors)
-    return tuple(jax.lax.reduce(products, zeros, lambda a, b: tuple(map(operator.add, a, b)), axes))
-
-
-@inner_each.defjvp
-def _inner_each_jvp(rank: int, primals: Any, tangents: Any) -> Any:
-    (vectors, w), (dv, dw) = primals, tangents
-    out = tuple(inner(d, w, rank) + inner(v, dw, rank) for v, d in zip(vectors, dv, strict=True))
-    return inner_each(vectors, w, rank), out
 
 
 def norm(u: Float[Array, "..."], rank: int) -> Float[Array, "..."]:

@@ -9,8 +9,8 @@ from jaxtyping import Array, Float
 from prdp.linalg import Operator, power_of_two_scale, vary_alike
 from prdp.solvers.base import safe_divide
 
-# A loop for each doubling of the number of vectors, from this: zeros in a basis take time as well.
-SMALLEST_ROOM = 8
+# A loop for each of these numbers of vectors that is exceeded, and all beyond: zeros in a basis take time as well.
+ROOMS = (1, 8, 32, 128)
 
 
 class Krylov(NamedTuple):
@@ -55,54 +55,75 @@ def arnoldi(operator: Operator, start: Float[Array, "..."], size: int) -> Krylov
     v = jnp.where(usable[..., None], start * _reciprocal(beta), 0)
     image = product(operator, v)
     # Products of images must neither overflow nor vanish, however the operator is scaled.
-    scale = power_of_two_scale(flatten(operator, image), 1)
-    state = _State.begin(v, image, size)
+    scale = jax.lax.optimization_barrier(power_of_two_scale(flatten(operator, image), 1))
+    state = _State.begin(v, image * scale.reshape(scale.shape[:-1] + (1,) * operator.rank), size)
 
     def step(j: Array, state: _State) -> _State:
-        state = _orthogonalise(scale, j, state)
-        # Carried by the loop: XLA would compute an image again for each of its readers in the same turn.
-        return state._replace(image=product(operator, state.next))
+        w, inverse, state = _orthogonalise(j, state)
+        # Images are carried by the loop: XLA would compute one again for each of its readers in the same turn.
+        image = product(operator, w * inverse * scale)
+        return state._replace(
+            rest=w, inverse=inverse, image=image, products=project(state.basis, w) * inverse
+        )
 
-    begin, room = 0, SMALLEST_ROOM
-    while begin < size - 1:
+    begin = 0
+    for room in (*ROOMS, size):
         end = min(room, size - 1)
-        state = jax.lax.fori_loop(begin, end, step, state.widen(min(room, size)))
-        begin, room = end, 2 * room
-    state = _orthogonalise(scale, size - 1, state.widen(size))
-    return Krylov(state.basis, state.next, jnp.swapaxes(state.columns, -1, -2), beta, scale[..., 0])
+        if begin < end:
+            state = jax.lax.fori_loop(begin, end, step, state.widen(min(room, size)))
+            begin = end
+    w, inverse, state = _orthogonalise(size - 1, state.widen(size))
+    return Krylov(state.basis, w * inverse, jnp.swapaxes(state.columns, -1, -2), beta, scale[..., 0])
 
 
 class _State(NamedTuple):
-    """Vectors so far (zeros beyond), the next and its image, inner products, columns of the Hessenberg matrix."""
+    """What a step begins with.
+
+    Attributes:
+        basis: the vectors before this step's, and zeros.
+        rest: what makes this step's vector `v`,
+        inverse: times this number.
+        image: `s A v`.
+        products: those of it with the vectors before it.
+        gram: those of the vectors before it.
+        columns: of the Hessenberg matrix.
+    """
 
     basis: Array
-    next: Array
+    rest: Array
+    inverse: Array
     image: Array
+    products: Array
     gram: Array
     columns: Array
 
     @classmethod
     def begin(cls, v: Array, image: Array, size: int) -> "_State":
-        batch, n = v.shape[:-1], v.shape[-1]
-        columns = vary_alike(jnp.zeros((*batch, size, size + 1), v.dtype), image)
-        nothing = jnp.zeros((*batch, 0, n), v.dtype), jnp.zeros((*batch, 0, 0), v.dtype)
-        return cls(nothing[0], vary_alike(v, image), image, nothing[1], columns)
+        def zeros(*shape: int) -> Array:
+            return vary_alike(jnp.zeros((*v.shape[:-1], *shape), v.dtype), image)
+
+        basis = zeros(1, v.shape[-1])
+        return cls(
+            basis, vary_alike(v, image), zeros(1) + 1, image, zeros(1), zeros(1, 1), zeros(size, size + 1)
+        )
 
     def widen(self, room: int) -> "_State":
-        more = room - self.basis.shape[-2]
-        batch = [(0, 0)] * (self.basis.ndim - 2)
-        basis = jnp.pad(self.basis, [*batch, (0, more), (0, 0)])
-        gram = jnp.pad(self.gram, [*batch, (0, more), (0, more)])
-        return self._replace(basis=vary_alike(basis, self.image), gram=vary_alike(gram, self.image))
+        batch = [(0, 0)] * (self.products.ndim - 1)
+        more = (0, room - self.products.shape[-1])
+        basis = jnp.pad(self.basis, [*batch, more, (0, 0)])
+        gram, products = jnp.pad(self.gram, [*batch, more, more]), jnp.pad(self.products, [*batch, more])
+        return self._replace(basis=basis, gram=gram, products=products)
 
 
-def _orthogonalise(scale: Array, j: Array | int, state: _State) -> _State:
-    v = state.next
-    basis = jax.lax.dynamic_update_slice_in_dim(state.basis, v[..., None, :], j, axis=-2)
-    image = state.image.reshape(v.shape) * scale
-    own, h = project(basis, v), project(basis, image)
-    gram = jax.lax.dynamic_update_slice_in_dim(state.gram, own[..., None, :], j, axis=-2)
-    gram = jax.lax.dynamic_update_slice_in_dim(gram, own[..., :, None], j, axis=-1)
+def _orthogonalise(j: Array | int, state: _State) -> tuple[Array, Array, _State]:
+    """Return what is left of the image of `v_j`, the number that makes `v_(j+1)` of it, and the state with `v_j`."""
+    put = jax.lax.dynamic_update_slice_in_dim
+    # First of all: in the loop, XLA would copy the whole basis if it were read before it is written.
+    basis = put(state.basis, (state.rest * state.inverse)[..., None, :], j, axis=-2)
+    own = jnp.where(_is(j, state.products), 1, state.products)[..., None, :]
+    gram = put(put(state.gram, own, j, axis=-2), jnp.swapaxes(own, -1, -2), j, axis=-1)
+    image = state.image.reshape(state.rest.shape)
+    h = project(basis, image)
     h = 2 * h - jnp.sum(gram * h[..., None, :], axis=-1)
     w = jax.lax.optimization_barrier(image - combine(h, basis))
     length = jnp.sqrt(jnp.sum(w * w, axis=-1, keepdims=True))
@@ -110,10 +131,14 @@ def _orthogonalise(scale: Array, j: Array | int, state: _State) -> _State:
     # What is left at rounding level has no direction of its own.
     length = jnp.where(length <= 10 * jnp.finfo(w.dtype).eps * whole, 0, length)
     column = jnp.pad(h, [(0, 0)] * (h.ndim - 1) + [(0, state.columns.shape[-1] - h.shape[-1])])
-    below = jnp.arange(column.shape[-1]) == j + 1
-    column = jnp.where(below.reshape((1,) * (h.ndim - 1) + below.shape), length, column)
-    columns = jax.lax.dynamic_update_slice_in_dim(state.columns, column[..., None, :], j, axis=-2)
-    return _State(basis, w * _reciprocal(length[..., 0]), state.image, gram, columns)
+    column = jnp.where(_is(j + 1, column), length, column)[..., None, :]
+    columns = put(state.columns, column, j, axis=-2)
+    return w, _reciprocal(length[..., 0]), state._replace(basis=basis, gram=gram, columns=columns)
+
+
+def _is(j: Array | int, x: Array) -> Array:
+    """Return where the last axis of `x` has the index `j`."""
+    return jnp.expand_dims(jnp.arange(x.shape[-1]) == j, range(x.ndim - 1))
 
 
 def flatten(operator: Operator, u: Float[Array, "..."]) -> Float[Array, "*batch n"]:

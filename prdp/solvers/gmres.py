@@ -78,5 +78,5 @@ class GMRES(Solver):
         # Reductions below a few roundings are noise: the next cycle would see the same residual.
         lowered = after < (1 - 10 * jnp.finfo(before.dtype).eps) * before
         new = GMRESState(value, residual, state.failure)
-        failure = flag(state.failure, ~lowered & (before > 0), Status.STAGNATED)
+        failure = flag(state.failure, ~lowered & (before > 0) & (before < jnp.inf), Status.STAGNATED)
         return select(lowered, new, state)._replace(failure=failure)

@@ -12,6 +12,8 @@ from prdp.solvers.arnoldi import Krylov, arnoldi, combine, flatten, product, pro
 from prdp.solvers.base import safe_divide
 from prdp.solvers.hessenberg import LeastSquares, least_squares
 
+HIGHEST = jax.lax.Precision.HIGHEST
+
 
 @partial(jax.custom_jvp, nondiff_argnums=(0,))
 def correction(size: int, operator: Operator, residual: Float[Array, "..."]) -> Float[Array, "..."]:
@@ -45,22 +47,34 @@ def _correction_jvp(size: int, primals: Any, tangents: Any) -> tuple[Array, Arra
     def scaled(a: Operator, v: Array) -> Array:
         return flatten(a, product(a, v)) * scale
 
-    def images(a: Operator) -> Array:
-        return jax.vmap(partial(scaled, a), -2, -2)(krylov.basis)
-
     def images_of(v: Array) -> Array:
         """`W^T v`, from the Hessenberg matrix."""
-        inside = jnp.concatenate([project(krylov.basis, v), _inner(krylov.last, v)[..., None]], axis=-1)
+        last = jnp.sum(krylov.last * v, axis=-1, keepdims=True)
+        inside = jnp.concatenate([project(krylov.basis, v), last], axis=-1)
         return jnp.sum(h * inside[..., :, None], axis=-2)
 
-    _, moved = jax.jvp(images, (operator,), (d_operator,))
-    d_basis = _basis_tangent(partial(scaled, operator), krylov, dr, moved)
     fitted = jnp.sum(h * y[..., None, :], axis=-1)
     e = r - combine(fitted[..., :-1], krylov.basis) - fitted[..., -1:] * krylov.last
+
+    def images(a: Operator) -> tuple[Array, Array]:
+        """`W` and `W^T e`."""
+
+        def one(v: Array) -> tuple[Array, Array]:
+            w = scaled(a, v)
+            return w, jnp.sum(w * e, axis=-1)
+
+        # One after another: XLA sums cotangents of `a` over all vectors at a time ten times more slowly.
+        w, inside = jax.lax.map(one, jnp.moveaxis(krylov.basis, -2, 0))
+        return jnp.moveaxis(w, 0, -2), jnp.moveaxis(inside, 0, -1)
+
+    _, (moved, moved_e) = jax.jvp(images, (operator,), (d_operator,))
+    d_basis = _basis_tangent(partial(scaled, operator), krylov, dr, moved)
+    # Sums of products, not contractions: their transposes are those that XLA fuses into one pass.
+    dv_y = jnp.sum(y[..., :, None] * d_basis, axis=-2)
     (pulled,) = jax.linear_transpose(partial(scaled, operator), e)(e)
-    dv_y = combine(y, d_basis)
-    dw_y = combine(y, moved) + scaled(operator, dv_y)
-    right = project(moved, e) + project(d_basis, pulled) + images_of(dr - dw_y)
+    pulled = jnp.sum(d_basis * pulled[..., None, :], axis=-1)
+    _, dw_y = jax.jvp(scaled, (operator, combine(y, krylov.basis)), (d_operator, dv_y))
+    right = moved_e + pulled + images_of(dr - dw_y)
     # (W^T W)^-1 = R^-1 R^-T
     right = jnp.sum(fit.inverse * right[..., :, None], axis=-2)
     dy = jnp.sum(fit.inverse * right[..., None, :], axis=-1)
@@ -76,53 +90,72 @@ def _solve(size: int, operator: Operator, residual: Array) -> tuple[Array, Krylo
 
 
 def _basis_tangent(scaled: Any, krylov: Krylov, dr: Array, moved: Array) -> Array:
-    """Return `dv_1..dv_m`, the solution of the block triangular system
+    """Return the solution `dv_1..dv_m` of the block triangular system that the recurrence is, for `scaled = s A`.
 
-        sum_(i <= j) t_ij dv_i - s A dv_(j-1) = s dA v_(j-1)  (dr for j = 1),
+    Its triangle t has the columns `beta e_1` and those of the Hessenberg matrix but the last, and
+    `P_j = I - sum_(i <= j) v_i v_i^T`:
 
-    where the columns of the triangle t are `beta e_1` and those of the Hessenberg matrix but the last.
-    """  # noqa: D415
-    m = krylov.basis.shape[-2]
+        t_jj dv_j = s dA v_(j-1) + P_j (s A dv_(j-1) - sum_(i < j) t_ij dv_i),    with dr for j = 1.
+
+    What P removes lies in the Krylov space, and does not change z; left there, it would grow from vector to vector.
+    """
+    basis = krylov.basis
+    m = basis.shape[-2]
     beta = krylov.beta[..., None, None]
     first = jnp.concatenate([beta, jnp.zeros_like(krylov.hessenberg[..., : m - 1, :1])], axis=-2)
     triangle = jnp.concatenate([first, krylov.hessenberg[..., :m, : m - 1]], axis=-1)
     pivots = jnp.diagonal(triangle, axis1=-2, axis2=-1)
-    strict = jnp.triu(triangle, 1)
+    above = jnp.triu(triangle, 1)
     right = jnp.concatenate([dr[..., None, :], moved[..., : m - 1, :]], axis=-2)
-
-    def system(x: Array) -> Array:
-        sums = jnp.einsum("...ij,...in->...jn", triangle, x, precision=jax.lax.Precision.HIGHEST)
-        images = jax.vmap(scaled, -2, -2)(x[..., : m - 1, :])
-        return sums - jnp.concatenate([jnp.zeros_like(x[..., :1, :]), images], axis=-2)
-
-    def substitute(right: Array, order: Any, weights_axis: int, along: Any) -> Array:
-        """Solve for one vector after another; `along` is what links each to the one before."""
-
-        def solve_one(k: Any, x: Array, linked: Array) -> tuple[Array, Array]:
-            j = order(k)
-            known = linked - combine(_slice(strict, j, weights_axis), x)
-            new = safe_divide(_slice(right, j, -2) + known, _slice(pivots, j, -1)[..., None])
-            return jax.lax.dynamic_update_slice_in_dim(x, new[..., None, :], j, axis=-2), new
-
-        x = jnp.zeros_like(right)
-        carry = solve_one(0, x, x[..., 0, :])
-        return jax.lax.fori_loop(1, m, lambda k, c: solve_one(k, c[0], along(c[1])), carry)[0]
 
     def pull_back(v: Array) -> Array:
         return jax.linear_transpose(scaled, v)(v)[0]
 
+    def outside(w: Array, j: Any) -> Array:
+        """`P_j w`."""
+        inside = project(basis, w)
+        within = jnp.expand_dims(jnp.arange(m) <= j, range(inside.ndim - 1))
+        return w - combine(jnp.where(within, inside, 0), basis)
+
+    def divided(x: Array, j: Any) -> Array:
+        return safe_divide(x, _slice(pivots, j, -1)[..., None])
+
+    def system(x: Array) -> Array:
+        before = jnp.concatenate([jnp.zeros_like(x[..., :1, :]), x[..., : m - 1, :]], axis=-2)
+        known = jax.vmap(scaled, -2, -2)(before) - jnp.einsum(
+            "...ij,...in->...jn", above, x, precision=HIGHEST
+        )
+        known = jax.vmap(outside, (-2, 0), -2)(known, jnp.arange(m))
+        return x * pivots[..., None] - known
+
     def forward(_: Any, b: Array) -> Array:
-        return substitute(b, lambda k: k, -1, scaled)
+        def step(j: Any, carry: tuple[Array, Array]) -> tuple[Array, Array]:
+            x, last = carry
+            known = outside(scaled(last) - combine(_slice(above, j, -1), x), j)
+            last = divided(_slice(b, j, -2) + known, j)
+            return _set(x, last, j), last
+
+        last = divided(b[..., 0, :], 0)
+        return jax.lax.fori_loop(1, m, step, (_set(jnp.zeros_like(b), last, 0), last))[0]
 
     def backward(_: Any, c: Array) -> Array:
-        return substitute(c, lambda k: m - 1 - k, -2, pull_back)
+        def step(k: Any, carry: tuple[Array, Array, Array]) -> tuple[Array, Array, Array]:
+            j = m - 1 - k
+            x, projected, last = carry
+            x_j = divided(_slice(c, j, -2) + pull_back(last) - combine(_slice(above, j, -2), projected), j)
+            last = outside(x_j, j)
+            return _set(x, x_j, j), _set(projected, last, j), last
+
+        x = divided(c[..., m - 1, :], m - 1)
+        last, zeros = outside(x, m - 1), jnp.zeros_like(c)
+        return jax.lax.fori_loop(1, m, step, (_set(zeros, x, m - 1), _set(zeros, last, m - 1), last))[0]
 
     return jax.lax.custom_linear_solve(system, right, forward, backward)
 
 
-def _inner(u: Array, v: Array) -> Array:
-    return jnp.sum(u * v, axis=-1)
-
-
 def _slice(x: Array, j: Any, axis: int) -> Array:
     return jax.lax.dynamic_index_in_dim(x, j, axis=x.ndim + axis, keepdims=False)
+
+
+def _set(x: Array, new: Array, j: Any) -> Array:
+    return jax.lax.dynamic_update_slice_in_dim(x, new[..., None, :], j, axis=-2)
