@@ -128,12 +128,11 @@ rhs = jnp.asarray(np.random.default_rng(0).standard_normal((3, 9)), jnp.float32)
 field = jnp.ones((9,), jnp.float32)
 heat = prdp.identity((9,), 1, "dirichlet") - 0.01 * prdp.laplacian((9,), 1, 0.1, "dirichlet")
 wind = heat + field * prdp.forward_difference((9,), 1, 10.0, "dirichlet")
-for a in (heat, wind, prdp.Dense(heat.as_dense().astype(jnp.float32), (9,), True)):
+for a in (heat, wind, prdp.Dense(wind.as_dense().astype(jnp.float32), (9,))):
     a.mv(rhs), a.transpose().mv(rhs), a.diagonal(), a.row_sum_bound(), -a, a / 2
-    for solver in (prdp.Jacobi(), prdp.BiCGStab(), prdp.GMRES(2), prdp.ConjugateGradient(), prdp.Direct()):
-        if solver.requires_symmetric and not a.symmetric:
-            continue
-        for mode in (prdp.Implicit(), prdp.Unrolled(4), prdp.Truncated(2)):
+    solvers = [prdp.GMRES(2), prdp.Direct()] if a is wind else [prdp.BiCGStab() if a is heat else prdp.Jacobi()]
+    for solver in solvers:
+        for mode in (prdp.Implicit(), prdp.Unrolled(4)):
             def loss(a, b, stats):
                 options = dict(solver=solver, differentiation=mode, iterations=4, adjoint_stats=stats)
                 return jnp.sum(prdp.solve(a, b, **options).value ** 2)
@@ -148,8 +147,8 @@ assert len(jax.devices()) == 2
 mesh = jax.sharding.Mesh(np.array(jax.devices()), ("x",))
 a = prdp.identity((9,), 1, "dirichlet") - 0.01 * prdp.laplacian((9,), 1, 0.1, "dirichlet")
 rhs = jnp.asarray(np.random.default_rng(0).standard_normal((4, 9)), jnp.float32)
-for solver in (prdp.Jacobi(), prdp.ConjugateGradient(), prdp.GMRES(2), prdp.LBFGS(), prdp.BiCGStab()):
-    for mode in (prdp.Implicit(), prdp.Unrolled(3), prdp.Truncated(2)):
+for solver in (prdp.Jacobi(), prdp.ConjugateGradient(), prdp.GMRES(2), prdp.LBFGS()):
+    for mode in (prdp.Implicit(), prdp.Unrolled(3)):
         def loss(a, b):
             return jnp.sum(prdp.solve(a, b, solver=solver, differentiation=mode, iterations=2).value ** 2)
         def sharded(a, b):
