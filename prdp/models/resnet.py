@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Float
 
-from prdp.models.convolution import Convolution
+from prdp.models.convolution import Convolution, use_winograd
 
 
 class ResNet(nnx.Module):
@@ -40,7 +40,7 @@ class ResNet(nnx.Module):
         rngs: nnx.Rngs,
         dtype: Any = None,
     ):
-        self.shape = tuple(shape)
+        self.shape, self.convolution = tuple(shape), convolution
         dimensions = len(self.shape) - 1
 
         def convolution_of(n_in: int, n_out: int, width: int) -> Convolution:
@@ -51,6 +51,11 @@ class ResNet(nnx.Module):
             nnx.List([convolution_of(channels, channels, 3) for _ in range(2)]) for _ in range(blocks)
         )
         self.project = convolution_of(channels, self.shape[0], 1)
+
+    @property
+    def loops_well(self) -> bool:
+        """Whether the network is as fast inside a compiled loop as outside: XLA's convolutions on CPUs are not."""
+        return jax.default_backend() != "cpu" or use_winograd(self.convolution, self.shape[1:])
 
     def __call__(self, u: Float[Array, "*batch_and_shape"]) -> Float[Array, "*batch_and_shape"]:
         """Return the network's prediction, a field of the shape of `u`."""

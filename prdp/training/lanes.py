@@ -63,10 +63,7 @@ class Lanes:
             axes = tuple(None if i in shared else 0 for i in range(len(arguments)))
             specs = tuple(PartitionSpec() if axis is None else PartitionSpec(_AXIS) for axis in axes)
             mapped = jax.vmap(function, in_axes=axes) if self.lockstep else _in_turn(function, axes)
-            # The loops of a solver begin with constants, which the check of varying types refuses.
-            sharded = jax.shard_map(
-                mapped, mesh=self.mesh, in_specs=specs, out_specs=PartitionSpec(_AXIS), check_vma=False
-            )
+            sharded = jax.shard_map(mapped, mesh=self.mesh, in_specs=specs, out_specs=PartitionSpec(_AXIS))
             return sharded(*arguments)
 
         return of_lanes

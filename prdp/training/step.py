@@ -12,6 +12,7 @@ import optax
 from flax import nnx
 
 from prdp.differentiation import AdjointStats, Controls
+from prdp.linalg import vary_alike
 from prdp.tasks import Cache, Task
 from prdp.training.lanes import Lanes
 
@@ -94,8 +95,10 @@ def compile_run(
             return task.loss(model, arrays, indices, controls, stats, cache)
 
         differentiate = jax.value_and_grad(loss, argnums=(0, 1, 2), has_aux=True)
+        # Typed as different on every device: the cotangent of what is shared is a sum over devices.
+        stats = vary_alike(AdjointStats.zeros(task.solves_per_update), state.parameters)
         (value, solves), (gradient, stats, multipliers) = differentiate(
-            state.parameters, AdjointStats.zeros(task.solves_per_update), start.multipliers
+            state.parameters, stats, start.multipliers
         )
         changes, optimizer = transformation.update(gradient, state.optimizer, state.parameters)
         parameters = optax.apply_updates(state.parameters, changes)
