@@ -29,17 +29,17 @@ os.environ.setdefault("HYDRA_FULL_ERROR", "1")
 @hydra.main(version_base="1.3", config_path="conf", config_name="config")
 def experiment(config: DictConfig) -> Any:
     """Run one experiment and print where it is and what came out; in a sweep, return what became of it."""
+    from prdp.run import run
     from prdp.suite import attempt
     from prdp.suite.launching import OUTCOME
     from prdp.suite.sweeper import is_sweep
-    from prdp.together import run_seeds
 
     _started.append(True)
     settings = HydraConfig.get()
     preset = settings.runtime.choices.get("experiment")
     if settings.mode == RunMode.MULTIRUN:
         place = Path(settings.runtime.output_dir) / OUTCOME
-        return attempt(settings.overrides.task, lambda: run_seeds(config, preset), one_line, place)
+        return attempt(settings.overrides.task, lambda: run(config, preset), one_line, place)
     if is_sweep(settings):
         sys.exit(f"error: experiment={preset} is a sweep: python train.py -m experiment={preset}")
     if config.seeds_per_process != 1:
@@ -47,7 +47,7 @@ def experiment(config: DictConfig) -> Any:
             f"error: seeds_per_process={config.seeds_per_process}: allowed with -m; for one group seed=[1,2,25]"
         )
     try:
-        outcomes = run_seeds(config, preset)
+        outcomes = run(config, preset)
     except Exception as error:
         # Hydra would print a line of its own before ours.
         line = one_line(error)

@@ -10,6 +10,19 @@ LARGEST = 2**31 - 1
 LARGEST_K = 2**30 - 1
 
 
+class Mismatch(ValueError):
+    """A part of a configuration that does not go with another.
+
+    Args:
+        group: the part, such as `data`.
+        reason: what it would have to be, or why it cannot be used.
+    """
+
+    def __init__(self, group: str, reason: str):
+        super().__init__(f"{group}: {reason}")
+        self.group, self.reason = group, reason
+
+
 def require(condition: bool, key: str, value: Any, allowed: str) -> None:
     """Raise a `ValueError` that names the key, the value and what is allowed, unless `condition` holds."""
     if not condition:

@@ -14,7 +14,7 @@ from typing import Any
 
 
 def source_digest(
-    kinds: Iterable[type], modules: Sequence[str] = (), without: Sequence[str] = ()
+    kinds: Iterable[Any], modules: Sequence[str] = (), without: Sequence[str] = ()
 ) -> str | None:
     """Return sixteen hexadecimal digits of the text that some classes rest on; `None` where one has no source.
 
@@ -24,11 +24,16 @@ def source_digest(
     that is running. Other packages, and the standard library, do not count.
 
     Args:
-        kinds: the classes.
+        kinds: the classes, or functions.
         modules: names of further modules.
         without: names of modules that are left out, with all that only they import.
     """
-    kinds = [base for kind in kinds for base in kind.__mro__ if _root(base.__module__) not in _FOREIGN]
+    kinds = [
+        base
+        for kind in kinds
+        for base in (kind.__mro__ if isinstance(kind, type) else (kind,))
+        if _root(base.__module__) not in _FOREIGN
+    ]
     roots = {__package__ or "prdp", *(_root(kind.__module__) for kind in kinds)}
     _keep_texts()
     texts = []

@@ -24,9 +24,9 @@ from flax import nnx
 from hydra import compose, initialize_config_dir
 
 from benchmarking import bandwidth, machine, timed
-from prdp.components import initialise, prepare, scans_well
 from prdp.config import parse
 from prdp.differentiation import AdjointStats
+from prdp.preparation import initialiser, prepare, scans_well
 from prdp.training import compile_run, traced_controls
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -59,9 +59,9 @@ def benchmark(physics: str, epochs: int, extra: list[str]) -> None:
     overrides.append("converged_iterations=100000")
     config = parse(compose("config", overrides=[*overrides, f"data_dir={ROOT / 'results/data'}"]))
     task, _, _ = prepare(config)
-    tolerance = config.solver_common.tolerance
-    transformation = config.optimizer.transformation()
-    graph, state = initialise(config, transformation)
+    tolerance, transformation = config.solve_options.tolerance, config.optimizer
+    graph, initial = initialiser(config)
+    state = initial(config.general.seed)
     arrays, batch = task.arrays(), config.general.batch_size
     compiled = compile_run(task, graph, state, arrays, transformation, batch, scan=scans_well(config))
     updates = task.samples // batch

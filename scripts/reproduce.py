@@ -21,11 +21,11 @@ from hydra import compose, initialize_config_dir
 from prdp.analysis import load
 from prdp.config import ConfigError
 from prdp.records import RunIsHeld
+from prdp.run import run
 from prdp.suite import GridError, Job, Ledger, attempt, plan, preset_jobs, preset_names
 from prdp.suite.collect import collect
 from prdp.suite.cost import duration, estimate
 from prdp.suite.seeds import grouped, join
-from prdp.together import run_seeds
 
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "results"
@@ -104,7 +104,7 @@ def train(jobs: list[Job], common: list[str], ledger: Ledger, together: int) -> 
     for group in grouped([job.overrides for job in jobs], [1 if job.finished else together for job in jobs]):
         overrides = join([jobs[i].overrides for i in group])
         composed = compose("config", overrides=[*overrides, *common])
-        for i, result in zip(group, attempt(overrides, partial(run_seeds, composed), explain), strict=True):
+        for i, result in zip(group, attempt(overrides, partial(run, composed), explain), strict=True):
             ledger.add(result, i)
         # The programs of a finished run would otherwise pile up.
         jax.clear_caches()

@@ -44,7 +44,7 @@ def trajectories(physics: str, samples: int, cache: Path) -> tuple[np.ndarray, n
     few = [f"data.train_samples={samples}", "data.validation_samples=1", f"batch_size={samples}"]
     with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
         config = parse(compose("config", overrides=[f"physics={physics}", *few, f"data_dir={cache}"]))
-    data = config.data.source().load(config.physics, config.general.precision, cache)
+    data = config.data.load(config.physics, config.general.precision, cache)
     return data.train, config.physics.grid()[0]
 
 

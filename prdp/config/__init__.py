@@ -1,7 +1,7 @@
-"""The schema of `conf/`: what each option may be, and one clear line where it is something else."""
+"""From what Hydra composes to a checked configuration, or one clear line that says what is wrong."""
 
-from prdp.config.build import ConfigError
-from prdp.config.options import SCHEMA
-from prdp.config.parse import Config, parse
+from prdp.config.config import GROUPS, HOUSEKEEPING, Config
+from prdp.config.errors import ConfigError
+from prdp.config.parse import parse
 
-__all__ = ["SCHEMA", "Config", "ConfigError", "parse"]
+__all__ = ["GROUPS", "HOUSEKEEPING", "Config", "ConfigError", "parse"]

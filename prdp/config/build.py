@@ -1,82 +1,169 @@
-"""From a mapping to a checked dataclass, or one line that says what is wrong."""
+"""From a node of the configuration to an object: `_target_` names what makes it, the other keys are arguments."""
 
 import dataclasses
 import difflib
 import functools
+import inspect
 import math
+import re
+import types
 import typing
-from collections.abc import Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, ValidationError, create_model
+from hydra.errors import HydraException
+from hydra.utils import get_object
+from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from prdp.checks import LARGEST, integer, shown
-from prdp.config.options import SCHEMA
+from prdp.config.errors import ConfigError
+
+TARGET = "_target_"
+# Names become parts of folder names.
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.+]*")
 
 
-class ConfigError(ValueError):
-    """A configuration that cannot be run; its text is one line: key, value, what is allowed."""
+@dataclass(frozen=True)
+class Recipe:
+    """A class or function with checked arguments; what only a run can supply is passed when it is called.
+
+    Attributes:
+        target: the class or function that `_target_` names.
+        arguments: its keyword arguments from the configuration.
+        context: the names of the run's values (`shape`, `rngs`, ...) that it takes.
+        path: the key of the configuration, for error messages.
+    """
+
+    target: Callable[..., Any]
+    arguments: dict[str, Any]
+    context: frozenset[str]
+    path: str
+
+    def __call__(self, **context: Any) -> Any:
+        """Return the object.
+
+        Raises:
+            ConfigError: If the class or function refuses its arguments.
+        """
+        taken = {key: value for key, value in context.items() if key in self.context}
+        prefix = f"{self.path}." if self.path else ""
+        try:
+            return self.target(**self.arguments, **taken)
+        except ConfigError:
+            raise
+        except ValueError as error:
+            # From the object's own checks, which name the key.
+            raise ConfigError(f"{prefix}{error}") from error
+        except TypeError as error:
+            if is_ours(self.target):
+                raise
+            raise ConfigError(
+                f"{self.path}: {name_of(self.target)}: {' '.join(str(error).split())}"
+            ) from error
 
 
 def named(group: str, node: Any) -> tuple[str, dict[str, Any]]:
-    """Return the name that a group's node chose, and its options."""
+    """Return the name of the option that a group's node holds, and its other keys.
+
+    Raises:
+        ConfigError: If the node is no mapping, or its name cannot be part of a folder's name.
+    """
     if not isinstance(node, Mapping):
         raise ConfigError(
             f"{group}={shown(node, strings=True)}: allowed is a mapping with a name and its options"
         )
     options = dict(node)
     name = options.pop("name", None)
-    if not isinstance(name, str) or name not in SCHEMA[group]:
-        raise ConfigError(f"{group}.name={shown(name, strings=True)}: allowed are {', '.join(SCHEMA[group])}")
+    if not isinstance(name, str) or len(name) > 64 or not _NAME.fullmatch(name):
+        raise ConfigError(
+            f"{group}.name={shown(name, strings=True)}: allowed is a name of letters, digits and . _ +"
+        )
     return name, options
 
 
-def build(cls: type, options: dict[str, Any], path: str, also: list[str] | None = None) -> Any:
-    """Return `cls(**options)` with keys, types and ranges checked, or raise a `ConfigError` of one line."""
-    prefix = f"{path}." if path else ""
-    allowed = [f.name for f in dataclasses.fields(cls)]
-    for key in options:
-        if key not in allowed:
-            known = allowed + (also or [])
-            close = difflib.get_close_matches(key, known, 1)
-            hint = f" (did you mean {prefix}{close[0]}?)" if close else ""
-            raise ConfigError(f"{prefix}{key}: no such key; allowed are {', '.join(known) or 'none'}{hint}")
-    # Lists of YAML are tuples in frozen dataclasses.
-    options = {k: tuple(v) if isinstance(v, list) else v for k, v in options.items()}
-    try:
-        values = dict(_typed(cls).model_validate(options))
-        built = cls(**values)
-        for key, value in values.items():
-            _check_size(key, value)
-        return built
-    except ValidationError as error:
-        raise ConfigError(_explain(error, prefix)) from error
-    except ValueError as error:
-        # From __post_init__, which names the key itself.
-        raise ConfigError(f"{prefix}{error}") from error
+def recipe(
+    node: Mapping[str, Any], path: str, context: Collection[str] = (), also: Sequence[str] = ()
+) -> Recipe:
+    """Return the recipe of a node that has `_target_`, with its keys, types and sizes checked.
 
+    Args:
+        node: `_target_` and arguments; an argument may itself be such a node, whose object is built.
+        path: the node's key, for error messages.
+        context: names of the values that the caller will supply.
+        also: further keys that the group has, for the list of allowed ones in a message.
 
-def _check_size(key: str, value: Any) -> None:
-    """Refuse what no object means, where its own checks let it pass."""
-    if isinstance(value, float) and not math.isfinite(value):
-        raise ValueError(f"{key}={value}: allowed is a finite number")
-    if isinstance(value, int) and not isinstance(value, bool):
-        integer(key, value, -LARGEST, 2**32 - 1)
-    if isinstance(value, tuple):
-        for element in value:
-            _check_size(key, element)
-
-
-def canonical(cls: type, options: dict[str, Any]) -> dict[str, Any]:
-    """Return options that `build` accepts in the types that `cls` declares: equal configurations are equal text.
-
-    An integer for a number is a float, and there is no negative zero.
+    Raises:
+        ConfigError: If a key is unknown or missing, or a value has the wrong type or size.
     """
-    hints = _hints(cls)
-    return {key: _canonical(hints[key], value) if key in hints else value for key, value in options.items()}
+    target = locate(node.get(TARGET), path)
+    arguments = {key: value for key, value in node.items() if key != TARGET}
+    return Recipe(target, _checked(target, arguments, path, context, also), taken(target, context), path)
 
 
-_hints = functools.cache(typing.get_type_hints)
+def build(target: type, options: dict[str, Any], path: str, also: Sequence[str] = ()) -> Any:
+    """Return `target(**options)` with keys, types and ranges checked.
+
+    Raises:
+        ConfigError: If a key, type or range is wrong.
+    """
+    return Recipe(target, _checked(target, options, path, (), also), frozenset(), path)()
+
+
+def locate(target: Any, path: str) -> Callable[..., Any]:
+    """Return the class or function at a dotted path.
+
+    Raises:
+        ConfigError: If there is none.
+    """
+    key = f"{path}.{TARGET}={shown(target, strings=True)}"
+    allowed = "allowed is the dotted path of a class or function that can be imported"
+    if not isinstance(target, str) or not target.strip():
+        raise ConfigError(f"{key}: {allowed}")
+    try:
+        found = get_object(target)
+    except (ImportError, ValueError, HydraException) as error:
+        raise ConfigError(f"{key}: {allowed} ({' '.join(str(error.__cause__ or error).split())})") from error
+    if not callable(found):
+        raise ConfigError(f"{key}: {allowed}")
+    return typing.cast(Callable[..., Any], found)
+
+
+def is_ours(target: Any) -> bool:
+    """Return whether a class or function is part of this package."""
+    return getattr(target, "__module__", "").partition(".")[0] == "prdp"
+
+
+def name_of(target: Any) -> str:
+    """Return the dotted path of a class or function."""
+    return f"{target.__module__}.{target.__qualname__}"
+
+
+def defaults(target: Callable[..., Any], context: Collection[str] = ()) -> dict[str, Any]:
+    """Return the plain defaults of a stranger's class or function, so that a record holds all of its arguments.
+
+    Those of this package stand in `conf/`: there a missing key is an error.
+    """
+    if is_ours(target):
+        return {}
+    found = {
+        k: p.default for k, p in _parameters(target).items() if p.default is not p.empty and k not in context
+    }
+    return {k: v for k, v in found.items() if v is None or isinstance(v, bool | int | float | str)}
+
+
+def canonical(target: Callable[..., Any], options: dict[str, Any]) -> dict[str, Any]:
+    """Return accepted options in the types that `target` declares: equal configurations are equal text.
+
+    An integer where a float is declared becomes one, and there is no negative zero.
+    """
+    hints = _hints(target)
+    return {
+        key: canonical(locate(value[TARGET], key), value)
+        if isinstance(value, dict) and TARGET in value
+        else _canonical(hints.get(key), value)
+        for key, value in options.items()
+    }
 
 
 def _canonical(hint: Any, value: Any) -> Any:
@@ -89,15 +176,117 @@ def _canonical(hint: Any, value: Any) -> Any:
     return value
 
 
+def taken(target: Callable[..., Any], context: Collection[str]) -> frozenset[str]:
+    """Return which of the names a class or function takes as arguments."""
+    parameters = _parameters(target)
+    anything = any(p.kind is p.VAR_KEYWORD for p in parameters.values())
+    return frozenset(name for name in context if anything or name in parameters)
+
+
+def _checked(
+    target: Callable[..., Any],
+    options: dict[str, Any],
+    path: str,
+    context: Collection[str],
+    also: Sequence[str],
+) -> dict[str, Any]:
+    prefix = f"{path}." if path else ""
+    parameters, hints = _parameters(target), _hints(target)
+    allowed = [
+        key
+        for key, p in parameters.items()
+        if key not in context and p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)
+    ]
+    anything = any(p.kind is p.VAR_KEYWORD for p in parameters.values())
+    for key in options:
+        if key not in allowed and not anything:
+            known = [*allowed, *also]
+            close = difflib.get_close_matches(key, known, 1)
+            hint = f" (did you mean {prefix}{close[0]}?)" if close else ""
+            raise ConfigError(f"{prefix}{key}: no such key; allowed are {', '.join(known) or 'none'}{hint}")
+    values = {}
+    for key in allowed:
+        if key in options:
+            values[key] = _value(hints.get(key, Any), options[key], f"{prefix}{key}")
+        elif is_ours(target) or parameters[key].default is parameters[key].empty:
+            # What the package itself leaves to a default stands in conf/, so that `config.yaml` tells all.
+            raise ConfigError(f"{prefix}{key}: this key is needed")
+    return values | {k: _value(Any, v, f"{prefix}{k}") for k, v in options.items() if k not in values}
+
+
+def _value(hint: Any, value: Any, path: str) -> Any:
+    """Return a value in the type that is declared for it; lists become tuples, as frozen dataclasses have them."""
+    if isinstance(value, Mapping) and TARGET in value:
+        return recipe(value, path)()
+    value = tuple(value) if isinstance(value, list) else value
+    hint = _plain(hint)
+    if hint is not Any:
+        try:
+            value = _adapter(hint).validate_python(value)
+        except ValidationError as error:
+            raise ConfigError(_explain(error, path)) from error
+    _check_size(path, value)
+    return value
+
+
+def _check_size(path: str, value: Any) -> None:
+    """Refuse numbers that no object has a meaning for, where its own checks let them pass."""
+    if isinstance(value, float) and not math.isfinite(value):
+        raise ConfigError(f"{path}={value}: allowed is a finite number")
+    if isinstance(value, int) and not isinstance(value, bool):
+        try:
+            integer(path, value, -LARGEST, 2**32 - 1)
+        except ValueError as error:
+            raise ConfigError(str(error)) from error
+    if isinstance(value, tuple):
+        for element in value:
+            _check_size(path, element)
+
+
 @functools.cache
-def _typed(cls: type) -> type[BaseModel]:
-    """Return a strict pydantic model with the fields of a dataclass: `"5"` is no integer, `true` no number."""
-    hints = typing.get_type_hints(cls)
-    fields: dict[str, Any] = {}
-    for f in dataclasses.fields(cls):
-        # Every key has to be there, so that `config.yaml` tells all: defaults are those of conf/, not of the class.
-        fields[f.name] = (hints[f.name], ...)
-    return create_model(cls.__name__, __config__=ConfigDict(strict=True), **fields)
+def _parameters(target: Callable[..., Any]) -> Mapping[str, inspect.Parameter]:
+    """Return the parameters by which a class or function is called, without `self`."""
+    # The metaclass of a network hides them: they are those of its __init__.
+    if _has_own_init(target):
+        return dict(list(inspect.signature(target.__init__).parameters.items())[1:])
+    return inspect.signature(target).parameters
+
+
+def _has_own_init(target: Any) -> bool:
+    return (
+        inspect.isclass(target)
+        and not dataclasses.is_dataclass(target)
+        and target.__init__ is not object.__init__
+    )
+
+
+@functools.cache
+def _hints(target: Callable[..., Any]) -> dict[str, Any]:
+    source: Any = target.__init__ if _has_own_init(target) else target
+    try:
+        return typing.get_type_hints(source)
+    except Exception:
+        # Annotations that only a type checker can resolve say nothing here.
+        return {}
+
+
+_PLAIN = (int, float, str, bool, types.NoneType)
+
+
+def _plain(hint: Any) -> Any:
+    """Return an annotation that YAML values can be checked by, `Any` for all others (arrays, callables, ...)."""
+    origin, kinds = typing.get_origin(hint), typing.get_args(hint)
+    if hint in _PLAIN or origin is typing.Literal:
+        return hint
+    if origin in (typing.Union, types.UnionType, tuple) or origin is Sequence:
+        return hint if all(k is Ellipsis or _plain(k) is not Any for k in kinds) else Any
+    return Any
+
+
+@functools.cache
+def _adapter(hint: Any) -> TypeAdapter[Any]:
+    """Return a strict validator: `"5"` is no integer, `true` no number."""
+    return TypeAdapter(hint, config=ConfigDict(strict=True))
 
 
 _EXPECTED = {
@@ -110,10 +299,9 @@ _EXPECTED = {
 }
 
 
-def _explain(error: ValidationError, prefix: str) -> str:
+def _explain(error: ValidationError, path: str) -> str:
     first = error.errors(include_url=False)[0]
-    key = ".".join(str(part) for part in first["loc"])
-    if first["type"] == "missing":
-        return f"{prefix}{key}: this key is needed"
+    # Of a union pydantic names the member too, which is no key.
+    key = ".".join([path, *(str(part) for part in first["loc"] if isinstance(part, int))])
     expected = _EXPECTED.get(first["type"], first["msg"])
-    return f"{prefix}{key}={shown(first['input'], strings=True)}: allowed is {expected}"
+    return f"{key}={shown(first['input'], strings=True)}: allowed is {expected}"

@@ -6,16 +6,17 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from prdp.checks import shown
-from prdp.config.build import ConfigError, canonical, named
+from prdp.config.build import TARGET, canonical, defaults, locate, named
+from prdp.config.config import CONTEXT, GROUPS, SolveOptions
+from prdp.config.errors import ConfigError
 from prdp.config.general import General
-from prdp.config.options import SCHEMA, SolverCommon
 
 
 def check_names(config: DictConfig) -> None:
     """Check the names of the options first: others of the keys refer to them."""
     raw = OmegaConf.to_container(config, resolve=False)
     assert isinstance(raw, dict)
-    for group in SCHEMA:
+    for group in GROUPS:
         named(group, raw.get(group))
 
 
@@ -48,13 +49,20 @@ def resolve(config: DictConfig) -> dict[str, Any]:
 
 
 def as_one_text(plain: dict[str, Any]) -> dict[str, Any]:
-    """Return a configuration that has been checked as one text for all that are equal."""
-    general = canonical(General, {k: v for k, v in plain.items() if k not in SCHEMA})
+    """Return a checked configuration as one text for all that are equal, with the defaults of strangers' classes."""
+    general = canonical(General, {k: v for k, v in plain.items() if k not in GROUPS})
     groups = {}
-    for group in SCHEMA:
+    for group in GROUPS:
         name, options = named(group, plain[group])
-        for kind in (SCHEMA[group][name], *((SolverCommon,) if group == "solver" else ())):
-            options = canonical(kind, options)
+        if options.get(TARGET) is not None:
+            target = locate(options[TARGET], group)
+            options = {
+                **options,
+                **{k: v for k, v in defaults(target, CONTEXT.get(group, ())).items() if k not in options},
+            }
+            options = canonical(target, options)
+        if group == "solver":
+            options = canonical(SolveOptions, options)
         groups[group] = {"name": name, **options}
     # In the order of the keys, as they are written down.
     return {k: groups[k] if k in groups else general[k] for k in plain}

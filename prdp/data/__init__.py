@@ -1,6 +1,7 @@
 """Reference data from converged physics: generated once, cached, checked."""
 
 from prdp.data.reference import reference_solution
+from prdp.data.sources import fourier, noise
 from prdp.data.trajectories import Trajectories, TrajectoryData
 
-__all__ = ["Trajectories", "TrajectoryData", "reference_solution"]
+__all__ = ["Trajectories", "TrajectoryData", "fourier", "noise", "reference_solution"]

@@ -15,7 +15,7 @@ from prdp.atomic import exists
 from prdp.checks import LARGEST, integer
 from prdp.data import cache as storage
 from prdp.data.reference import reference_solution, samples_at_once
-from prdp.physics import FilteredNoise, FourierSeries, TimeStepper
+from prdp.physics import InitialCondition, TimeStepper
 from prdp.source import source_digest
 
 # Part of the cache's digest: raise it when the generator changes what it computes.
@@ -60,7 +60,7 @@ class TrajectoryData:
     Source: paper, appendices F.2 and F.4 (data generation); the keys are those of the released code.
     """
 
-    initial_condition: FourierSeries | FilteredNoise
+    initial_condition: InitialCondition
     train_samples: int = 200
     validation_samples: int = 5
     train_key: int = 1337
@@ -94,9 +94,11 @@ class TrajectoryData:
         """Check what depends on the physics.
 
         Raises:
+            Mismatch: If the initial conditions do not suit it.
             ValueError: `reference_points` is too small, or every s-th of its points are not those of the physics: they
                 would cover a part of the domain only.
         """
+        self.initial_condition.check(physics)
         fine, points = self.reference_points, physics.points
         if fine is not None and not (fine >= points and fine // (fine // points) == points):
             raise ValueError(

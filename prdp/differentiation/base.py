@@ -134,6 +134,10 @@ class Mode(ABC):
     def run(self, solver: Solver, problem: Problem, controls: Controls, stats: AdjointStats) -> Solution:
         """Solve, with this mode's vector-Jacobian product attached to `value`."""
 
+    def with_capacity(self, iterations: int) -> "Mode":
+        """Return the mode with room for so many iterations, where it needs room and its own was left open."""
+        return self
+
     def check(self, solver: Solver, operator: Operator) -> None:  # noqa: B027
         """Refuse a solver or an operator for which this mode is not defined.
 

@@ -34,6 +34,12 @@ class Unrolled(ReverseMode):
     def __post_init__(self) -> None:
         integer("iterations_cap", self.iterations_cap, 1, null=True)
 
+    def with_capacity(self, iterations: int) -> "Unrolled":
+        """Return the mode with room for so many iterations, where `iterations_cap` was left open."""
+        return (
+            self if self.iterations_cap is not None else dataclasses.replace(self, iterations_cap=iterations)
+        )
+
     def prepare(self, iterations: Any) -> "Unrolled":
         """Return the mode with room for K iterations.
 

@@ -10,6 +10,12 @@ import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Float
 
+from prdp.checks import integer
+
+# A layer of this width takes 17 GB, and no compiler takes more layers.
+WIDEST = 2**16
+DEEPEST = 10_000
+
 
 class MLP(nnx.Module):
     """`depth` hidden layers of `width` with ReLU, from a flattened field to a field of the same shape.
@@ -24,10 +30,15 @@ class MLP(nnx.Module):
         rngs: key of the initialisation.
         dtype: of the parameters.
 
+    Raises:
+        ValueError: If `width` or `depth` is not an integer in its range.
+
     Source: paper, appendix F.2.
     """
 
     def __init__(self, shape: Sequence[int], width: int, depth: int, *, rngs: nnx.Rngs, dtype: Any = None):
+        integer("width", width, 1, WIDEST)
+        integer("depth", depth, 1, DEEPEST)
         self.shape = tuple(shape)
         size = math.prod(shape)
         sizes = [size, *[width] * depth, size]

@@ -8,7 +8,9 @@ import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Float
 
-from prdp.models.convolution import Convolution, use_winograd
+from prdp.checks import integer, one_of
+from prdp.models.convolution import METHODS, PADDINGS, Convolution, use_winograd
+from prdp.models.mlp import DEEPEST, WIDEST
 
 
 class ResNet(nnx.Module):
@@ -26,6 +28,9 @@ class ResNet(nnx.Module):
         rngs: key of the initialisation.
         dtype: of the parameters.
 
+    Raises:
+        ValueError: If an argument is outside its range, or `winograd` does not suit the grid.
+
     Source: He et al. 2016; paper, appendices F.2 to F.4.
     """
 
@@ -40,6 +45,11 @@ class ResNet(nnx.Module):
         rngs: nnx.Rngs,
         dtype: Any = None,
     ):
+        one_of("convolution", convolution, METHODS)
+        integer("channels", channels, 1, WIDEST)
+        integer("blocks", blocks, 1, DEEPEST)
+        one_of("boundary", boundary, tuple(PADDINGS))
+        use_winograd(convolution, tuple(shape)[1:])
         self.shape, self.convolution = tuple(shape), convolution
         dimensions = len(self.shape) - 1
 

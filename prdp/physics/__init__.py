@@ -3,7 +3,7 @@
 from prdp.physics.base import Physics, TimeStepper
 from prdp.physics.burgers import Burgers
 from prdp.physics.heat import Heat
-from prdp.physics.initial_conditions import FilteredNoise, FourierSeries
+from prdp.physics.initial_conditions import FilteredNoise, FourierSeries, InitialCondition
 from prdp.physics.navier_stokes import NavierStokes
 from prdp.physics.poisson import Poisson
 
@@ -12,6 +12,7 @@ __all__ = [
     "FilteredNoise",
     "FourierSeries",
     "Heat",
+    "InitialCondition",
     "NavierStokes",
     "Physics",
     "Poisson",

@@ -1,5 +1,6 @@
 """Random initial conditions."""
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from itertools import product
 from typing import Any
@@ -7,7 +8,8 @@ from typing import Any
 import jax
 import numpy as np
 
-from prdp.checks import integer, one_of, positive
+from prdp.checks import Mismatch, integer, one_of, positive
+from prdp.physics.base import TimeStepper
 
 FORMS = ("products", "released", "matched")
 RANDOM_STREAMS = ("original", "partitionable")
@@ -16,8 +18,36 @@ RANDOM_STREAMS = ("original", "partitionable")
 _DRAWING_ORDER = {1: ("s", "c"), 2: ("cc", "ss", "sc", "cs")}
 
 
+class InitialCondition(ABC):
+    """A distribution of initial fields; a frozen dataclass of its parameters."""
+
+    @abstractmethod
+    def keys(self, key: int, count: int) -> range:
+        """Return the seeds that a set of `count` samples with seed `key` draws from."""
+
+    @abstractmethod
+    def sample(self, sets: dict[int, int], grid: tuple[Any, ...]) -> list[np.ndarray]:
+        """Return a set of fields for each `seed: count`, float64, `(count, fields, *space)`, on the tensor grid."""
+
+    @abstractmethod
+    def fields(self, dimensions: int) -> int:
+        """Return how many fields a sample has."""
+
+    def check(self, physics: TimeStepper) -> None:
+        """Refuse a physics that starts from other fields.
+
+        Raises:
+            Mismatch: If it does.
+        """
+        made, needed = self.fields(physics.dimensions), physics.initial_channels
+        if made != needed:
+            raise Mismatch(
+                "data", f"it makes {made} field(s) per sample, and the physics starts from {needed}"
+            )
+
+
 @dataclass(frozen=True)
-class FourierSeries:
+class FourierSeries(InitialCondition):
     """Truncated Fourier series: `u(x) = sum_n sum_f a_{f,n} prod_i f_i(2 pi n x_i)`, every `f_i` sin or cos.
 
     Amplitudes are independent and uniform in `(-amplitude, amplitude)`. The same wave number `n` is used along
@@ -48,6 +78,10 @@ class FourierSeries:
         positive("amplitude", self.amplitude)
         one_of("form", self.form, FORMS)
         one_of("random_stream", self.random_stream, RANDOM_STREAMS)
+
+    def fields(self, dimensions: int) -> int:
+        """Return 1."""
+        return 1
 
     def keys(self, key: int, count: int) -> range:
         """Return the seeds that a set of `count` samples with seed `key` draws from: one stream."""
@@ -103,7 +137,7 @@ class FourierSeries:
 
 
 @dataclass(frozen=True)
-class FilteredNoise:
+class FilteredNoise(InitialCondition):
     """Smooth random vector fields: white noise after one implicit heat step, of zero mean and unit deviation.
 
     Component by component, `w ~ N(0, 1)` at every point of the periodic unit square (or interval, cube), then
@@ -126,6 +160,16 @@ class FilteredNoise:
     def __post_init__(self) -> None:
         positive("smoothing", self.smoothing)
         one_of("random_stream", self.random_stream, RANDOM_STREAMS)
+
+    def fields(self, dimensions: int) -> int:
+        """Return one field per direction."""
+        return dimensions
+
+    def check(self, physics: TimeStepper) -> None:
+        """Refuse a physics that is not periodic, or starts from other fields."""
+        super().check(physics)
+        if getattr(physics, "boundary", "periodic") != "periodic":
+            raise Mismatch("data", "the noise is periodic: allowed only with physics.boundary=periodic")
 
     def keys(self, key: int, count: int) -> range:
         """Return the seeds that a set of `count` samples with seed `key` draws from: one a sample."""

@@ -1,18 +1,21 @@
 """What a run leaves behind: its folder, its columns, its summary."""
 
-from prdp.records.neighbours import Neighbours
+from prdp.records.cpu_contention import CPUContention
+from prdp.records.holding import if_possible, working
 from prdp.records.provenance import provenance
 from prdp.records.schema import COLUMNS, history_frame, summarise
 from prdp.records.store import RunFolder, RunIsHeld, digest, run_name
 
 __all__ = [
     "COLUMNS",
-    "Neighbours",
+    "CPUContention",
     "RunFolder",
     "RunIsHeld",
     "digest",
     "history_frame",
+    "if_possible",
     "provenance",
     "run_name",
     "summarise",
+    "working",
 ]

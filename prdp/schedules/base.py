@@ -1,9 +1,10 @@
 """The schedule contract, and arithmetic that works on floats and on arrays alike."""
 
+import dataclasses
 import math
 import sys
 from abc import ABC, abstractmethod
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 from prdp.checks import LARGEST_K, is_whole, require, shown
 
@@ -37,6 +38,48 @@ class Schedule(ABC):
     @abstractmethod
     def largest_iterations(self) -> int:
         """The largest K that the schedule can ask for."""
+
+    @property
+    def known_largest_iterations(self) -> int | None:
+        """The largest K, `None` while it depends on what `resolved` has not been given."""
+        try:
+            return self.largest_iterations
+        except ValueError:
+            return None
+
+    @property
+    def needs_errors(self) -> bool:
+        """Whether `resolved` must be given the physics errors."""
+        return False
+
+    def resolved(
+        self,
+        *,
+        converged: int | None = None,
+        epochs: int | None = None,
+        errors: tuple[float, ...] | None = None,
+    ) -> Self:
+        """Return the schedule with the arguments filled in that were left open with `None`.
+
+        Each schedule says which of its arguments have a default that only a training knows. What is not known yet
+        stays open.
+
+        Args:
+            converged: K_epsilon, the iterations of a converged solve.
+            epochs: training intervals.
+            errors: physics errors of K = 1, 2, ... (see `prdp.training.physics_errors`).
+
+        Raises:
+            ValueError: If a value that is filled in does not suit the schedule.
+        """
+        return self
+
+    def _filled(self, **values: Any) -> Self:
+        """Return the schedule with values in place of its arguments that are `None`."""
+        fields: dict[str, Any] = {
+            k: v for k, v in values.items() if v is not None and getattr(self, k) is None
+        }
+        return dataclasses.replace(self, **fields) if fields else self  # type: ignore[type-var]
 
     def restored(self, stored: dict[str, Any]) -> Any:
         """Return the state that a checkpoint's JSON holds.
@@ -74,6 +117,17 @@ def check_cap(cap: Any, iterations: int, null: bool = False) -> None:
     told = f" and <= {LARGEST_K}" if is_whole(cap) and cap > LARGEST_K else ""
     allowed = f"an integer >= iterations ({iterations}){told}{', or null' if null else ''}"
     require(is_whole(cap) and iterations <= cap <= LARGEST_K, "cap", shown(cap), allowed)
+
+
+def given(key: str, value: Any) -> Any:
+    """Return an argument that a schedule cannot work without.
+
+    Raises:
+        ValueError: If it was left open and has not been filled in.
+    """
+    if value is None:
+        raise ValueError(f"{key}=null: allowed is a number; `resolved(converged=...)` fills it in")
+    return value
 
 
 def is_array(value: Any) -> bool:

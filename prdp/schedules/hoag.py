@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, NamedTuple
 
 from prdp.checks import LARGEST_K, integer, require, within
-from prdp.schedules.base import Schedule, as_float, choose, is_finite, usable
+from prdp.schedules.base import Schedule, as_float, choose, given, is_finite, usable
 
 # eps_k / eps_0 in interval k, all summable.
 SEQUENCES: dict[str, Callable[[Any], Any]] = {
@@ -56,7 +56,7 @@ class HOAG(Schedule):
     stays at `start` for good wherever a metric settles on the bias of a loose solve.
 
     Args:
-        iterations: the most iterations of a solve, at least 1; K_epsilon.
+        iterations: the most iterations of a solve, at least 1; `None` for K_epsilon, which `resolved` fills in.
         sequence: one of the four.
         start: eps_0, between 0 and 1.
         smallest: the last tolerance, at least 0.
@@ -73,7 +73,7 @@ class HOAG(Schedule):
 
     steers_tolerance: ClassVar[bool] = True
 
-    iterations: int
+    iterations: int | None
     sequence: str = "exponential"
     start: float = 0.1
     smallest: float = 1e-5
@@ -81,15 +81,19 @@ class HOAG(Schedule):
 
     def __post_init__(self) -> None:
         names = (*SEQUENCES, "adaptive")
-        integer("iterations", self.iterations, 1, LARGEST_K)
+        integer("iterations", self.iterations, 1, LARGEST_K, null=True)
         require(self.sequence in names, "sequence", self.sequence, f"one of {', '.join(names)}")
         within("start", self.start, lambda x: 0 < x < 1, "0 < start < 1")
         within("smallest", self.smallest, lambda x: 0 <= x < 1, "0 <= smallest < 1")
         within("sufficient_ratio", self.sufficient_ratio, lambda x: x > 0, "a number > 0")
 
+    def resolved(self, *, converged: int | None = None, **known: Any) -> "HOAG":
+        """Return the schedule with a budget of K_epsilon where it was left open."""
+        return self._filled(iterations=converged)
+
     def init(self) -> HOAGState:
         """Return the state before the first metric, which is that of the untrained model."""
-        return HOAGState(self.iterations, self._floored(self.start), 0, float("inf"), False)
+        return HOAGState(self.largest_iterations, self._floored(self.start), 0, float("inf"), False)
 
     def update(self, state: HOAGState, metric: Any) -> tuple[HOAGState, Any]:
         """Return the state of the next interval, and the budget, which stays.
@@ -110,7 +114,9 @@ class HOAG(Schedule):
         tolerance = self._floored(tolerance)
         metric = choose(good, metric, state.metric)
         refined = tolerance < state.tolerance
-        return HOAGState(self.iterations, tolerance, interval, metric, refined), self.iterations
+        return HOAGState(
+            self.largest_iterations, tolerance, interval, metric, refined
+        ), self.largest_iterations
 
     def _floored(self, tolerance: Any) -> Any:
         return choose(tolerance < self.smallest, self.smallest, tolerance)
@@ -118,4 +124,4 @@ class HOAG(Schedule):
     @property
     def largest_iterations(self) -> int:
         """The budget of a solve."""
-        return self.iterations
+        return int(given("iterations", self.iterations))

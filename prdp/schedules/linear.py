@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from prdp.checks import LARGEST_K, integer
-from prdp.schedules.base import Schedule, check_cap, choose
+from prdp.schedules.base import Schedule, check_cap, choose, given
 
 
 class LinearState(NamedTuple):
@@ -24,7 +24,7 @@ class Linear(Schedule):
     Args:
         iterations: K_0, at least 1.
         increment: added at each rise, at least 1.
-        cap: the largest K.
+        cap: the largest K; `None` for K_epsilon, which `resolved` fills in, or else no limit.
         interval: training intervals between two rises, at least 1.
 
     Raises:
@@ -35,13 +35,17 @@ class Linear(Schedule):
 
     iterations: int
     increment: int
-    cap: int
+    cap: int | None
     interval: int = 1
 
     def __post_init__(self) -> None:
         for key in ("iterations", "increment", "interval"):
             integer(key, getattr(self, key), 1, LARGEST_K)
-        check_cap(self.cap, self.iterations)
+        check_cap(self.cap, self.iterations, null=True)
+
+    def resolved(self, *, converged: int | None = None, **known: Any) -> "Linear":
+        """Return the schedule with the cap K_epsilon, or its first K if that is larger, where the cap was left open."""
+        return self._filled(cap=None if converged is None else max(converged, self.iterations))
 
     def init(self) -> LinearState:
         """Return the state before the first metric, which is that of the untrained model."""
@@ -52,13 +56,21 @@ class Linear(Schedule):
         elapsed = state.elapsed + 1
         due = elapsed >= self.interval
         raised = state.iterations + self.increment
-        raised = choose(raised > self.cap, self.cap, raised)
+        raised = choose(raised > self._most, self._most, raised)
         iterations = choose(due, raised, state.iterations)
         refined = iterations > state.iterations
         state = LinearState(iterations, choose(due, 0, elapsed), refined)
         return state, iterations
 
     @property
+    def _most(self) -> int:
+        return LARGEST_K if self.cap is None else self.cap
+
+    @property
     def largest_iterations(self) -> int:
-        """The cap."""
-        return self.cap
+        """The cap.
+
+        Raises:
+            ValueError: If there is no cap.
+        """
+        return int(given("cap", self.cap))

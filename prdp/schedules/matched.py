@@ -6,7 +6,7 @@ from itertools import accumulate
 from typing import Any, NamedTuple
 
 from prdp.checks import LARGEST_K, flag, integer, is_number, require, shown, within
-from prdp.schedules.base import Schedule, choose, is_finite
+from prdp.schedules.base import Schedule, choose, given, is_finite
 
 
 class MatchedState(NamedTuple):
@@ -25,11 +25,11 @@ class Matched(Schedule):
     keeps K.
 
     Args:
-        errors: the physics errors of K = 1, 2, ..., at least one.
+        errors: the physics errors of K = 1, 2, ..., at least one; `None` until `resolved` fills them in.
         fraction: how far below the metric the physics error has to stay, above 0. Where both are squares, 0.01 is a
             tenth of the norm. Too large a fraction upholds itself: the metric settles on the bias that it allows.
         monotone: never lower K again when the metric rises.
-        cap: the largest K, or `None` for the number of errors.
+        cap: the largest K; `None` for K_epsilon, which `resolved` fills in, or else the number of errors.
         least: the first K, and the least; with a cap below it, the cap.
 
     Raises:
@@ -39,21 +39,40 @@ class Matched(Schedule):
     more accurate than the network can be is of no use), with a curve that PRDP goes without.
     """
 
-    errors: tuple[float, ...]
+    errors: tuple[float, ...] | None
     fraction: float = 0.01
     monotone: bool = True
     cap: int | None = None
     least: int = 1
 
     def __post_init__(self) -> None:
-        known = self.errors if isinstance(self.errors, Sequence) and not isinstance(self.errors, str) else ()
-        usable = len(known) > 0 and all(is_number(error) and error >= 0 for error in known)
-        told = shown(list(known) if known or self.errors == () else self.errors)
-        require(usable, "errors", told, "a list of numbers >= 0")
+        if self.errors is not None:
+            self._check_errors()
         within("fraction", self.fraction, lambda x: x > 0, "a number > 0")
         flag("monotone", self.monotone)
         integer("cap", self.cap, 1, LARGEST_K, null=True)
         integer("least", self.least, 1, LARGEST_K)
+
+    def _check_errors(self) -> None:
+        known = self.errors if isinstance(self.errors, Sequence) and not isinstance(self.errors, str) else ()
+        usable = len(known) > 0 and all(is_number(error) and error >= 0 for error in known)
+        told = shown(list(known) if known or self.errors == () else self.errors)
+        require(usable, "errors", told, "a list of numbers >= 0")
+
+    @property
+    def needs_errors(self) -> bool:
+        """Whether the errors were left open."""
+        return self.errors is None
+
+    def resolved(
+        self,
+        *,
+        converged: int | None = None,
+        errors: tuple[float, ...] | None = None,
+        **known: Any,
+    ) -> "Matched":
+        """Return the schedule with the cap K_epsilon and the physics errors, where these were left open."""
+        return self._filled(cap=converged, errors=errors)
 
     def init(self) -> MatchedState:
         """Return the state before the first metric, which is that of the untrained model."""
@@ -70,16 +89,16 @@ class Matched(Schedule):
 
     def _sufficient(self, allowed: Any) -> Any:
         """Return the smallest K from which on all errors are below `allowed`, at most the largest K."""
-        too_large = sum(choose(error < allowed, 0, 1) for error in largest_from(self.errors))
+        too_large = sum(choose(error < allowed, 0, 1) for error in largest_from(given("errors", self.errors)))
         most = self.largest_iterations
         # No error below: nothing is known of a larger K.
-        wanted = choose(too_large == len(self.errors), most, too_large + 1)
+        wanted = choose(too_large == len(given("errors", self.errors)), most, too_large + 1)
         return choose(wanted > most, most, wanted)
 
     @property
     def largest_iterations(self) -> int:
         """The cap, or the number of errors."""
-        return len(self.errors) if self.cap is None else self.cap
+        return len(given("errors", self.errors)) if self.cap is None else self.cap
 
 
 def largest_from(errors: Sequence[float]) -> list[float]:

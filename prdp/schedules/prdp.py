@@ -1,10 +1,10 @@
 """Progressively refined differentiable physics: the paper's controller."""
 
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 from prdp.checks import LARGEST_K, integer, within
-from prdp.schedules.base import Schedule, check_cap, choose, usable
+from prdp.schedules.base import Schedule, check_cap, choose, given, usable
 
 _NAN = float("nan")
 # The windows are tuples.
@@ -80,7 +80,7 @@ class PRDP(Schedule):
         grace_window: delta. `L[-delta]` is `delta - 1` intervals back, so at least 2.
         smoothing_window: Delta e of the moving average; 1 switches it off (as for the paper's Poisson problems).
         checkpoint: the first c. A large value refines at the first plateau.
-        cap: the largest K, or `None`.
+        cap: the largest K; `None` for K_epsilon, which `resolved` fills in, or else no limit.
 
     Raises:
         ValueError: an argument is outside its range.
@@ -107,6 +107,10 @@ class PRDP(Schedule):
             within(key, getattr(self, key), lambda x: 0 < x <= 1, f"0 < {key} <= 1")
         within("checkpoint", self.checkpoint, lambda x: x > 0, "a number > 0")
         check_cap(self.cap, self.iterations, null=True)
+
+    def resolved(self, *, converged: int | None = None, **known: Any) -> Self:
+        """Return the schedule with the cap K_epsilon, or its first K if that is larger, where the cap was left open."""
+        return self._filled(cap=None if converged is None else max(converged, self.iterations))
 
     def init(self) -> PRDPState:
         """Return the state before any metric is known."""
@@ -175,11 +179,9 @@ class PRDP(Schedule):
         """The cap.
 
         Raises:
-            ValueError: there is no cap.
+            ValueError: If there is no cap.
         """
-        if self.cap is None:
-            raise ValueError("cap=null: this schedule has no largest K")
-        return self.cap
+        return int(given("cap", self.cap))
 
 
 def without_nan(stored: dict[str, Any]) -> dict[str, Any]:

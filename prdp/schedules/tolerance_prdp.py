@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, NamedTuple
 
 from prdp.checks import LARGEST_K, integer, within
-from prdp.schedules.base import Schedule, as_float, choose
+from prdp.schedules.base import Schedule, as_float, choose, given
 from prdp.schedules.prdp import PRDP, PRDPState, without_nan
 
 
@@ -64,7 +64,7 @@ class TolerancePRDP(Schedule):
     beforehand but counted: the iterations executed.
 
     Args:
-        iterations: the most iterations of a solve, at least 1; K_epsilon.
+        iterations: the most iterations of a solve, at least 1; `None` for K_epsilon, which `resolved` fills in.
         start: the first tolerance, in average iterations: K_0.
         increment: of each refinement, likewise: Delta K.
         smallest: the last tolerance, between 0 and 1.
@@ -82,7 +82,7 @@ class TolerancePRDP(Schedule):
 
     steers_tolerance: ClassVar[bool] = True
 
-    iterations: int
+    iterations: int | None
     start: int = 1
     increment: int = 1
     smallest: float = 1e-5
@@ -93,7 +93,8 @@ class TolerancePRDP(Schedule):
     checkpoint: float = 100.0
 
     def __post_init__(self) -> None:
-        for key in ("iterations", "start", "increment"):
+        integer("iterations", self.iterations, 1, LARGEST_K, null=True)
+        for key in ("start", "increment"):
             integer(key, getattr(self, key), 1, LARGEST_K)
         within("smallest", self.smallest, lambda x: 0 < x < 1, "0 < smallest < 1")
         self._controller()
@@ -110,9 +111,13 @@ class TolerancePRDP(Schedule):
     def _pack(self, state: PRDPState) -> TolerancePRDPState:
         # In floats: a level times an increment may be no 32-bit integer.
         level = as_float(state.iterations, like=state.checkpoint)
-        reached = (self.start + (level - 1.0) * self.increment) / self.iterations
+        reached = (self.start + (level - 1.0) * self.increment) / self.largest_iterations
         tolerance = self.smallest ** choose(reached > 1.0, 1.0, reached)
-        return TolerancePRDPState(self.iterations, tolerance, *state)
+        return TolerancePRDPState(self.largest_iterations, tolerance, *state)
+
+    def resolved(self, *, converged: int | None = None, **known: Any) -> "TolerancePRDP":
+        """Return the schedule with a budget of K_epsilon where it was left open."""
+        return self._filled(iterations=converged)
 
     def init(self) -> TolerancePRDPState:
         """Return the state before any metric is known."""
@@ -125,7 +130,7 @@ class TolerancePRDP(Schedule):
             ValueError: the metric is a negative number.
         """
         decided, _ = self._controller().update(state.controller, metric)
-        return self._pack(decided), self.iterations
+        return self._pack(decided), self.largest_iterations
 
     def restored(self, stored: dict[str, Any]) -> TolerancePRDPState:
         """Return the state that a checkpoint's JSON holds, be it of a version whose states had NaN."""
@@ -134,4 +139,4 @@ class TolerancePRDP(Schedule):
     @property
     def largest_iterations(self) -> int:
         """The budget of a solve."""
-        return self.iterations
+        return int(given("iterations", self.iterations))

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from prdp.checks import LARGEST_K, integer
-from prdp.schedules.base import Schedule, choose
+from prdp.schedules.base import Schedule, choose, given
 
 
 class TwoStageState(NamedTuple):
@@ -23,20 +23,27 @@ class TwoStage(Schedule):
 
     Args:
         iterations: K of the first stage, at least 1.
-        final: K of the second.
-        after: intervals of the first stage, at least 0.
+        final: K of the second; `None` for K_epsilon, which `resolved` fills in.
+        after: intervals of the first stage, at least 0; `None` for nine tenths of the epochs, likewise.
 
     Raises:
         ValueError: an argument is outside its range.
     """
 
     iterations: int
-    final: int
-    after: int
+    final: int | None
+    after: int | None
 
     def __post_init__(self) -> None:
-        for key, least in (("iterations", 1), ("final", 1), ("after", 0)):
-            integer(key, getattr(self, key), least, LARGEST_K)
+        integer("iterations", self.iterations, 1, LARGEST_K)
+        integer("final", self.final, 1, LARGEST_K, null=True)
+        integer("after", self.after, 0, LARGEST_K, null=True)
+
+    def resolved(
+        self, *, converged: int | None = None, epochs: int | None = None, **known: Any
+    ) -> "TwoStage":
+        """Return the schedule with K_epsilon as the second K, after nine tenths of the epochs, where these are open."""
+        return self._filled(final=converged, after=None if epochs is None else 9 * epochs // 10)
 
     def init(self) -> TwoStageState:
         """Return the state before any metric is known."""
@@ -45,10 +52,11 @@ class TwoStage(Schedule):
     def update(self, state: TwoStageState, metric: Any) -> tuple[TwoStageState, Any]:
         """Return the state after one more metric, which does not matter, and the K to use next."""
         # The first metric is the untrained model's.
-        iterations = choose(state.seen >= self.after, self.final, self.iterations)
+        final, after = given("final", self.final), given("after", self.after)
+        iterations = choose(state.seen >= after, final, self.iterations)
         return TwoStageState(iterations, state.seen + 1), iterations
 
     @property
     def largest_iterations(self) -> int:
         """The larger of both K."""
-        return max(self.iterations, self.final)
+        return max(self.iterations, given("final", self.final))

@@ -10,7 +10,7 @@ from prdp.solvers.heavy_ball import HeavyBall
 from prdp.solvers.iterate import Iterated, Record, iterate
 from prdp.solvers.jacobi import Jacobi
 from prdp.solvers.lbfgs import LBFGS
-from prdp.solvers.preconditioned import Diagonal, Fourier, Preconditioned, Preconditioner
+from prdp.solvers.preconditioned import PRECONDITIONERS, Diagonal, Fourier, Preconditioned, Preconditioner
 from prdp.solvers.richardson import Richardson
 from prdp.solvers.status import Status
 from prdp.solvers.steepest_descent import SteepestDescent
@@ -18,6 +18,7 @@ from prdp.solvers.steepest_descent import SteepestDescent
 __all__ = [
     "GMRES",
     "LBFGS",
+    "PRECONDITIONERS",
     "BiCGStab",
     "ConjugateGradient",
     "Diagonal",

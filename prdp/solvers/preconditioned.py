@@ -246,3 +246,11 @@ class Preconditioned(Solver):
         """Return `u_0 + P y`."""
         assert isinstance(operator, PreconditionedOperator)
         return state.guess + operator.inverse(self.solver.solution(operator, state.inner))
+
+
+# By the name that the key `solver.preconditioner` has.
+PRECONDITIONERS: dict[str, type[Preconditioner] | None] = {
+    "none": None,
+    "jacobi": Diagonal,
+    "fourier": Fourier,
+}

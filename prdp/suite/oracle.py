@@ -8,8 +8,8 @@ import jax
 import jax.numpy as jnp
 import pandas as pd
 
-from prdp.components import initialise, prepare, scans_well
 from prdp.config import Config
+from prdp.preparation import initialiser, prepare, scans_well
 from prdp.training import Plan, compile_run, traced_controls
 from prdp.training.loop import shuffled
 
@@ -47,16 +47,15 @@ class Branching:
         if block < 1 or general.epochs % block:
             raise ValueError(f"block={block}: allowed are the divisors of epochs={general.epochs}")
         self.task, _, self.converged = prepare(config)
-        transformation = config.optimizer.transformation()
-        graph, state = initialise(config, transformation)
-        self._state = state._replace(cache=self.task.cold_cache())
+        graph, initial = initialiser(config)
+        self._state = initial(general.seed)._replace(cache=self.task.cold_cache())
         self._arrays = self.task.arrays()
         self._compiled = compile_run(
             self.task,
             graph,
             self._state,
             self._arrays,
-            transformation,
+            config.optimizer,
             general.batch_size,
             scans_well(config),
         )

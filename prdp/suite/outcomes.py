@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from prdp.atomic import write_json
-from prdp.experiment import Outcome
 from prdp.interrupts import HandedOn
 from prdp.records import RunIsHeld
+from prdp.run import Outcome
 from prdp.suite.grids import Overrides
 from prdp.suite.seeds import split
 

@@ -9,8 +9,8 @@ from typing import Any
 
 from hydra import compose
 
-from prdp.components import check_system
 from prdp.config import Config, ConfigError, parse
+from prdp.preparation import check_system
 from prdp.records import RunFolder, run_name
 from prdp.suite.grids import Overrides
 

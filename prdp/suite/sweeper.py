@@ -17,7 +17,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from prdp.atomic import exists
 from prdp.config import ConfigError
-from prdp.experiment import check_folder, check_folders
+from prdp.preparation import check_folder, check_folders
 from prdp.suite.grids import GridError, Overrides, expand
 from prdp.suite.launching import at_once, check_installed, launch
 from prdp.suite.ledger import Ledger

@@ -2,13 +2,15 @@
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import jax
 import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Float
 
+from prdp.checks import Mismatch, integer
+from prdp.data import TrajectoryData
 from prdp.differentiation import AdjointStats, Controls, Mode, Solution
 from prdp.linalg import Operator
 from prdp.linear_solve import solve
@@ -139,6 +141,25 @@ class Task(ABC):
         last = self.solves_per_update if self.settings.differentiation.takes_adjoint_guess else 0
         return Cache.zeros(shape, self.solves_per_update, range(self.constant_solves, last))
 
+    # Whether the validation error is a square (eq. 56), whose unit physics errors are to have.
+    error_is_squared: ClassVar[bool] = True
+
+    @classmethod
+    @abstractmethod
+    def check(cls, physics: Physics, data: TrajectoryData | None, model: nnx.Module, **options: Any) -> None:
+        """Refuse, before anything is computed, what the task cannot use.
+
+        Args:
+            physics: what is solved.
+            data: the source of reference data, if the configuration has one.
+            model: the network, with shapes in place of arrays.
+            options: the task's own arguments.
+
+        Raises:
+            Mismatch: If the physics, data or model is not what the task needs.
+            ValueError: If an option is outside its range; the message names it.
+        """
+
     @abstractmethod
     def arrays(self) -> Any:
         """Return the pytree of data and constant operators that `loss` and `validate` are given."""
@@ -172,3 +193,50 @@ def relative_square(error: Float[Array, "n ..."], reference: Float[Array, "n ...
     """Return `mean_i ||e_i||^2 / ||r_i||^2` (paper, eq. 56)."""
     axes = tuple(range(1, error.ndim))
     return jnp.mean(jnp.sum(error**2, axes) / jnp.sum(reference**2, axes))
+
+
+def check_emulator(physics: Physics, data: TrajectoryData | None, model: nnx.Module) -> None:
+    """Refuse what cannot be trained on trajectories: physics, data and network of another kind.
+
+    Raises:
+        Mismatch: If the physics makes no time steps, there is no data, or the network does not map fields to fields.
+    """
+    if not isinstance(physics, TimeStepper):
+        raise Mismatch("physics", "allowed is a physics that makes time steps (prdp.physics.TimeStepper)")
+    if data is None:
+        raise Mismatch("data", "allowed is a source of trajectories, such as data=fourier")
+    field = jax.ShapeDtypeStruct((2, *physics.shape), jnp.float32)
+    check_output(model, (field,), field.shape, "allowed is a network from fields to fields of the same shape")
+
+
+def check_output(model: nnx.Module, inputs: tuple[Any, ...], shape: tuple[int, ...], allowed: str) -> None:
+    """Refuse a network that does not return an array of some shape.
+
+    Raises:
+        Mismatch: If it does not; says what it returns.
+    """
+    graph, parameters = nnx.split(model)
+
+    def evaluate(parameters: Any, *inputs: Any) -> Any:
+        network: Any = nnx.merge(graph, parameters)
+        return network(*inputs)
+
+    try:
+        output = jax.eval_shape(evaluate, parameters, *inputs)
+    except (TypeError, ValueError) as error:
+        raise Mismatch("model", f"{allowed} ({' '.join(str(error).split())[:200]})") from error
+    found = getattr(output, "shape", None)
+    if found != shape:
+        told = f"of shape {found}" if found is not None else f"a {type(output).__name__}"
+        raise Mismatch("model", f"{allowed}: it returns {told} where {shape} is needed")
+
+
+def check_step(key: str, value: int, data: TrajectoryData | None) -> None:
+    """Check the number of a time step of the reference trajectories.
+
+    Raises:
+        ValueError: If it is none of them.
+    """
+    integer(key, value, 1)
+    if data is not None and value > data.steps:
+        raise ValueError(f"{key}={value}: allowed is 1 to data.steps={data.steps}")

@@ -7,11 +7,12 @@ import jax
 import jax.numpy as jnp
 from flax import nnx
 
-from prdp.data import Trajectories
+from prdp.checks import LARGEST_K, integer
+from prdp.data import Trajectories, TrajectoryData
 from prdp.differentiation import AdjointStats, Controls, Implicit
 from prdp.linalg import Operator
-from prdp.physics.base import TimeStepper
-from prdp.tasks.base import SolveSettings, SolveTotals, Task, relative_square
+from prdp.physics.base import Physics, TimeStepper
+from prdp.tasks.base import SolveSettings, SolveTotals, Task, check_emulator, check_step, relative_square
 from prdp.tasks.warm_start import Cache, Guess
 
 
@@ -43,6 +44,18 @@ class Correction(Task):
 
     constant_solves = 1
     physics: TimeStepper
+
+    @classmethod
+    def check(cls, physics: Physics, data: TrajectoryData | None, model: nnx.Module, **options: Any) -> None:
+        """Refuse what the task cannot use, see `Task.check`: it needs trajectories, and a network on fields."""
+        check_step("unrolled_steps", options["unrolled_steps"], data)
+        check_step("validation_step", options["validation_step"], data)
+        integer("validation_channel", options["validation_channel"], 0)
+        integer("validation_iterations", options["validation_iterations"], 1, LARGEST_K)
+        check_emulator(physics, data, model)
+        channel, channels = options["validation_channel"], physics.shape[0]
+        if channel >= channels:
+            raise ValueError(f"validation_channel={channel}: allowed is 0 to {channels - 1}")
 
     def __init__(
         self,

@@ -7,11 +7,12 @@ import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
-from prdp.data import reference_solution
+from prdp.checks import Mismatch, is_number, one_of, shown
+from prdp.data import TrajectoryData, reference_solution
 from prdp.differentiation import AdjointStats, Controls
 from prdp.linalg import Operator
-from prdp.physics.base import Physics
-from prdp.tasks.base import SolveSettings, SolveTotals, Task
+from prdp.physics.base import Physics, TimeStepper
+from prdp.tasks.base import SolveSettings, SolveTotals, Task, check_output
 from prdp.tasks.warm_start import Cache
 
 LOSSES = ("half_mean_square", "half_sum_square", "mse")
@@ -37,6 +38,27 @@ class Inverse(Task):
     """
 
     samples = 1
+    error_is_squared = False
+
+    @classmethod
+    def check(cls, physics: Physics, data: TrajectoryData | None, model: nnx.Module, **options: Any) -> None:
+        """Refuse what the task cannot use: it needs a steady physics, the vector theta as its model, and no data."""
+        one_of("loss", options["loss"], LOSSES)
+        reference = options["reference"]
+        if not all(map(is_number, reference)):
+            raise ValueError(f"reference={shown(list(reference))}: allowed are finite numbers")
+        parameters = getattr(physics, "parameters", None)
+        if isinstance(physics, TimeStepper) or not physics.operator_is_constant or parameters is None:
+            raise Mismatch("physics", "allowed is a steady physics with parameters, such as physics=poisson")
+        if data is not None:
+            raise Mismatch("data", "the task makes its own reference: allowed is data=none")
+        if len(reference) != parameters:
+            allowed = f"a list of physics.parameters={parameters} numbers"
+            raise ValueError(f"reference={shown(list(reference))}: allowed is {allowed}")
+        if not any(reference):
+            raise ValueError("reference: the relative error needs a reference that is not zero")
+        allowed = f"a model that returns the vector of physics.parameters={parameters} numbers"
+        check_output(model, (), (parameters,), f"allowed is {allowed}")
 
     def __init__(
         self,
@@ -46,8 +68,7 @@ class Inverse(Task):
         reference: Sequence[float],
         loss: str = "half_mean_square",
     ):
-        if loss not in LOSSES:
-            raise ValueError(f"loss={loss!r}: allowed are {', '.join(LOSSES)}")
+        one_of("loss", loss, LOSSES)
         self.physics, self.operator, self.settings = physics, operator, settings
         self.reference = np.asarray(reference, dtype=float)
         size = operator.size

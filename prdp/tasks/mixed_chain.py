@@ -5,11 +5,12 @@ from typing import Any
 import jax.numpy as jnp
 from flax import nnx
 
-from prdp.data import Trajectories
+from prdp.checks import one_of
+from prdp.data import Trajectories, TrajectoryData
 from prdp.differentiation import AdjointStats, Controls
 from prdp.linalg import Operator
-from prdp.physics.base import TimeStepper
-from prdp.tasks.base import SolveSettings, SolveTotals, Task, relative_square
+from prdp.physics.base import Physics, TimeStepper
+from prdp.tasks.base import SolveSettings, SolveTotals, Task, check_emulator, check_step, relative_square
 from prdp.tasks.warm_start import Cache
 
 LOSSES = ("mse", "nmse")
@@ -43,6 +44,14 @@ class MixedChain(Task):
 
     physics: TimeStepper
 
+    @classmethod
+    def check(cls, physics: Physics, data: TrajectoryData | None, model: nnx.Module, **options: Any) -> None:
+        """Refuse what the task cannot use, see `Task.check`: it needs trajectories, and a network on fields."""
+        one_of("loss", options["loss"], LOSSES)
+        one_of("normalisation", options["normalisation"], NORMALISATIONS)
+        check_step("validation_step", options["validation_step"], data)
+        check_emulator(physics, data, model)
+
     def __init__(
         self,
         physics: TimeStepper,
@@ -53,12 +62,8 @@ class MixedChain(Task):
         validation_step: int = 2,
         normalisation: str = "same_step",
     ):
-        for key, value, allowed in (
-            ("loss", loss, LOSSES),
-            ("normalisation", normalisation, NORMALISATIONS),
-        ):
-            if value not in allowed:
-                raise ValueError(f"{key}={value!r}: allowed are {', '.join(allowed)}")
+        one_of("loss", loss, LOSSES)
+        one_of("normalisation", normalisation, NORMALISATIONS)
         longest = data.validation.shape[1] - 1
         if not 1 <= validation_step <= longest:
             raise ValueError(f"validation_step={validation_step}: allowed is 1 to data.steps ({longest})")

@@ -2,6 +2,6 @@
 
 from prdp.tracking.base import RunInfo, Sink
 from prdp.tracking.console import Console, data_progress
-from prdp.tracking.weights_and_biases import WeightsAndBiases
+from prdp.tracking.weights_and_biases import WeightsAndBiases, wandb_sink
 
-__all__ = ["Console", "RunInfo", "Sink", "WeightsAndBiases", "data_progress"]
+__all__ = ["Console", "RunInfo", "Sink", "WeightsAndBiases", "data_progress", "wandb_sink"]

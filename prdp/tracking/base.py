@@ -35,6 +35,13 @@ class RunInfo:
 class Sink:
     """Receives a run's progress; every method may be left out."""
 
+    def check(self) -> None:
+        """Refuse to track, before anything is computed.
+
+        Raises:
+            ValueError: If this cannot work as it is configured.
+        """
+
     def start(self, info: RunInfo) -> None:
         """Called once, before the first row."""
 

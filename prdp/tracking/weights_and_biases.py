@@ -84,6 +84,17 @@ class WeightsAndBiasesSettings:
         return self.mode or _ENVIRONMENT.get(said, "offline")
 
 
+def wandb_sink(
+    mode: str | None, project: str, entity: str | None, tags: tuple[str, ...]
+) -> "WeightsAndBiases":
+    """Return the sink of the option `tracking=wandb`, see `WeightsAndBiasesSettings`.
+
+    Raises:
+        ValueError: If an argument is what W&B does not take.
+    """
+    return WeightsAndBiases(WeightsAndBiasesSettings(mode, project, entity, tags))
+
+
 class WeightsAndBiases(Sink):
     """Mirrors the history to a W&B run in the run's folder.
 
@@ -97,6 +108,10 @@ class WeightsAndBiases(Sink):
     def __init__(self, settings: WeightsAndBiasesSettings):
         self._settings = settings
         self._run: Any = None
+
+    def check(self) -> None:
+        """Refuse a WANDB_MODE that W&B does not know."""
+        self._settings.chosen_mode()
 
     def start(self, info: RunInfo) -> None:
         """Open the W&B run."""

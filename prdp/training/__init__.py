@@ -3,11 +3,10 @@
 from prdp.training.checkpoint import load_checkpoint, save_checkpoint
 from prdp.training.converged import converged_iterations
 from prdp.training.lanes import Lanes
-from prdp.training.loop import Plan, Run, RunResult
+from prdp.training.loop import Lane, Plan, RunResult, Training
 from prdp.training.physics_errors import physics_errors
 from prdp.training.rows import Diverged, UnsuitableMetric
 from prdp.training.step import Compiled, TrainState, compile_run, traced_controls
-from prdp.training.together import Lane, Together
 
 __all__ = [
     "Compiled",
@@ -15,10 +14,9 @@ __all__ = [
     "Lane",
     "Lanes",
     "Plan",
-    "Run",
     "RunResult",
-    "Together",
     "TrainState",
+    "Training",
     "UnsuitableMetric",
     "compile_run",
     "converged_iterations",

@@ -17,6 +17,8 @@ _AXIS = "lanes"
 class Lanes:
     """A leading axis over seeds, spread over devices by `shard_map`.
 
+    A single lane has no axis: functions and pytrees stay as they are.
+
     Lanes share nothing: no device waits for another within an epoch. Where they do not divide evenly, the
     last lane is repeated and the copies' results are never looked at.
 
@@ -33,7 +35,7 @@ class Lanes:
     """
 
     count: int
-    devices: tuple[jax.Device, ...]
+    devices: tuple[jax.Device, ...] = ()
     lockstep: bool = True
 
     def __post_init__(self) -> None:
@@ -58,6 +60,8 @@ class Lanes:
 
     def over(self, function: Callable[..., Any], shared: Sequence[int] = ()) -> Callable[..., Any]:
         """Return a function over lanes, of arguments that all have the axis but those at the positions `shared`."""
+        if self.count == 1:
+            return function
 
         def of_lanes(*arguments: Any) -> Any:
             axes = tuple(None if i in shared else 0 for i in range(len(arguments)))
@@ -70,16 +74,20 @@ class Lanes:
 
     def stack(self, trees: Sequence[Any]) -> Any:
         """Return one pytree from one of each lane, on its devices."""
+        if self.count == 1:
+            return trees[0]
         padded = [*trees, *[trees[-1]] * (self.width - len(trees))]
         return self._placed(jax.tree.map(lambda *x: jnp.stack(x), *padded), PartitionSpec(_AXIS))
 
     def share(self, tree: Any) -> Any:
         """Return what all lanes use, on each device."""
+        if self.count == 1:
+            return tree
         return self._placed(tree, PartitionSpec())
 
     def lane(self, tree: Any, index: int) -> Any:
         """Return the pytree of one lane."""
-        return jax.tree.map(lambda x: x[index], tree)
+        return tree if self.count == 1 else jax.tree.map(lambda x: x[index], tree)
 
     def _placed(self, tree: Any, spec: PartitionSpec) -> Any:
         return jax.device_put(tree, NamedSharding(self.mesh, spec))

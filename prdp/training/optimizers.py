@@ -1,6 +1,4 @@
-"""Optimisers: optax transformations by their parameters."""
-
-from dataclasses import dataclass
+"""The optimisers of the paper; any function that makes an optax transformation can stand in their place."""
 
 import optax
 
@@ -9,30 +7,29 @@ from prdp.checks import integer, one_of, positive, within
 DECAYS = ("constant", "exponential", "cosine")
 
 
-@dataclass(frozen=True)
-class GradientDescent:
-    """Plain gradient descent with a constant learning rate.
+def gradient_descent(learning_rate: float) -> optax.GradientTransformation:
+    """Return plain gradient descent with a constant learning rate.
 
     Args:
         learning_rate: in units of parameter^2 / loss.
 
     Raises:
-        ValueError: `learning_rate` is not positive.
+        ValueError: If `learning_rate` is not positive.
     """
-
-    learning_rate: float
-
-    def __post_init__(self) -> None:
-        positive("learning_rate", self.learning_rate)
-
-    def transformation(self) -> optax.GradientTransformation:
-        """Return the optax transformation."""
-        return optax.sgd(self.learning_rate)
+    positive("learning_rate", learning_rate)
+    return optax.sgd(learning_rate)
 
 
-@dataclass(frozen=True)
-class Adam:
-    """Adam with a decaying learning rate.
+def adam(
+    learning_rate: float,
+    decay: str,
+    decay_rate: float,
+    transition_steps: int,
+    b1: float,
+    b2: float,
+    epsilon: float,
+) -> optax.GradientTransformation:
+    """Return Adam with a decaying learning rate.
 
     `exponential`: `learning_rate * decay_rate^(step / transition_steps)`, continuous. `cosine`: to
     `decay_rate * learning_rate` over `transition_steps`.
@@ -42,35 +39,24 @@ class Adam:
         decay: `constant`, `exponential` or `cosine`.
         decay_rate: in `(0, 1]` (`[0, 1]` for cosine, where it is the floor).
         transition_steps: updates of one decay.
-        b1, b2, epsilon: of Adam.
+        b1: decay of the mean of gradients.
+        b2: decay of the mean of their squares.
+        epsilon: added to the root of the latter.
 
     Raises:
-        ValueError: an argument is outside its range.
+        ValueError: If an argument is outside its range.
     """
-
-    learning_rate: float
-    decay: str = "exponential"
-    decay_rate: float = 1.0
-    transition_steps: int = 100
-    b1: float = 0.9
-    b2: float = 0.999
-    epsilon: float = 1e-8
-
-    def __post_init__(self) -> None:
-        positive("learning_rate", self.learning_rate)
-        one_of("decay", self.decay, DECAYS)
-        if not (self.decay == "cosine" and self.decay_rate == 0):
-            within("decay_rate", self.decay_rate, lambda x: 0 < x <= 1, "0 < decay_rate <= 1")
-        integer("transition_steps", self.transition_steps, 1)
-        for key in ("b1", "b2"):
-            within(key, getattr(self, key), lambda x: 0 <= x < 1, f"0 <= {key} < 1")
-        positive("epsilon", self.epsilon)
-
-    def transformation(self) -> optax.GradientTransformation:
-        """Return the optax transformation."""
-        rate: float | optax.Schedule = self.learning_rate
-        if self.decay == "exponential":
-            rate = optax.exponential_decay(rate, self.transition_steps, self.decay_rate)
-        elif self.decay == "cosine":
-            rate = optax.cosine_decay_schedule(rate, self.transition_steps, self.decay_rate)
-        return optax.adam(rate, b1=self.b1, b2=self.b2, eps=self.epsilon)
+    positive("learning_rate", learning_rate)
+    one_of("decay", decay, DECAYS)
+    if not (decay == "cosine" and decay_rate == 0):
+        within("decay_rate", decay_rate, lambda x: 0 < x <= 1, "0 < decay_rate <= 1")
+    integer("transition_steps", transition_steps, 1)
+    for key, value in (("b1", b1), ("b2", b2)):
+        within(key, value, lambda x: 0 <= x < 1, f"0 <= {key} < 1")
+    positive("epsilon", epsilon)
+    rate: float | optax.Schedule = learning_rate
+    if decay == "exponential":
+        rate = optax.exponential_decay(rate, transition_steps, decay_rate)
+    elif decay == "cosine":
+        rate = optax.cosine_decay_schedule(rate, transition_steps, decay_rate)
+    return optax.adam(rate, b1=b1, b2=b2, eps=epsilon)

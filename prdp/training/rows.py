@@ -86,16 +86,16 @@ class UnsuitableMetric(ValueError):
 
 
 def decide(schedule: Schedule, schedule_state: Any, row: Row, column: str) -> tuple[Any, Row]:
-    """Tell the schedule a column of the row; return its new state and what it thought, NaN where it did not.
+    """Give the schedule a column of the row; return its new state and its diagnostics (NaN where it has none).
 
     Raises:
-        UnsuitableMetric: the schedule cannot go on from it.
+        UnsuitableMetric: If the schedule cannot go on from that value.
     """
     try:
         state, _ = schedule.update(schedule_state, row[column])
     except ValueError as error:
-        kind, told = type(schedule).__name__, f"{column}={row[column]} after epoch {row['epoch']}"
-        raise UnsuitableMetric(f"{told} does not suit the schedule {kind}: {error}") from error
+        kind, value = type(schedule).__name__, f"{column}={row[column]} after epoch {row['epoch']}"
+        raise UnsuitableMetric(f"{value} does not suit the schedule {kind}: {error}") from error
     return state, {
         "smoothed": float(getattr(state, "smoothed", math.nan)),
         "ratio_step": float(getattr(state, "ratio_step", math.nan)),

@@ -71,14 +71,14 @@ def compile_run(
     transformation: optax.GradientTransformation,
     batch_size: int,
     scan: bool = True,
-    lanes: Lanes | None = None,
+    lanes: Lanes = Lanes(1),
 ) -> Compiled:
     """Compile training and validation ahead of time.
 
     With `scan`, a whole epoch is one program, which is fastest for dense layers. XLA's CPU convolutions are 50 to 90
     times slower inside a loop than outside one: without `scan`, the program is one update, called once a minibatch.
     Being compiled ahead of time, they cannot recompile silently: a call that does not fit raises instead.
-    With `lanes`, `state` holds one state of each, stacked.
+    Over several `lanes`, `state` holds one state of each, stacked.
 
     Raises:
         ValueError: the cache of `state` is not that of `task.cold_cache()`.
@@ -135,19 +135,17 @@ def compile_run(
     def validate(parameters: Any, arrays: Any) -> Any:
         return task.validate(nnx.merge(graph, parameters), arrays)
 
-    def spread(function: Callable[..., Any]) -> Callable[..., Any]:
-        return function if lanes is None else lanes.over(function, shared=(1,))
-
     began = time.perf_counter()
     order = np.zeros((task.samples // batch_size, batch_size), np.int32)
     controls = traced_controls(1, task.settings.tolerance)
-    if lanes is not None:
-        order, controls = lanes.stack([order] * lanes.count), lanes.stack([controls] * lanes.count)
+    order, controls = lanes.stack([order] * lanes.count), lanes.stack([controls] * lanes.count)
     program, batches = (train, order) if scan else (update, _minibatch(order, 0))
     compiled = (
-        jax.jit(counted(spread(program)), donate_argnums=0).lower(state, arrays, batches, controls).compile()
+        jax.jit(counted(lanes.over(program, shared=(1,))), donate_argnums=0)
+        .lower(state, arrays, batches, controls)
+        .compile()
     )
-    compiled_validate = jax.jit(spread(validate)).lower(state.parameters, arrays).compile()
+    compiled_validate = jax.jit(lanes.over(validate, shared=(1,))).lower(state.parameters, arrays).compile()
     seconds = time.perf_counter() - began
     return Compiled(compiled if scan else _looping(compiled), compiled_validate, seconds, traces)
 

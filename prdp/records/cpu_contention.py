@@ -1,4 +1,4 @@
-"""How busy others kept this process's processors: seconds say something only of a run that had them to itself."""
+"""How busy other processes kept the CPU: seconds only mean something of a run that had it to itself."""
 
 import os
 import time
@@ -10,7 +10,7 @@ _IDLE = (3, 4)
 _COUNTED = 8
 
 
-class Neighbours:
+class CPUContention:
     """Measures from its creation on.
 
     Linux counts for each processor how long it worked, for whom it does not say: what this process did not do, others

@@ -1,0 +1,114 @@
+"""What options of different groups need of each other."""
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+
+from prdp.checks import Mismatch
+from prdp.config.config import Config
+from prdp.config.errors import ConfigError
+from prdp.differentiation import Mode
+
+
+def check_combinations(config: Config) -> None:
+    """Refuse options that do not go together, before anything is computed.
+
+    Raises:
+        ConfigError: If two of them do not; names both.
+    """
+    _check_schedule(config)
+    _check_data(config)
+    _check_task(config)
+    _check_optimizer(config)
+    if config.solve_options.warm_start and not config.solver.is_iterative:
+        name = config.names["solver"]
+        raise ConfigError(f"solver.warm_start=true: solver={name} solves exactly from anywhere")
+    sink = config.new_sink()
+    if sink is not None:
+        try:
+            sink.check()
+        except ValueError as error:
+            raise ConfigError(f"tracking={config.names['tracking']}: {error}") from error
+
+
+def _check_schedule(config: Config) -> None:
+    name, diff = config.names["schedule"], config.names["diff"]
+    schedule = config.resolved_schedule(config.general.converged_iterations)
+    if schedule.needs_errors and config.general.metric != "val_error":
+        raise ConfigError(
+            f"metric={config.general.metric} does not go with schedule={name}: physics errors "
+            "are measured in the units of val_error (or give schedule.errors)"
+        )
+    if schedule.steers_tolerance and not config.diff.leaves_early:
+        raise ConfigError(
+            f"schedule={name} does not go with diff={diff}: it steers the "
+            "tolerance, and a solve whose iterations are differentiated takes all K; allowed is diff=implicit, say"
+        )
+    _check_capacity(config.diff, schedule.known_largest_iterations)
+
+
+def _check_capacity(diff: Mode, largest: int | None) -> None:
+    cap = getattr(diff, "iterations_cap", None)
+    if cap is None:
+        return
+    if largest is None:
+        raise ConfigError(
+            f"diff.iterations_cap={cap}: allowed only where the schedule's largest K is given too "
+            "(schedule.cap, schedule.iterations or converged_iterations)"
+        )
+    if largest > cap:
+        raise ConfigError(
+            f"diff.iterations_cap={cap}: allowed is an integer >= the schedule's largest K ({largest})"
+        )
+
+
+def _check_data(config: Config) -> None:
+    samples = 1 if config.data is None else config.data.train_samples
+    batch = config.general.batch_size
+    if samples % batch:
+        raise ConfigError(
+            f"batch_size={batch}: allowed are the divisors of the number of training samples ({samples})"
+        )
+
+
+def _check_task(config: Config) -> None:
+    names = config.names
+    try:
+        config.targets["task"].check(
+            config.physics, config.data, config.abstract_model, **config.task.arguments
+        )
+    except Mismatch as error:
+        # A solver's or network's own name says more than its class.
+        group = error.group
+        raise ConfigError(
+            f"{group}={names[group]} does not go with task={names['task']}: {error.reason}"
+        ) from error
+    except ValueError as error:
+        raise ConfigError(f"task.{error}") from error
+    if config.data is None:
+        return
+    try:
+        config.data.check(config.physics)
+    except Mismatch as error:
+        raise ConfigError(
+            f"data={names['data']} does not go with physics={names['physics']}: {error.reason}"
+        ) from error
+    except ValueError as error:
+        raise ConfigError(f"data.{error}") from error
+
+
+def _check_optimizer(config: Config) -> None:
+    """Refuse an optimiser of somebody else's that cannot make an update for this network."""
+    if config.targets["optimizer"].__module__.startswith("prdp."):
+        return
+    parameters = nnx.state(config.abstract_model)
+    name = config.names["optimizer"]
+
+    def update() -> object:
+        values = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), parameters)
+        return config.optimizer.update(values, config.optimizer.init(values), values)[0]
+
+    try:
+        jax.eval_shape(update)
+    except (TypeError, ValueError) as error:
+        raise ConfigError(f"optimizer={name}: {' '.join(str(error).split())[:300]}") from error

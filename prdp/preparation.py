@@ -1,0 +1,156 @@
+"""From a checked configuration to what a run trains with, and what can be refused before that."""
+
+import dataclasses
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+
+from prdp import compilation_cache
+from prdp.atomic import obstacle
+from prdp.checks import shown
+from prdp.config import Config, ConfigError
+from prdp.physics.base import materialise
+from prdp.schedules import Schedule
+from prdp.solvers import Preconditioned
+from prdp.source import source_digest
+from prdp.tasks import SolveSettings, Task
+from prdp.tracking import data_progress
+from prdp.training import TrainState, converged_iterations, physics_errors
+
+# Beside what a configuration names, the modules that a run's numbers come from ...
+_TRAINING = (
+    "prdp.training.loop", "prdp.training.step", "prdp.training.converged", "prdp.training.physics_errors",
+    "prdp.data.trajectories",
+)  # fmt: skip
+# ... and those, among what they import, that no number depends on.
+_WITHOUT = (
+    "prdp.atomic", "prdp.checks", "prdp.data.cache", "prdp.source", "prdp.training.lanes",
+)  # fmt: skip
+
+
+def enter(config: Config) -> None:
+    """Set up this process for a configuration, and refuse a solver or mode that does not suit its system."""
+    jax.config.update("jax_enable_x64", config.general.precision == "float64")
+    check_system(config)
+    place = config.general.data / "compiled"
+    compilation_cache.use(place if config.general.compilation_cache else None)
+
+
+def check_system(config: Config) -> None:
+    """Refuse a solver or mode that does not suit the operator, before anything is computed.
+
+    Raises:
+        ConfigError: If one of them does not.
+    """
+    state = jax.ShapeDtypeStruct((1, *config.physics.shape), jnp.float32)
+    assemble = config.physics.operator
+    # Some solvers look at the values, where there are any yet.
+    operator = assemble() if config.physics.operator_is_constant else jax.eval_shape(assemble, state)
+    try:
+        config.solver.check(operator)
+    except ValueError as error:
+        physics, solver = config.names["physics"], config.names["solver"]
+        raise ConfigError(f"solver={solver} does not go with physics={physics}: {error}") from error
+    try:
+        config.diff.check(config.solver, operator)
+    except ValueError as error:
+        diff = config.names["diff"]
+        raise ConfigError(f"diff={diff} does not go with this solver and physics: {error}") from error
+
+
+def source_of(config: Config) -> str | None:
+    """Return the digest of the source that makes the run's numbers, `None` where a part has no source."""
+    parts: list[Any] = [type(config.solver), *config.targets.values()]
+    parts.remove(config.targets["tracking"]) if "tracking" in config.targets else None
+    if isinstance(config.solver, Preconditioned):
+        parts += [type(config.solver.solver), type(config.solver.preconditioner)]
+    if config.data is not None:
+        parts += [type(config.data), type(config.data.initial_condition)]
+    return source_digest(parts, _TRAINING, _WITHOUT)
+
+
+def has_data(config: Config) -> bool:
+    """Whether the reference data that a run needs is there."""
+    general = config.general
+    return config.data is None or config.data.is_cached(config.physics, general.precision, general.data)
+
+
+def prepare(config: Config) -> tuple[Task, Schedule, int]:
+    """Return the task with its reference data loaded, the schedule, and K_epsilon.
+
+    Raises:
+        ConfigError: If the solver does not converge, or the schedule does not suit K_epsilon.
+    """
+    physics, options, general = config.physics, config.solve_options, config.general
+    operator = physics.operator() if physics.operator_is_constant else None
+    dense = options.operator == "dense"
+    if operator is not None and dense:
+        operator = materialise(operator)
+    settings = SolveSettings(config.solver, config.diff, options.tolerance, dense, options.warm_start)
+    data = None
+    if config.data is not None:
+        report = data_progress() if general.progress else None
+        data = config.data.load(physics, general.precision, general.data, report)
+    task: Task = config.task(physics=physics, operator=operator, settings=settings, data=data)
+    converged = general.converged_iterations
+    if converged is None:
+        try:
+            converged = converged_iterations(config.solver, *task.probe_systems(), options.tolerance)
+        except ValueError as error:
+            raise ConfigError(str(error)) from error
+    schedule = config.resolved_schedule(converged)
+    if schedule.needs_errors:
+        most = schedule.known_largest_iterations or converged
+        systems = task.probe_systems()
+        errors = physics_errors(config.solver, *systems, most, options.tolerance, task.error_is_squared)
+        schedule = config.resolved_schedule(converged, errors)
+    mode = config.diff.with_capacity(schedule.largest_iterations)
+    task.settings = dataclasses.replace(task.settings, differentiation=mode)
+    return task, schedule, converged
+
+
+def initialiser(config: Config) -> tuple[Any, Callable[[int], TrainState]]:
+    """Return the network's structure, and what makes the state before training from a seed in one compiled call."""
+    dtype = jnp.dtype(config.general.precision)
+
+    def build(key: Any) -> TrainState:
+        _, parameters = nnx.split(config.new_model(key, dtype))
+        return TrainState(parameters, config.optimizer.init(parameters))
+
+    graph, _ = nnx.split(nnx.eval_shape(lambda: config.new_model(jax.random.key(0), dtype)))
+    compiled = jax.jit(build)
+    return graph, lambda seed: compiled(jax.random.key(seed))
+
+
+def scans_well(config: Config) -> bool:
+    """Whether an epoch should be one program: not with a network that is slow inside loops (see `compile_run`)."""
+    return bool(getattr(config.abstract_model, "loops_well", True))
+
+
+def check_folders(plain: dict[str, Any], folders: Iterable[Path], data_is_there: bool) -> None:
+    """Refuse folders that cannot be written, before anything is computed that would go there.
+
+    That of the data need not be writable where the data is there and no compiled programs are kept.
+
+    Raises:
+        ConfigError: If one cannot be; names the key.
+    """
+    places = [("runs_dir", path) for path in folders]
+    if plain["compilation_cache"] or not data_is_there:
+        places.append(("data_dir", Path(plain["data_dir"]).expanduser()))
+    for key, path in places:
+        check_folder(key, plain[key], path)
+
+
+def check_folder(key: str, value: str, path: Path) -> None:
+    """Refuse a folder that cannot be written.
+
+    Raises:
+        ConfigError: If it cannot be; says why.
+    """
+    if (reason := obstacle(path)) is not None:
+        raise ConfigError(f"{key}={shown(value)}: allowed is a folder that can be written ({reason})")
