@@ -119,7 +119,7 @@ def one_line(error: Exception) -> str | None:
     cause: Any = error.__cause__
     parent = getattr(cause, "parent_node", None)
     if isinstance(error, HydraException) and isinstance(parent, DictConfig):
-        known = [str(key) for key in parent]
+        known = [str(key) for key in parent if key != "_target_"]
         close = difflib.get_close_matches(str(cause.key), known, 1)
         hint = f" (did you mean {close[0]}?)" if close else ""
         return f"{cause.full_key}: no such key; allowed are {', '.join(known)}{hint}"

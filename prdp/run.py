@@ -79,9 +79,10 @@ def run(composed: DictConfig, experiment: str | None = None) -> list[Outcome]:
 
 def _configs(composed: DictConfig) -> list[Config]:
     """Return the checked configuration of each seed."""
-    if not isinstance(composed.seed, ListConfig):
+    seeds = composed.get("seed")
+    if not isinstance(seeds, ListConfig):
         return [parse(composed)]
-    seeds = list(composed.seed)
+    seeds = list(seeds)
     if not seeds or any(type(seed) is not int for seed in seeds) or len(set(seeds)) < len(seeds):
         raise ConfigError(f"seed={seeds}: allowed is an integer, or a list of different ones")
     first = parse(OmegaConf.merge(composed, {"seed": seeds[0]}))  # type: ignore[arg-type]

@@ -10,6 +10,12 @@ import jax
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
+# The options of the configuration, (group, name): the YAML files of conf/.
+OPTIONS = sorted(
+    (path.parent.name, path.stem)
+    for path in (ROOT / "conf").glob("*/*.yaml")
+    if path.parent.name != "experiment"
+)
 
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
 # Compiling is most of what the tests do. Processes that they start take this from the environment.
@@ -53,14 +59,15 @@ def compose():
 
 @pytest.fixture(scope="session")
 def run_in(compose, data_dir):
-    """`run_in(runs_dir, *overrides)`: the outcome of an experiment in this process."""
-    from prdp import experiment
+    """`run_in(runs_dir, *overrides)`: the outcome of a run in this process; with `seeds=True`, of each of its seeds."""
+    from prdp.run import run
 
-    def run_in(runs_dir, *overrides):
+    def run_in(runs_dir, *overrides, seeds=False):
         composed = compose(f"runs_dir={runs_dir}", f"data_dir={data_dir}", "progress=false", *overrides)
         before = jax.config.jax_enable_x64
         try:
-            return experiment.run(composed)
+            outcomes = run(composed)
+            return outcomes if seeds else outcomes[0]
         finally:
             # A run chooses its precision for the whole process.
             jax.config.update("jax_enable_x64", before)

@@ -11,12 +11,11 @@ from omegaconf import OmegaConf
 
 import prdp
 from prdp import checks
-from prdp.config import SCHEMA, ConfigError, parse
+from prdp.config import GROUPS, ConfigError, parse
 from prdp.data import TrajectoryData
 from prdp.physics import FilteredNoise, FourierSeries, Heat, NavierStokes
 from prdp.schedules import HOAG, PRDP, Flatness, Geometric, Linear, Matched, TolerancePRDP, TwoStage
-from prdp.training.optimizers import Adam, GradientDescent
-from tests.conftest import ROOT
+from tests.conftest import OPTIONS, ROOT
 
 NAN, INF = float("nan"), float("inf")
 BAD = [
@@ -25,8 +24,7 @@ BAD = [
 ]  # fmt: skip
 # The kinds of mistakes once each, which take half a minute.
 FEW = ["abc", "", -1, 0, NAN, INF, 10**20, [1, "a"], {"a": 1}, None, True, "a\nb"]
-OPTIONS = [(group, name) for group, options in SCHEMA.items() for name in options]
-PHYSICS = list(SCHEMA["physics"])
+PHYSICS = [name for group, name in OPTIONS if group == "physics"]
 
 
 @pytest.fixture(scope="module")
@@ -102,9 +100,9 @@ def test_every_key_of_an_option_is_checked(composed, group, name, values):
 )
 def test_every_key_of_the_top_level_is_checked(composed, values):
     config = composed("physics", "heat2d")
-    keys = [k for k in config if k not in (*SCHEMA, "paper")]
+    keys = [k for k in config if k not in (*GROUPS, "paper")]
     assert {"seed", "epochs", "runs_dir"} <= set(keys)
-    wrong = check(config, [*keys, *SCHEMA], values)
+    wrong = check(config, [*keys, *GROUPS], values)
     assert not wrong, "\n".join(wrong)
 
 
@@ -113,7 +111,7 @@ OBJECTS = [
     prdp.Implicit(5, None, 0.1), prdp.Implicit(None, 1.5, 0.1), prdp.Unrolled(5), prdp.Checkpointed(9, 3),
     prdp.Truncated(), prdp.OneStep(), prdp.Phantom(), prdp.Neumann(3, 0.1), prdp.ReducedCG(),
     PRDP(cap=5), TolerancePRDP(5), Linear(1, 2, 5), TwoStage(1, 2, 3), HOAG(5), Matched((1.0, 0.5), cap=3),
-    Geometric(), Flatness(), Adam(1e-3), GradientDescent(1.0), Heat(1, 8), NavierStokes(8), FourierSeries(),
+    Geometric(), Flatness(), Heat(1, 8), NavierStokes(8), FourierSeries(),
     FilteredNoise(), TrajectoryData(FourierSeries(), reference_points=9),
 ]  # fmt: skip
 
@@ -133,12 +131,13 @@ def test_an_object_built_in_python_names_what_it_refuses(made):
 WRONG_TYPES = """
 import prdp
 from prdp.schedules import PRDP, Matched
-from prdp.training.optimizers import Adam
+from prdp.training.optimizers import adam
 makers = [
     lambda x: prdp.GMRES(restart=x), lambda x: prdp.Jacobi(relaxation=x), lambda x: prdp.Neumann(terms=x),
     lambda x: prdp.Implicit(adjoint_ratio=x), lambda x: prdp.Phantom(form=x), lambda x: prdp.OneStep(steps=x),
     lambda x: prdp.SteepestDescent(residual=x), lambda x: PRDP(tau_step=x), lambda x: PRDP(cap=x),
-    lambda x: Matched(errors=x), lambda x: Adam(1e-3, decay=x), lambda x: Adam(x),
+    lambda x: Matched(errors=x), lambda x: adam(1e-3, x, 1.0, 100, 0.9, 0.99, 1e-8),
+    lambda x: adam(x, "constant", 1.0, 100, 0.9, 0.99, 1e-8),
 ]
 for i, make in enumerate(makers):
     for value in ("abc", ["a", 1], {"a": 1}, True):

@@ -1,36 +1,45 @@
 """`conf/` and its schema agree, the paper's settings are the defaults, and mistakes end in one line."""
 
-from pathlib import Path
-
 import pandas as pd
 import pytest
 from omegaconf import OmegaConf
 
-from prdp import experiment
-from prdp.config import SCHEMA, ConfigError, parse
+from prdp.config import ConfigError, parse
 from prdp.records import digest, run_name
+from prdp.run import run
+from tests.conftest import OPTIONS, ROOT
 
-ROOT = Path(__file__).resolve().parents[1]
-OPTIONS = sorted(
-    (p.parent.name, p.stem) for p in (ROOT / "conf").glob("*/*.yaml") if p.parent.name != "experiment"
-)
 PHYSICS = [name for group, name in OPTIONS if group == "physics"]
 # These go with every physics; an option of the other groups has to go with one at least.
 UNIVERSAL = ("solver", "diff", "schedule", "tracking")
 
 
-def test_the_schema_has_the_options_of_conf_and_no_other():
-    assert {(group, name) for group, options in SCHEMA.items() for name in options} == set(OPTIONS)
+def options_of(group):
+    return [name for of, name in OPTIONS if of == group]
+
+
+def assert_made_of(config, group, name):
+    assert config.names[group] == name
+    target = OmegaConf.load(ROOT / "conf" / group / f"{name}.yaml").get("_target_")
+    made = getattr(config, group)
+    if group in ("solver", "diff", "schedule"):
+        assert target == f"prdp.{GROUP_PACKAGES[group]}.{type(made).__name__}"
+
+
+GROUP_PACKAGES = {"solver": "solvers", "diff": "differentiation", "schedule": "schedules"}
 
 
 @pytest.mark.parametrize("physics", PHYSICS)
-@pytest.mark.parametrize(("group", "name"), [o for o in OPTIONS if o[0] in UNIVERSAL])
-def test_every_universal_option_goes_with_every_physics(compose, group, name, physics):
-    # Tolerances steer nothing where all K iterations are differentiated, which is the default of some physics.
-    steers = group == "schedule" and SCHEMA[group][name].steers_tolerance
-    config = parse(compose(f"physics={physics}", f"{group}={name}", *(["diff=implicit"] if steers else [])))
-    assert type(getattr(config, group)) is SCHEMA[group][name]
-    assert config.names[group] == name
+def test_every_universal_option_goes_with_every_physics(compose, physics):
+    columns = {group: options_of(group) for group in UNIVERSAL}
+    for i in range(max(map(len, columns.values()))):
+        chosen = {group: names[i % len(names)] for group, names in columns.items()}
+        # Tolerances steer nothing where all K iterations are differentiated: these schedules have their own row.
+        steers = chosen["schedule"] in ("hoag", "tolerance_prdp")
+        for row in [{**chosen, "schedule": "fixed"}, {**chosen, "diff": "implicit"}] if steers else [chosen]:
+            config = parse(compose(f"physics={physics}", *(f"{g}={n}" for g, n in row.items())))
+            for group, name in row.items():
+                assert_made_of(config, group, name)
 
 
 @pytest.mark.parametrize("diff", ["unrolled", "truncated"])
@@ -50,8 +59,7 @@ def test_every_other_option_goes_with_some_physics(compose, group, name):
         except ConfigError as refusal:
             refusals[physics] = str(refusal)
             continue
-        assert type(getattr(config, group)) is SCHEMA[group][name]
-        assert config.names[group] == name
+        assert_made_of(config, group, name)
         return
     pytest.fail(f"{group}={name} goes with no physics: {refusals}")
 
@@ -200,7 +208,7 @@ def test_the_command_line_wins_over_the_paper(compose, physics, changes):
     parse(composed)
 
 
-@pytest.mark.parametrize("diff", SCHEMA["diff"])
+@pytest.mark.parametrize("diff", [name for group, name in OPTIONS if group == "diff"])
 @pytest.mark.parametrize("physics", PHYSICS)
 def test_a_chosen_group_wins_over_that_of_the_physics(compose, physics, diff):
     assert compose(f"diff={diff}", f"physics={physics}").diff.name == diff
@@ -239,7 +247,17 @@ MISTAKES = {
     "solver.operator=sparse": "solver.operator='sparse': allowed are stencil, dense",
     "+solver.foo=1": "solver.foo: no such key; allowed are relaxation, tolerance, operator",
     "+solver.relaxatoin=1": "(did you mean solver.relaxation?)",
-    "solver.name=foo": "solver.name='foo': allowed are jacobi, steepest_descent,",
+    "solver.name=[1]": "solver.name=[1]: allowed is a name of letters, digits",
+    "solver.name='a/b'": "solver.name='a/b': allowed is a name of letters, digits",
+    "solver._target_=nowhere.Solver": "solver._target_='nowhere.Solver': allowed is the dotted path of a class or",
+    "solver._target_=prdp.solvers.Foo": "solver._target_='prdp.solvers.Foo': allowed is the dotted path",
+    "solver._target_=5": "solver._target_=5: allowed is the dotted path of a class or function",
+    "solver._target_=null": "solver._target_=None: allowed is the dotted path of a class or function",
+    "~solver._target_": "solver._target_=None: allowed is the dotted path of a class or function",
+    "diff=jfb diff._target_=prdp.schedules.base.Schedule": "diff._target_",
+    "diff=jfb diff._target_=builtins.object": "diff._target_: allowed is a subclass of prdp.differentiation.base.Mode",
+    "task._target_=prdp.solvers.Jacobi": "task.loss: no such key; allowed are relaxation",
+    "optimizer._target_=optax.adamw": "optimizer.decay: no such key; allowed are learning_rate, b1, b2, eps",
     "solver=gmres solver.restart=0": f"solver.restart=0: {AT_LEAST_1}",
     "solver=direct solver.factorisation=qr": "solver.factorisation='qr': allowed are auto, dense, spectral",
     "solver=richardson solver.step_size=0": "solver.step_size=0: allowed is any other number, or null",
@@ -269,14 +287,17 @@ MISTAKES = {
     "physics=poisson task.reference=[0]": "task.reference: the relative error needs a reference that is not",
     "physics=poisson diff.iterations_cap=5": "diff.iterations_cap=5: allowed is an integer >= the schedule's "
     "largest K (600)",
-    "physics=poisson task=mixed_chain": "physics=poisson does not go with task=mixed_chain: allowed are heat",
-    "physics=poisson task=correction": "physics=poisson does not go with task=correction: allowed are heat1d,",
-    "data=none": "data=none does not go with task=mixed_chain: allowed are fourier",
-    "physics=heat2d task=mixed_chain data=noise": "data=noise makes 2 field(s) a sample, and "
-    "physics=heat2d starts from 1: use data=fourier",
-    "physics=heat1d data=noise": "data=noise is periodic: allowed only with physics.boundary=periodic",
-    "physics=navier_stokes data=fourier data.form=products": "data=fourier makes 1 field(s) a sample, and "
-    "physics=navier_stokes starts from 2: use data=noise",
+    "physics=poisson task=mixed_chain": "physics=poisson does not go with task=mixed_chain: allowed is a physics "
+    "that makes time steps",
+    "physics=poisson task=correction": "physics=poisson does not go with task=correction: allowed is a physics "
+    "that makes time steps",
+    "data=none": "data=none does not go with task=mixed_chain: allowed is a source of trajectories",
+    "physics=heat2d task=mixed_chain data=noise": "data=noise does not go with physics=heat2d: it makes 2 "
+    "field(s) per sample, and the physics starts from 1",
+    "physics=heat1d data=noise": "data=noise does not go with physics=heat1d: the noise is periodic: allowed only with "
+    "physics.boundary=periodic",
+    "physics=navier_stokes data=fourier data.form=products": "data=fourier does not go with "
+    "physics=navier_stokes: it makes 1 field(s) per sample, and the physics starts from 2",
     "physics=navier_stokes task.validation_channel=3": "task.validation_channel=3: allowed is 0 to 2",
     "physics=navier_stokes task.validation_channel=-1": "task.validation_channel=-1: allowed is an integer >= 0",
     "physics=heat1d task=correction task.validation_channel=1": "task.validation_channel=1: allowed is 0 to 0",
@@ -284,7 +305,7 @@ MISTAKES = {
     "physics=navier_stokes task.validation_iterations=0": f"task.validation_iterations=0: {AT_LEAST_1}",
     "physics=navier_stokes data.validation_key=199": "data.validation_key=199: allowed is any key whose samples",
     "physics=navier_stokes data.train_key=4294967295": "data.train_key=4294967295: allowed are seeds below 2^32",
-    "physics=navier_stokes data=fourier": "data=fourier makes 1 field(s) a sample",
+    "physics=navier_stokes data=fourier": "data=fourier does not go with physics=navier_stokes: it makes 1 field",
     "physics=navier_stokes data.smoothing=0": "data.smoothing=0.0: allowed is a number > 0",
     "physics=navier_stokes data.reference_points=4": "data.reference_points=4: allowed is s * physics.points + r",
     "physics=navier_stokes data.reference_points=60": "data.reference_points=60: allowed is s * physics.points + r",
@@ -303,7 +324,7 @@ MISTAKES = {
 def test_a_mistake_is_one_line_and_leaves_nothing(compose, tmp_path, mistake):
     folders = (f"runs_dir={tmp_path / 'runs'}", f"data_dir={tmp_path / 'data'}")
     with pytest.raises(ConfigError) as raised:
-        experiment.run(compose(*folders, *mistake.split()))
+        run(compose(*folders, *mistake.split()))
     message = str(raised.value)
     assert MISTAKES[mistake] in message
     assert len(message.splitlines()) == 1
@@ -404,8 +425,8 @@ def test_the_committed_records_are_those_of_the_present_names(compose):
     jobs = jobs[jobs["run"] != "poisson-jacobi-implicit-matched-seed0-e7204606"]
     chosen = jobs.drop_duplicates(["kind"])
     assert len(chosen) > 20
-    for overrides, run in zip(chosen["overrides"], chosen["run"], strict=True):
-        assert name(parse(compose(*overrides.split()))) == run
+    for overrides, name_of_run in zip(chosen["overrides"], chosen["run"], strict=True):
+        assert name(parse(compose(*overrides.split()))) == name_of_run
 
 
 def test_a_sweep_leaves_one_run_folder_a_job(train, tmp_path):

@@ -11,7 +11,7 @@ import pytest
 from flax import nnx
 
 import prdp
-from prdp import experiment
+from prdp.config import Config
 from prdp.data import TrajectoryData
 from prdp.differentiation import AdjointStats, Controls, Implicit, Unrolled
 from prdp.physics import FilteredNoise, FourierSeries, Heat, NavierStokes
@@ -379,7 +379,7 @@ def test_an_interrupted_navier_stokes_run_continues_to_the_same_history(
         if epochs == [0, 1, 2, 3]:
             raise KeyboardInterrupt
 
-    monkeypatch.setattr(experiment, "build_sinks", lambda config: [OnRow(row)])
+    monkeypatch.setattr(Config, "new_sink", lambda config: OnRow(row))
     with pytest.raises(KeyboardInterrupt):
         run_in(tmp_path, *REFINED)
     outcome = run_in(tmp_path, *REFINED)

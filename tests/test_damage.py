@@ -9,8 +9,8 @@ import subprocess
 import pandas as pd
 import pytest
 
-from prdp import experiment
 from prdp.analysis import load_runs
+from prdp.config import Config
 from prdp.records import RunFolder
 from prdp.tracking import Sink
 from tests.test_survival import ONE, WHOLE, assert_same_records, history, status
@@ -91,7 +91,7 @@ def test_a_full_disk_ends_a_run_and_with_room_it_goes_on(run_in, disk, whole, mo
     if epoch is None:
         disk.fill(pages)
     with monkeypatch.context() as patch:
-        patch.setattr(experiment, "build_sinks", lambda config: [OnRow(on_row)])
+        patch.setattr(Config, "new_sink", lambda config: OnRow(on_row))
         with pytest.raises(OSError, match="No space left on device") as raised:
             run_in(disk.path / "runs", *ONE)
     assert raised.value.errno == errno.ENOSPC
@@ -118,7 +118,7 @@ def test_ctrl_c_stops_a_run_on_a_full_disk(run_in, disk, whole, monkeypatch, cap
             raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(experiment, "build_sinks", lambda config: [OnRow(on_row)])
+        patch.setattr(Config, "new_sink", lambda config: OnRow(on_row))
         with pytest.raises(KeyboardInterrupt):
             run_in(disk.path / "runs", *ONE)
     assert "No space left on device" in caplog.text

@@ -3,7 +3,8 @@
 import hydra
 import pytest
 
-from prdp import components, experiment, together
+from prdp import preparation
+from prdp import run as runs
 from prdp.atomic import obstacle
 from prdp.config import ConfigError, parse
 from prdp.suite import plan, sweeper
@@ -40,11 +41,10 @@ def test_a_folder_that_cannot_be_written_is_refused_first(
     compose, tmp_path, places, monkeypatch, key, where, seeds
 ):
     before = sorted(tmp_path.rglob("*"))
-    for module in (experiment, together):
-        monkeypatch.setattr(module, "prepare", lambda config: pytest.fail("data was made"))
+    monkeypatch.setattr(runs, "prepare", lambda config: pytest.fail("data was made"))
     folders = {"runs_dir": tmp_path / "r", "data_dir": tmp_path / "d"} | {key: places[where]}
     with pytest.raises(ConfigError) as raised:
-        together.run_seeds(compose(*RUN, seeds, *(f"{k}={v}" for k, v in folders.items())))
+        runs.run(compose(*RUN, seeds, *(f"{k}={v}" for k, v in folders.items())))
     assert str(raised.value).startswith(f"{key}=")
     assert ": allowed is " in str(raised.value)
     assert len(str(raised.value).splitlines()) == 1
@@ -53,15 +53,15 @@ def test_a_folder_that_cannot_be_written_is_refused_first(
 
 def test_a_file_in_place_of_the_run_is_refused(compose, tmp_path):
     composed = compose(*RUN, f"runs_dir={tmp_path}", f"data_dir={tmp_path / 'd'}")
-    experiment.folder_of(parse(composed)).path.write_text("in the way")
+    runs.folder_of(parse(composed)).path.write_text("in the way")
     with pytest.raises(ConfigError, match=f"^runs_dir='{tmp_path}': allowed is a folder .* is no folder"):
-        experiment.run(composed)
+        runs.run(composed)
 
 
 def test_home_is_expanded(compose, tmp_path, monkeypatch):
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.chdir(tmp_path)
-    outcome = experiment.run(compose(*RUN, "runs_dir='~/runs'", "data_dir='~/data'"))
+    (outcome,) = runs.run(compose(*RUN, "runs_dir='~/runs'", "data_dir='~/data'"))
     assert outcome.folder.parent == tmp_path / "runs"
     assert {path.name for path in tmp_path.iterdir()} == {"runs", "data"}
     assert list((tmp_path / "data").glob("heat-*.safetensors"))
@@ -72,16 +72,15 @@ def test_home_is_expanded(compose, tmp_path, monkeypatch):
 
 def test_data_that_is_there_may_be_where_nothing_can_be_written(compose, tmp_path, monkeypatch):
     given = (*RUN, "compilation_cache=false", f"data_dir={tmp_path / 'data'}")
-    experiment.run(compose(*given, f"runs_dir={tmp_path / 'a'}"))
+    runs.run(compose(*given, f"runs_dir={tmp_path / 'a'}"))
     # Root may write anywhere.
     refuse = lambda path: "Read-only file system" if path == tmp_path / "data" else None  # noqa: E731
-    monkeypatch.setattr(experiment, "obstacle", refuse)
-    experiment.run(compose(*given, f"runs_dir={tmp_path / 'b'}"))
+    monkeypatch.setattr(preparation, "obstacle", refuse)
+    runs.run(compose(*given, f"runs_dir={tmp_path / 'b'}"))
     for other in ("data.amplitude=2", "compilation_cache=true"):
         with pytest.raises(ConfigError, match=r"^data_dir=.*Read-only file system"):
-            experiment.run(compose(*given, f"runs_dir={tmp_path / 'b'}", "seed=1", other))
-    assert components.jax is experiment.jax
-    assert sweeper.check_folder is experiment.check_folder
+            runs.run(compose(*given, f"runs_dir={tmp_path / 'b'}", "seed=1", other))
+    assert sweeper.check_folder is preparation.check_folder
 
 
 def test_trying_leaves_nothing_behind(tmp_path):

@@ -4,7 +4,7 @@ import hydra
 import pytest
 from omegaconf import OmegaConf
 
-from prdp import experiment
+from prdp import run as runs
 from prdp.config import ConfigError, parse
 from prdp.suite import GridError, plan, preset_jobs, preset_names
 from prdp.suite.presets import preset_title
@@ -114,9 +114,7 @@ def compose_here(conf):
 
 @pytest.fixture
 def run_in_here(compose_here, data_dir):
-    return lambda *overrides: experiment.run(
-        compose_here(f"data_dir={data_dir}", "progress=false", *overrides)
-    )
+    return lambda *overrides: runs.run(compose_here(f"data_dir={data_dir}", "progress=false", *overrides))
 
 
 @pytest.mark.parametrize("seed", ["-1", "abc", "1.5", "null", "4294967296"])

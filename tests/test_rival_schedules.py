@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 import prdp
-from prdp import components
+from prdp import preparation
 from prdp.config import ConfigError, parse
 from prdp.linalg import Dense
 from prdp.schedules import HOAG, PRDP, Flatness, Geometric, Matched
@@ -288,7 +288,7 @@ def test_a_run_does_what_its_schedule_says(compose, data_dir, run_in, tmp_path, 
     overrides = ("physics=heat1d", "epochs=3", *options.split())
     outcome = run_in(tmp_path, *overrides)
     rows = pd.read_parquet(outcome.folder / "history.parquet")
-    _, schedule, converged = components.prepare(parse(compose(*overrides, f"data_dir={data_dir}")))
+    _, schedule, converged = preparation.prepare(parse(compose(*overrides, f"data_dir={data_dir}")))
     _, states = trace(schedule, rows["val_error"])
     assert converged == 25
     assert list(rows["iterations"][1:]) == [s.iterations for s in states[:-1]]
@@ -302,7 +302,7 @@ def test_measured_errors_are_in_the_units_of_the_metric(compose, data_dir, physi
     config = parse(
         compose(f"physics={physics}", f"data_dir={data_dir}", "schedule=matched", "progress=false")
     )
-    _, schedule, converged = components.prepare(config)
+    _, schedule, converged = preparation.prepare(config)
     errors = schedule.errors
     assert len(errors) == converged == schedule.largest_iterations
     # K_epsilon is where the residual, a norm, is 1e-5.

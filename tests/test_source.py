@@ -8,7 +8,8 @@ import time
 import numpy as np
 import pytest
 
-from prdp import components, experiment, source
+from prdp import run as runs
+from prdp import source
 from prdp.data import TrajectoryData, trajectories
 from prdp.physics import FourierSeries, Heat
 from prdp.source import source_digest
@@ -157,18 +158,18 @@ def test_a_run_that_does_not_know_its_source_says_nothing(run_in, tmp_path, capl
         del noted["source"], noted["earlier_sources"]
     path.write_text({"empty": "", "a list": "[]"}.get(damage) or json.dumps(noted))
     if damage in ("empty", "a list"):
-        assert experiment.RunFolder(first.folder).sources() == []
+        assert runs.RunFolder(first.folder).sources() == []
     else:
         assert run_in(tmp_path, *RUN).skipped
         assert caplog.messages == []
 
 
 def test_a_checkpoint_of_other_source_warns_and_the_run_notes_both(run_in, tmp_path, monkeypatch, caplog):
-    check = experiment.Interrupts.check
-    monkeypatch.setattr(experiment.Interrupts, "check", lambda self: (_ for _ in ()).throw(KeyboardInterrupt))
+    check = Interrupts.check
+    monkeypatch.setattr(Interrupts, "check", lambda self: (_ for _ in ()).throw(KeyboardInterrupt))
     with pytest.raises(KeyboardInterrupt):
         run_in(tmp_path, *RUN)
-    monkeypatch.setattr(experiment.Interrupts, "check", check)
+    monkeypatch.setattr(Interrupts, "check", check)
     (folder,) = tmp_path.iterdir()
     before = json.loads((folder / "provenance.json").read_text())["source"]
     with monkeypatch.context() as patch:

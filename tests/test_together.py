@@ -1,5 +1,6 @@
 """Several seeds in one program: the same records as single runs."""
 
+import functools
 import json
 import os
 import subprocess
@@ -12,10 +13,11 @@ import pandas as pd
 import pytest
 
 import prdp
-from prdp import components, together
+from prdp import run as runs
 from prdp.analysis.records import load_runs
 from prdp.config import ConfigError, parse
-from prdp.training import Lanes, Plan, RunResult, Together, compile_run
+from prdp.preparation import initialiser, prepare
+from prdp.training import Lanes, Plan, RunResult, Training, compile_run
 from tests.conftest import ROOT
 from tests.folders import history
 
@@ -24,18 +26,9 @@ SEEDS = (1, 4, 50)
 
 
 @pytest.fixture(scope="module")
-def run_seeds_in(compose, data_dir):
-    """`run_seeds_in(runs_dir, *overrides)`: the outcomes of `run_seeds` in this process."""
-
-    def run(runs_dir, *overrides):
-        composed = compose(f"runs_dir={runs_dir}", f"data_dir={data_dir}", "progress=false", *overrides)
-        before = jax.config.jax_enable_x64
-        try:
-            return together.run_seeds(composed)
-        finally:
-            jax.config.update("jax_enable_x64", before)
-
-    return run
+def run_seeds_in(run_in):
+    """`run_seeds_in(runs_dir, *overrides)`: the outcome of each seed of a run in this process."""
+    return functools.partial(run_in, seeds=True)
 
 
 @pytest.fixture(scope="module")
@@ -134,7 +127,7 @@ def test_together_each_seed_has_the_record_of_a_single_run(tmp_path, run_seeds_i
     ],
 )
 def test_lanes_in_lockstep_and_in_turn(tmp_path, run_in, run_seeds_in, monkeypatch, overrides, lockstep):
-    monkeypatch.setattr(together, "Lanes", lambda n, devices, **_: Lanes(n, devices, lockstep))
+    monkeypatch.setattr(runs, "Lanes", lambda n, devices, **_: Lanes(n, devices, lockstep))
     options = (*overrides.split(), "epochs=4", "precision=float64")
     outcomes = run_seeds_in(tmp_path / "together", *options, "seed=[3,4]")
     for seed, outcome in zip((3, 4), outcomes, strict=True):
@@ -156,10 +149,11 @@ def test_what_another_process_finished_meanwhile_is_not_trained_again(
 ):
     def prepare_slowly(config):
         # The data are made; another process comes first.
+        monkeypatch.setattr(runs, "prepare", prepare)
         run_in(tmp_path, *HEAT, "seed=4")
-        return components.prepare(config)
+        return prepare(config)
 
-    monkeypatch.setattr(together, "prepare", prepare_slowly)
+    monkeypatch.setattr(runs, "prepare", prepare_slowly)
     outcomes = run_seeds_in(tmp_path, *HEAT, "seed=[1,4]")
     assert [outcome.skipped for outcome in outcomes] == [False, True]
     for seed, outcome in zip((1, 4), outcomes, strict=True):
@@ -189,7 +183,7 @@ def test_lanes_that_were_interrupted_at_different_epochs_go_on(
         return Deferred
 
     for overrides, passes in (("seed=[1,50]", 8), ("seed=[4,1]", 3)):
-        monkeypatch.setattr(together, "deferred", stop_after(passes))
+        monkeypatch.setattr(runs, "deferred", stop_after(passes))
         with pytest.raises(KeyboardInterrupt):
             run_seeds_in(tmp_path, *HEAT, overrides)
     monkeypatch.undo()
@@ -207,9 +201,9 @@ def test_lanes_that_were_interrupted_at_different_epochs_go_on(
 
 def test_a_lane_that_diverges_does_not_touch_the_others(compose, data_dir):
     config = parse(compose("physics=heat1d", "epochs=5", f"data_dir={data_dir}", "progress=false"))
-    task, schedule, _ = components.prepare(config)
-    transformation = config.optimizer.transformation()
-    graph, initial = components.initialiser(config, transformation)
+    task, schedule, _ = prepare(config)
+    transformation = config.optimizer
+    graph, initial = initialiser(config)
     good = initial(1)._replace(cache=task.cold_cache())
     bad = jax.tree.map(lambda x: jnp.full_like(x, jnp.nan) if x.dtype == jnp.float32 else x, good)
     plans = [Plan(5, 25, seed) for seed in (1, 2, 1)]
@@ -219,7 +213,7 @@ def test_a_lane_that_diverges_does_not_touch_the_others(compose, data_dir):
         arrays = axis.share(task.arrays())
         compiled = compile_run(task, graph, axis.stack(states), arrays, transformation, 25, lanes=axis)
         results = [RunResult(state, schedule.init()) for state in states]
-        group = Together(task, compiled, arrays, schedule, plans, results, axis)
+        group = Training(task, compiled, arrays, schedule, plans, results, axis)
         for _ in group.advance():
             pass
         return group.lanes
@@ -244,10 +238,10 @@ def test_lanes_use_as_many_devices_as_shorten_the_queue(count, devices, each, us
 
 SHARDED = """
 import sys, hydra, jax
-from prdp.together import run_seeds
+from prdp.run import run
 assert jax.device_count() == 4
 with hydra.initialize_config_dir(sys.argv[1], version_base="1.3"):
-    outcomes = run_seeds(hydra.compose("config", sys.argv[2:]))
+    outcomes = run(hydra.compose("config", sys.argv[2:]))
 print(*(outcome.folder for outcome in outcomes), sep="\\n")
 """
 

@@ -7,8 +7,7 @@ import time
 import pytest
 import wandb
 
-from prdp import experiment
-from prdp.config import ConfigError, parse
+from prdp.config import Config, ConfigError, parse
 from prdp.tracking import Console, RunInfo, Sink, WeightsAndBiases
 from prdp.tracking.weights_and_biases import WeightsAndBiasesSettings, described, group
 
@@ -317,11 +316,11 @@ class Recorder(Sink):
 
 def test_sinks_are_told_of_start_rows_and_end(run_in, tmp_path, monkeypatch):
     sinks = Recorder(), Recorder(fails=True)
-    monkeypatch.setattr(experiment, "build_sinks", lambda config: [sinks[1]])
+    monkeypatch.setattr(Config, "new_sink", lambda config: sinks[1])
     with pytest.raises(RuntimeError, match="no luck"):
         run_in(tmp_path, *POISSON)
     assert sinks[1].calls == [("start", 3, 0), ("row", 0), ("finish", None)]
-    monkeypatch.setattr(experiment, "build_sinks", lambda config: [sinks[0]])
+    monkeypatch.setattr(Config, "new_sink", lambda config: sinks[0])
     run_in(tmp_path, *POISSON)
     rows = [("row", epoch) for epoch in range(4)]
     assert sinks[0].calls == [("start", 3, 0), *rows, ("finish", "finished")]

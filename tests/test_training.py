@@ -17,8 +17,8 @@ import yaml
 from safetensors import safe_open
 
 import train as program
-from prdp import experiment
-from prdp.config import parse
+from prdp import run as runs
+from prdp.config import Config, parse
 from prdp.data import Trajectories, TrajectoryData
 from prdp.physics import FourierSeries, Heat
 from prdp.records import COLUMNS, RunFolder, RunIsHeld
@@ -88,7 +88,7 @@ class OnRow(Sink):
 
 
 def on_row(patch, action):
-    patch.setattr(experiment, "build_sinks", lambda config: [OnRow(action)])
+    patch.setattr(Config, "new_sink", lambda config: OnRow(action))
 
 
 def history(outcome):
@@ -122,12 +122,12 @@ class Reference(NamedTuple):
 @pytest.fixture(scope="module")
 def reference(tmp_path_factory, run_in):
     events, counts, kept = [], [], {}
-    initialise, compile_run = experiment.initialise, experiment.compile_run
+    initialiser, compile_run = runs.initialiser, runs.compile_run
 
-    def keep_initial(*arguments):
-        graph, state = initialise(*arguments)
-        kept["initial"] = graph, jax.device_get(state)
-        return graph, state
+    def keep_initial(config):
+        graph, initial = initialiser(config)
+        kept["initial"] = graph, jax.device_get(initial(config.general.seed))
+        return graph, initial
 
     def keep_compiled(*arguments):
         kept["compiled"] = compile_run(*arguments)
@@ -141,8 +141,8 @@ def reference(tmp_path_factory, run_in):
     try:
         with pytest.MonkeyPatch.context() as patch:
             on_row(patch, lambda row: counts.append(len(events)))
-            patch.setattr(experiment, "initialise", keep_initial)
-            patch.setattr(experiment, "compile_run", keep_compiled)
+            patch.setattr(runs, "initialiser", keep_initial)
+            patch.setattr(runs, "compile_run", keep_compiled)
             outcome = run_in(tmp_path_factory.mktemp("reference"), *HEAT)
     finally:
         jax.monitoring.unregister_event_duration_listener(listen)
@@ -153,12 +153,12 @@ def reference(tmp_path_factory, run_in):
 def warm(monkeypatch, reference):
     """Runs of HEAT with its seed take what the reference compiled."""
 
-    def initialise(*arguments):
+    def initialiser(config):
         graph, state = reference.initial
-        return graph, jax.tree.map(jax.numpy.array, state)
+        return graph, lambda seed: jax.tree.map(jax.numpy.array, state)
 
-    monkeypatch.setattr(experiment, "initialise", initialise)
-    monkeypatch.setattr(experiment, "compile_run", lambda *arguments: reference.compiled)
+    monkeypatch.setattr(runs, "initialiser", initialiser)
+    monkeypatch.setattr(runs, "compile_run", lambda *arguments: reference.compiled)
 
 
 def assert_complete(outcome, epochs):
@@ -212,7 +212,7 @@ def test_epochs_on_the_host_and_on_the_device_agree(run_in, tmp_path, monkeypatc
     options = ("physics=heat1d", "epochs=3", "schedule=fixed", "schedule.iterations=5")
     frames = []
     for scan in (True, False):
-        monkeypatch.setattr(experiment, "scans_well", lambda config, scan=scan: scan)
+        monkeypatch.setattr(runs, "scans_well", lambda config, scan=scan: scan)
         outcome = run_in(tmp_path / str(scan), *options)
         assert outcome.summary["compilations"] == 1
         frames.append(folders.history(outcome))
@@ -255,7 +255,7 @@ def test_another_seed_gives_another_history_on_the_same_data(reference, run_in, 
     a, b = history(reference.outcome), history(other)
     assert a["val_error"][0] != b["val_error"][0]
     assert (a["train_loss"][1:3] != b["train_loss"][1:3]).all()
-    sources = [parse(compose(*HEAT, f"seed={s}")).data.source() for s in (0, 1)]
+    sources = [parse(compose(*HEAT, f"seed={s}")).data for s in (0, 1)]
     assert sources[0] == sources[1]
 
 
@@ -309,7 +309,7 @@ def test_a_truncated_checkpoint_is_passed_over(interrupted, reference, run_in, t
 def test_ctrl_c_in_the_middle_of_an_epoch_loses_no_more_than_that(
     reference, warm, run_in, tmp_path, monkeypatch, moment
 ):
-    compile_run = experiment.compile_run
+    compile_run = runs.compile_run
 
     def compile_interrupted(*arguments):
         compiled, calls = compile_run(*arguments), []
@@ -324,7 +324,7 @@ def test_ctrl_c_in_the_middle_of_an_epoch_loses_no_more_than_that(
         return dataclasses.replace(compiled, **{moment: called})
 
     with monkeypatch.context() as patch:
-        patch.setattr(experiment, "compile_run", compile_interrupted)
+        patch.setattr(runs, "compile_run", compile_interrupted)
         with pytest.raises(KeyboardInterrupt):
             run_in(tmp_path, *HEAT)
     assert status(only_folder(tmp_path))["status"] == "interrupted"
@@ -339,7 +339,8 @@ def test_ctrl_c_in_the_middle_of_an_epoch_loses_no_more_than_that(
 WAITING = """
 import sys, threading
 import hydra
-from prdp import experiment
+from prdp.config import Config
+from prdp.run import run
 from prdp.tracking import Sink
 
 class Wait(Sink):
@@ -348,10 +349,10 @@ class Wait(Sink):
             print("waiting", flush=True)
             threading.Event().wait()
 
-experiment.build_sinks = lambda config: [Wait()]
+Config.new_sink = lambda config: Wait()
 with hydra.initialize_config_dir(sys.argv[1], version_base="1.3"):
     composed = hydra.compose("config", sys.argv[2:])
-experiment.run(composed)
+run(composed)
 """
 
 

@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 from safetensors import safe_open
 
-from prdp import experiment
-from prdp.config import ConfigError, parse
+from prdp.config import Config, ConfigError, parse
 from prdp.records import run_name
 from prdp.tracking import Sink
 from tests.folders import assert_same_history, history
@@ -42,7 +41,7 @@ def test_a_resumed_warm_run_equals_an_uninterrupted_one(uninterrupted, run_in, t
             raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(experiment, "build_sinks", lambda config: [OnRow(interrupt)])
+        patch.setattr(Config, "new_sink", lambda config: OnRow(interrupt))
         with pytest.raises(KeyboardInterrupt):
             run_in(tmp_path, *WARM)
     (folder,) = tmp_path.iterdir()

@@ -49,7 +49,9 @@ class Recipe:
         taken = {key: value for key, value in context.items() if key in self.context}
         prefix = f"{self.path}." if self.path else ""
         try:
-            return self.target(**self.arguments, **taken)
+            made = self.target(**self.arguments, **taken)
+            self.check_sizes()
+            return made
         except ConfigError:
             raise
         except ValueError as error:
@@ -61,6 +63,16 @@ class Recipe:
             raise ConfigError(
                 f"{self.path}: {name_of(self.target)}: {' '.join(str(error).split())}"
             ) from error
+
+
+    def check_sizes(self) -> None:
+        """Refuse numbers that no object has a meaning for, where its own checks let them pass.
+
+        Raises:
+            ConfigError: If one is not finite, or does not fit into 32 bits.
+        """
+        for key, value in self.arguments.items():
+            _check_size(f"{self.path}.{key}" if self.path else key, value)
 
 
 def named(group: str, node: Any) -> tuple[str, dict[str, Any]]:
@@ -124,7 +136,7 @@ def locate(target: Any, path: str) -> Callable[..., Any]:
         found = get_object(target)
     except (ImportError, ValueError, HydraException) as error:
         raise ConfigError(f"{key}: {allowed} ({' '.join(str(error.__cause__ or error).split())})") from error
-    if not callable(found):
+    if not callable(found) or inspect.isabstract(found):
         raise ConfigError(f"{key}: {allowed}")
     return typing.cast(Callable[..., Any], found)
 
@@ -225,12 +237,10 @@ def _value(hint: Any, value: Any, path: str) -> Any:
             value = _adapter(hint).validate_python(value)
         except ValidationError as error:
             raise ConfigError(_explain(error, path)) from error
-    _check_size(path, value)
     return value
 
 
 def _check_size(path: str, value: Any) -> None:
-    """Refuse numbers that no object has a meaning for, where its own checks let them pass."""
     if isinstance(value, float) and not math.isfinite(value):
         raise ConfigError(f"{path}={value}: allowed is a finite number")
     if isinstance(value, int) and not isinstance(value, bool):
@@ -284,7 +294,7 @@ def _plain(hint: Any) -> Any:
 
 
 @functools.cache
-def _adapter(hint: Any) -> TypeAdapter[Any]:
+def _adapter(hint: Any) -> Any:
     """Return a strict validator: `"5"` is no integer, `true` no number."""
     return TypeAdapter(hint, config=ConfigDict(strict=True))
 

@@ -17,8 +17,8 @@ def check_combinations(config: Config) -> None:
         ConfigError: If two of them do not; names both.
     """
     _check_schedule(config)
-    _check_data(config)
     _check_task(config)
+    _check_batches(config)
     _check_optimizer(config)
     if config.solve_options.warm_start and not config.solver.is_iterative:
         name = config.names["solver"]
@@ -62,7 +62,7 @@ def _check_capacity(diff: Mode, largest: int | None) -> None:
         )
 
 
-def _check_data(config: Config) -> None:
+def _check_batches(config: Config) -> None:
     samples = 1 if config.data is None else config.data.train_samples
     batch = config.general.batch_size
     if samples % batch:
@@ -85,6 +85,7 @@ def _check_task(config: Config) -> None:
         ) from error
     except ValueError as error:
         raise ConfigError(f"task.{error}") from error
+    config.task.check_sizes()
     if config.data is None:
         return
     try:

@@ -4,7 +4,7 @@ import dataclasses
 import math
 import sys
 from abc import ABC, abstractmethod
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar
 
 from prdp.checks import LARGEST_K, is_whole, require, shown
 
@@ -58,7 +58,7 @@ class Schedule(ABC):
         converged: int | None = None,
         epochs: int | None = None,
         errors: tuple[float, ...] | None = None,
-    ) -> Self:
+    ) -> "Schedule":
         """Return the schedule with the arguments filled in that were left open with `None`.
 
         Each schedule says which of its arguments have a default that only a training knows. What is not known yet
@@ -74,7 +74,7 @@ class Schedule(ABC):
         """
         return self
 
-    def _filled(self, **values: Any) -> Self:
+    def _filled(self, **values: Any) -> Any:
         """Return the schedule with values in place of its arguments that are `None`."""
         fields: dict[str, Any] = {
             k: v for k, v in values.items() if v is not None and getattr(self, k) is None

@@ -1,7 +1,7 @@
 """Progressively refined differentiable physics: the paper's controller."""
 
 from dataclasses import dataclass
-from typing import Any, NamedTuple, Self
+from typing import Any, NamedTuple
 
 from prdp.checks import LARGEST_K, integer, within
 from prdp.schedules.base import Schedule, check_cap, choose, given, usable
@@ -108,7 +108,7 @@ class PRDP(Schedule):
         within("checkpoint", self.checkpoint, lambda x: x > 0, "a number > 0")
         check_cap(self.cap, self.iterations, null=True)
 
-    def resolved(self, *, converged: int | None = None, **known: Any) -> Self:
+    def resolved(self, *, converged: int | None = None, **known: Any) -> "PRDP":
         """Return the schedule with the cap K_epsilon, or its first K if that is larger, where the cap was left open."""
         return self._filled(cap=None if converged is None else max(converged, self.iterations))
 

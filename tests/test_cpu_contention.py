@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from prdp.analysis.comparison import timed_alone
-from prdp.records import Neighbours, neighbours
+from prdp.records import CPUContention, cpu_contention
 
 TICKS = os.sysconf("SC_CLK_TCK")
 
@@ -20,10 +20,10 @@ class Machine:
 
     def __init__(self, monkeypatch, path):
         self.path, self.worked, self.own, self.clock = path, 0.0, 0.0, 0.0
-        monkeypatch.setattr(neighbours, "_STAT", path)
-        monkeypatch.setattr(neighbours.os, "sched_getaffinity", lambda _: {1})
-        monkeypatch.setattr(neighbours.time, "process_time", lambda: self.own)
-        monkeypatch.setattr(neighbours.time, "monotonic", lambda: self.clock)
+        monkeypatch.setattr(cpu_contention, "_STAT", path)
+        monkeypatch.setattr(cpu_contention.os, "sched_getaffinity", lambda _: {1})
+        monkeypatch.setattr(cpu_contention.time, "process_time", lambda: self.own)
+        monkeypatch.setattr(cpu_contention.time, "monotonic", lambda: self.clock)
         self.write()
 
     def passes(self, seconds, worked, own):
@@ -48,19 +48,19 @@ def machine(monkeypatch, tmp_path):
 )
 def test_what_this_process_did_not_do_others_did(machine, worked, own, share):
     machine.passes(100, 50, 20)
-    measured = Neighbours()
+    measured = CPUContention()
     machine.passes(10, worked, own)
     assert measured.share() == pytest.approx(share, abs=1e-3)
 
 
 def test_a_system_that_does_not_say_gives_nothing(monkeypatch, tmp_path):
-    monkeypatch.setattr(neighbours, "_STAT", tmp_path / "missing")
-    assert Neighbours().share() is None
+    monkeypatch.setattr(cpu_contention, "_STAT", tmp_path / "missing")
+    assert CPUContention().share() is None
 
 
 @pytest.mark.skipif(not Path("/proc/stat").exists(), reason="not Linux")
 def test_a_busy_process_is_seen():
-    measured = Neighbours()
+    measured = CPUContention()
     spinning = "import time; end = time.monotonic() + 2\nwhile time.monotonic() < end: pass"
     others = [subprocess.Popen([sys.executable, "-c", spinning]) for _ in os.sched_getaffinity(0)]
     time.sleep(1.8)
