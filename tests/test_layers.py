@@ -15,9 +15,8 @@ PROGRAMS = [ROOT / "train.py", *sorted((ROOT / "scripts").rglob("*.py"))]
 # From top to bottom: a package may import what is below its own line.
 LAYERS = (
     ("suite",),
-    ("together",),
-    ("experiment",),
-    ("components",),
+    ("run",),
+    ("preparation",),
     ("config",),
     ("training",),
     ("tasks",),
@@ -45,13 +44,13 @@ BESIDE = {
 }
 # ... and which layers may import them.
 USERS = {
-    "schedules": {"together", "experiment", "components", "config", "training"},
-    "tracking": {"together", "experiment", "components", "config"},
-    "records": {"together", "experiment", "suite"},
+    "schedules": {"run", "preparation", "config", "training"},
+    "tracking": {"run", "preparation", "config"},
+    "records": {"run", "suite"},
     "locks": {"data"},
-    "atomic": {"experiment", "training", "data", "suite"},
-    "compilation_cache": {"experiment"},
-    "interrupts": {"together", "experiment", "suite"},
+    "atomic": {"preparation", "training", "data", "suite"},
+    "compilation_cache": {"preparation"},
+    "interrupts": {"run", "suite"},
     "analysis": {"suite"},
 }
 
@@ -119,11 +118,11 @@ def test_every_package_has_its_place():
         ("solvers", "linalg", True),
         ("models", "physics", False),
         ("physics", "models", False),
-        ("training", "experiment", False),
+        ("training", "run", False),
         ("training", "schedules", True),
         ("solvers", "tracking", False),
         ("analysis", "training", False),
-        ("experiment", "suite", False),
+        ("run", "suite", False),
         ("analysis", "records", True),
         ("records", "training", False),
     ],
@@ -134,7 +133,7 @@ def test_the_rule_itself(user, used, verdict):
 
 @pytest.mark.parametrize("path", [p for p in FILES if home(p) == "models"], ids=identify)
 def test_models_know_nothing_of_physics(path):
-    assert packages(path) <= {"models"}
+    assert packages(path) <= {"models", "checks"}
 
 
 @pytest.mark.parametrize("path", FILES, ids=identify)
@@ -145,7 +144,7 @@ def test_what_each_part_may_take_from_outside(path):
         assert not outside
     if part in ("tracking", "analysis"):
         assert not outside & {"jax", "jaxlib", "flax", "optax"}
-    if part not in ("together", "experiment", "config", "suite"):
+    if part not in ("run", "config", "suite"):
         assert not outside & {"hydra", "omegaconf"}
 
 

@@ -114,7 +114,7 @@ def compose_here(conf):
 
 @pytest.fixture
 def run_in_here(compose_here, data_dir):
-    return lambda *overrides: runs.run(compose_here(f"data_dir={data_dir}", "progress=false", *overrides))
+    return lambda *overrides: runs.run(compose_here(f"data_dir={data_dir}", "progress=false", *overrides))[0]
 
 
 @pytest.mark.parametrize("seed", ["-1", "abc", "1.5", "null", "4294967296"])

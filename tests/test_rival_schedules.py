@@ -245,13 +245,13 @@ def test_physics_errors_are_the_distances_to_the_exact_solution(x64, squared):
 def test_null_stands_for_k_epsilon(compose):
     for name in ("geometric", "flatness", "hoag", "matched"):
         config = parse(compose("physics=heat1d", f"schedule={name}", "converged_iterations=25"))
-        assert (config.schedule.largest_iterations, config.schedule_for(31).largest_iterations) == (25, 31)
+        assert [config.resolved_schedule(k).largest_iterations for k in (25, 31)] == [25, 31]
 
 
 def test_errors_may_be_given(compose):
     config = parse(compose("schedule=matched", "schedule.errors=[0.5,0.25]", "metric=train_loss"))
-    assert config.schedule_for(25) == Matched((0.5, 0.25), 0.01, cap=25)
-    assert not config.measures_errors
+    assert config.resolved_schedule(25) == Matched((0.5, 0.25), 0.01, cap=25)
+    assert not config.schedule.needs_errors
 
 
 @pytest.mark.parametrize(

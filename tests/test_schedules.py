@@ -214,7 +214,7 @@ def test_plain_floats_stay_plain():
 def test_the_largest_k_is_known():
     assert (Fixed(7).largest_iterations, Linear(1, 1, 9).largest_iterations) == (7, 9)
     assert PRDP(cap=12).largest_iterations == 12
-    with pytest.raises(ValueError, match="^cap=null: "):
+    with pytest.raises(ValueError, match=r"^cap=null: "):
         _ = PRDP().largest_iterations
 
 

@@ -8,12 +8,13 @@ import time
 import numpy as np
 import pytest
 
+from prdp import preparation, source
 from prdp import run as runs
-from prdp import source
 from prdp.data import TrajectoryData, trajectories
+from prdp.interrupts import Interrupts
 from prdp.physics import FourierSeries, Heat
 from prdp.source import source_digest
-from tests.test_recipe import project  # noqa: F401
+from tests.test_extension import command, package  # noqa: F401
 
 RUN = ("physics=heat1d", "epochs=2", "converged_iterations=25", "model.width=8", "data.train_samples=25")
 
@@ -135,7 +136,7 @@ def test_a_run_of_other_source_is_skipped_and_says_so(run_in, tmp_path, monkeypa
     assert noted["earlier_sources"] == []
     assert run_in(tmp_path, *RUN).skipped
     assert caplog.messages == []
-    monkeypatch.setattr(components, "source_digest", lambda *arguments: "0" * 16)
+    monkeypatch.setattr(preparation, "source_digest", lambda *arguments: "0" * 16)
     assert run_in(tmp_path, *RUN).skipped
     told = (
         "was finished by other source than the present one: the same command with overwrite=true repeats it"
@@ -173,7 +174,7 @@ def test_a_checkpoint_of_other_source_warns_and_the_run_notes_both(run_in, tmp_p
     (folder,) = tmp_path.iterdir()
     before = json.loads((folder / "provenance.json").read_text())["source"]
     with monkeypatch.context() as patch:
-        patch.setattr(components, "source_digest", lambda *arguments: "0" * 16)
+        patch.setattr(preparation, "source_digest", lambda *arguments: "0" * 16)
         assert run_in(tmp_path, *RUN).resumed
         told = "goes on from a checkpoint that other source than the present one wrote: overwrite=true begins anew"
         assert caplog.messages == [f"{folder} {told}"]
@@ -185,32 +186,25 @@ def test_a_checkpoint_of_other_source_warns_and_the_run_notes_both(run_in, tmp_p
         assert len(caplog.messages) == 1
 
 
-def test_the_recipe_with_a_corrected_formula_trains_on_its_own_data(project):  # noqa: F811
-    options = ["physics=advection", "epochs=1", "progress=false", "runs_dir=corrected", "data_dir=of_both"]
-    options += ["converged_iterations=20"]
-
-    def train(*more):
-        done = subprocess.run(
-            [sys.executable, "train.py", *options, *more],
-            cwd=project,
-            capture_output=True,
-            text=True,
-            timeout=300,
-        )
-        assert done.returncode == 0, done.stderr
-        return done
-
-    train()
-    file = project / "prdp" / "physics" / "advection.py"
+def test_a_physics_with_a_corrected_formula_trains_on_its_own_data(command, package):  # noqa: F811
+    options = [
+        "physics=advection",
+        "epochs=1",
+        "runs_dir=corrected",
+        "data_dir=of_both",
+        "converged_iterations=20",
+    ]
+    command(*options)
+    file = package / "mine" / "advection.py"
     text = file.read_text()
     try:
         file.write_text(text.replace("self.speed * backward", "2 * self.speed * backward"))
-        again = train()
+        again = command(*options)
         assert "(finished before)" in again.stdout
         (line,) = [x for x in again.stderr.splitlines() if "other source" in x]
         assert line.endswith("the same command with overwrite=true repeats it")
-        assert "other source" not in train("overwrite=true").stderr
-        assert "other source" not in train().stderr
+        assert "other source" not in command(*options, "overwrite=true").stderr
+        assert "other source" not in command(*options).stderr
     finally:
         file.write_text(text)
-    assert len(list((project / "of_both").glob("advection-*.safetensors"))) == 2
+    assert len(list((package / "of_both").glob("advection-*.safetensors"))) == 2

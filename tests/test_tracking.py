@@ -221,7 +221,7 @@ def test_a_mode_that_is_given_wins_over_the_variable_and_that_over_the_default(
         monkeypatch.setenv("WANDB_MODE", variable)
     given = [f"tracking.mode={mode}"] if mode else []
     config = parse(compose("physics=poisson", "tracking=wandb", *given))
-    assert config.tracking.chosen_mode() == chosen
+    assert config.tracking()._settings.chosen_mode() == chosen
 
 
 def test_a_disabled_run_is_not_tracked(run_in, fake, tmp_path, monkeypatch, caplog):

@@ -232,7 +232,7 @@ def test_a_run_whose_k_changes_compiles_its_update_once(reference):
 def test_the_history_holds_what_the_schedule_decided(reference, compose):
     outcome = reference.outcome
     config = parse(compose(*HEAT))
-    schedule = config.schedule_for(outcome.summary["converged_iterations"])
+    schedule = config.resolved_schedule(outcome.summary["converged_iterations"])
     state = schedule.init()
     for row in history(outcome).itertuples():
         assert row.iterations == state.iterations

@@ -4,9 +4,7 @@ import dataclasses
 import difflib
 import functools
 import inspect
-import math
 import re
-import types
 import typing
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -14,10 +12,10 @@ from typing import Any
 
 from hydra.errors import HydraException
 from hydra.utils import get_object
-from pydantic import ConfigDict, TypeAdapter, ValidationError
 
-from prdp.checks import LARGEST, integer, shown
+from prdp.checks import shown
 from prdp.config.errors import ConfigError
+from prdp.config.types import as_declared, check_size, typed
 
 TARGET = "_target_"
 # Names become parts of folder names.
@@ -64,7 +62,6 @@ class Recipe:
                 f"{self.path}: {name_of(self.target)}: {' '.join(str(error).split())}"
             ) from error
 
-
     def check_sizes(self) -> None:
         """Refuse numbers that no object has a meaning for, where its own checks let them pass.
 
@@ -72,7 +69,7 @@ class Recipe:
             ConfigError: If one is not finite, or does not fit into 32 bits.
         """
         for key, value in self.arguments.items():
-            _check_size(f"{self.path}.{key}" if self.path else key, value)
+            check_size(f"{self.path}.{key}" if self.path else key, value)
 
 
 def named(group: str, node: Any) -> tuple[str, dict[str, Any]]:
@@ -165,27 +162,14 @@ def defaults(target: Callable[..., Any], context: Collection[str] = ()) -> dict[
 
 
 def canonical(target: Callable[..., Any], options: dict[str, Any]) -> dict[str, Any]:
-    """Return accepted options in the types that `target` declares: equal configurations are equal text.
-
-    An integer where a float is declared becomes one, and there is no negative zero.
-    """
+    """Return accepted options in the types that `target` declares: equal configurations are equal text."""
     hints = _hints(target)
     return {
         key: canonical(locate(value[TARGET], key), value)
         if isinstance(value, dict) and TARGET in value
-        else _canonical(hints.get(key), value)
+        else as_declared(hints.get(key), value)
         for key, value in options.items()
     }
-
-
-def _canonical(hint: Any, value: Any) -> Any:
-    kinds = typing.get_args(hint)
-    if isinstance(value, list):
-        return [_canonical(kinds[0], x) for x in value] if kinds else value
-    is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    if is_number and (hint is float or (float in kinds and int not in kinds)):
-        return float(value) + 0.0
-    return value
 
 
 def taken(target: Callable[..., Any], context: Collection[str]) -> frozenset[str]:
@@ -231,26 +215,7 @@ def _value(hint: Any, value: Any, path: str) -> Any:
     if isinstance(value, Mapping) and TARGET in value:
         return recipe(value, path)()
     value = tuple(value) if isinstance(value, list) else value
-    hint = _plain(hint)
-    if hint is not Any:
-        try:
-            value = _adapter(hint).validate_python(value)
-        except ValidationError as error:
-            raise ConfigError(_explain(error, path)) from error
-    return value
-
-
-def _check_size(path: str, value: Any) -> None:
-    if isinstance(value, float) and not math.isfinite(value):
-        raise ConfigError(f"{path}={value}: allowed is a finite number")
-    if isinstance(value, int) and not isinstance(value, bool):
-        try:
-            integer(path, value, -LARGEST, 2**32 - 1)
-        except ValueError as error:
-            raise ConfigError(str(error)) from error
-    if isinstance(value, tuple):
-        for element in value:
-            _check_size(path, element)
+    return typed(hint, value, path)
 
 
 @functools.cache
@@ -278,40 +243,3 @@ def _hints(target: Callable[..., Any]) -> dict[str, Any]:
     except Exception:
         # Annotations that only a type checker can resolve say nothing here.
         return {}
-
-
-_PLAIN = (int, float, str, bool, types.NoneType)
-
-
-def _plain(hint: Any) -> Any:
-    """Return an annotation that YAML values can be checked by, `Any` for all others (arrays, callables, ...)."""
-    origin, kinds = typing.get_origin(hint), typing.get_args(hint)
-    if hint in _PLAIN or origin is typing.Literal:
-        return hint
-    if origin in (typing.Union, types.UnionType, tuple) or origin is Sequence:
-        return hint if all(k is Ellipsis or _plain(k) is not Any for k in kinds) else Any
-    return Any
-
-
-@functools.cache
-def _adapter(hint: Any) -> Any:
-    """Return a strict validator: `"5"` is no integer, `true` no number."""
-    return TypeAdapter(hint, config=ConfigDict(strict=True))
-
-
-_EXPECTED = {
-    "int_type": "an integer",
-    "float_type": "a number",
-    "string_type": "a string",
-    "bool_type": "true or false",
-    "tuple_type": "a list",
-    "finite_number": "a finite number",
-}
-
-
-def _explain(error: ValidationError, path: str) -> str:
-    first = error.errors(include_url=False)[0]
-    # Of a union pydantic names the member too, which is no key.
-    key = ".".join([path, *(str(part) for part in first["loc"] if isinstance(part, int))])
-    expected = _EXPECTED.get(first["type"], first["msg"])
-    return f"{key}={shown(first['input'], strings=True)}: allowed is {expected}"

@@ -1,5 +1,7 @@
 """What options of different groups need of each other."""
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 from flax import nnx
@@ -71,8 +73,16 @@ def _check_batches(config: Config) -> None:
         )
 
 
+# A sweep asks the same of many jobs, and shapes are not known for nothing.
+_passed: set[Any] = set()
+
+
 def _check_task(config: Config) -> None:
     names = config.names
+    arguments = repr((config.task.arguments, config.model.arguments, config.physics, config.data))
+    key = (config.targets["task"], config.targets["model"], arguments)
+    if key in _passed:
+        return
     try:
         config.targets["task"].check(
             config.physics, config.data, config.abstract_model, **config.task.arguments
@@ -86,16 +96,16 @@ def _check_task(config: Config) -> None:
     except ValueError as error:
         raise ConfigError(f"task.{error}") from error
     config.task.check_sizes()
-    if config.data is None:
-        return
     try:
-        config.data.check(config.physics)
+        if config.data is not None:
+            config.data.check(config.physics)
     except Mismatch as error:
         raise ConfigError(
             f"data={names['data']} does not go with physics={names['physics']}: {error.reason}"
         ) from error
     except ValueError as error:
         raise ConfigError(f"data.{error}") from error
+    _passed.add(key)
 
 
 def _check_optimizer(config: Config) -> None:

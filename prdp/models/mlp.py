@@ -3,7 +3,7 @@
 import math
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import Any
+from typing import Any, ClassVar
 
 import jax
 import jax.numpy as jnp
@@ -35,6 +35,9 @@ class MLP(nnx.Module):
 
     Source: paper, appendix F.2.
     """
+
+    # Fields go in, fields of the same shape come out: nobody needs to try.
+    keeps_shape: ClassVar[bool] = True
 
     def __init__(self, shape: Sequence[int], width: int, depth: int, *, rngs: nnx.Rngs, dtype: Any = None):
         integer("width", width, 1, WIDEST)

@@ -1,7 +1,7 @@
 """The classic residual network, in 1D, 2D and 3D."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import jax
 import jax.numpy as jnp
@@ -33,6 +33,9 @@ class ResNet(nnx.Module):
 
     Source: He et al. 2016; paper, appendices F.2 to F.4.
     """
+
+    # Fields go in, fields of the same shape come out: nobody needs to try.
+    keeps_shape: ClassVar[bool] = True
 
     def __init__(
         self,

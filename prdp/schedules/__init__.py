@@ -4,7 +4,7 @@ Nothing here imports JAX, NumPy or any other package: with plain floats the sche
 with JAX arrays they trace under `jit` and `vmap`.
 """
 
-from prdp.schedules.base import Schedule
+from prdp.schedules.base import Schedule, choose
 from prdp.schedules.fixed import Fixed, FixedState
 from prdp.schedules.flatness import Flatness
 from prdp.schedules.geometric import Geometric
@@ -33,4 +33,5 @@ __all__ = [
     "TolerancePRDPState",
     "TwoStage",
     "TwoStageState",
+    "choose",
 ]

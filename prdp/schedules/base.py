@@ -74,7 +74,7 @@ class Schedule(ABC):
         """
         return self
 
-    def _filled(self, **values: Any) -> Any:
+    def filled(self, **values: Any) -> Any:
         """Return the schedule with values in place of its arguments that are `None`."""
         fields: dict[str, Any] = {
             k: v for k, v in values.items() if v is not None and getattr(self, k) is None

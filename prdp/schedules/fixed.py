@@ -31,7 +31,7 @@ class Fixed(Schedule):
 
     def resolved(self, *, converged: int | None = None, **known: Any) -> "Fixed":
         """Return the schedule with K = K_epsilon where K was left open."""
-        return self._filled(iterations=converged)
+        return self.filled(iterations=converged)
 
     def init(self) -> FixedState:
         """Return the state; it never changes."""

@@ -89,7 +89,7 @@ class HOAG(Schedule):
 
     def resolved(self, *, converged: int | None = None, **known: Any) -> "HOAG":
         """Return the schedule with a budget of K_epsilon where it was left open."""
-        return self._filled(iterations=converged)
+        return self.filled(iterations=converged)
 
     def init(self) -> HOAGState:
         """Return the state before the first metric, which is that of the untrained model."""

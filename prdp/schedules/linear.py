@@ -45,7 +45,7 @@ class Linear(Schedule):
 
     def resolved(self, *, converged: int | None = None, **known: Any) -> "Linear":
         """Return the schedule with the cap K_epsilon, or its first K if that is larger, where the cap was left open."""
-        return self._filled(cap=None if converged is None else max(converged, self.iterations))
+        return self.filled(cap=None if converged is None else max(converged, self.iterations))
 
     def init(self) -> LinearState:
         """Return the state before the first metric, which is that of the untrained model."""

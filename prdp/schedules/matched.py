@@ -72,7 +72,7 @@ class Matched(Schedule):
         **known: Any,
     ) -> "Matched":
         """Return the schedule with the cap K_epsilon and the physics errors, where these were left open."""
-        return self._filled(cap=converged, errors=errors)
+        return self.filled(cap=converged, errors=errors)
 
     def init(self) -> MatchedState:
         """Return the state before the first metric, which is that of the untrained model."""

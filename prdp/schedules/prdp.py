@@ -110,7 +110,7 @@ class PRDP(Schedule):
 
     def resolved(self, *, converged: int | None = None, **known: Any) -> "PRDP":
         """Return the schedule with the cap K_epsilon, or its first K if that is larger, where the cap was left open."""
-        return self._filled(cap=None if converged is None else max(converged, self.iterations))
+        return self.filled(cap=None if converged is None else max(converged, self.iterations))
 
     def init(self) -> PRDPState:
         """Return the state before any metric is known."""

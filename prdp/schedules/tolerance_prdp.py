@@ -117,7 +117,7 @@ class TolerancePRDP(Schedule):
 
     def resolved(self, *, converged: int | None = None, **known: Any) -> "TolerancePRDP":
         """Return the schedule with a budget of K_epsilon where it was left open."""
-        return self._filled(iterations=converged)
+        return self.filled(iterations=converged)
 
     def init(self) -> TolerancePRDPState:
         """Return the state before any metric is known."""

@@ -43,7 +43,7 @@ class TwoStage(Schedule):
         self, *, converged: int | None = None, epochs: int | None = None, **known: Any
     ) -> "TwoStage":
         """Return the schedule with K_epsilon as the second K, after nine tenths of the epochs, where these are open."""
-        return self._filled(final=converged, after=None if epochs is None else 9 * epochs // 10)
+        return self.filled(final=converged, after=None if epochs is None else 9 * epochs // 10)
 
     def init(self) -> TwoStageState:
         """Return the state before any metric is known."""

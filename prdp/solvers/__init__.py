@@ -1,6 +1,6 @@
 """Iterative and direct linear solvers, one iteration a file, and the loop that runs them."""
 
-from prdp.solvers.base import Solver
+from prdp.solvers.base import Solver, start
 from prdp.solvers.bicgstab import BiCGStab
 from prdp.solvers.conjugate_gradient import ConjugateGradient
 from prdp.solvers.direct import Direct, solve_directly
@@ -37,4 +37,5 @@ __all__ = [
     "SteepestDescent",
     "iterate",
     "solve_directly",
+    "start",
 ]

@@ -205,6 +205,8 @@ def check_emulator(physics: Physics, data: TrajectoryData | None, model: nnx.Mod
         raise Mismatch("physics", "allowed is a physics that makes time steps (prdp.physics.TimeStepper)")
     if data is None:
         raise Mismatch("data", "allowed is a source of trajectories, such as data=fourier")
+    if getattr(model, "keeps_shape", False):
+        return
     field = jax.ShapeDtypeStruct((2, *physics.shape), jnp.float32)
     check_output(model, (field,), field.shape, "allowed is a network from fields to fields of the same shape")
 
