@@ -30,17 +30,18 @@ os.environ.setdefault("HYDRA_FULL_ERROR", "1")
 def experiment(config: DictConfig) -> Any:
     """Run one experiment and print where it is and what came out; in a sweep, return what became of it."""
     from prdp.run import run
-    from prdp.suite import attempt
-    from prdp.suite.launching import OUTCOME
-    from prdp.suite.sweeper import is_sweep
 
     _started.append(True)
     settings = HydraConfig.get()
     preset = settings.runtime.choices.get("experiment")
     if settings.mode == RunMode.MULTIRUN:
+        # Sweeps read the records, with pandas: a single run starts sooner without.
+        from prdp.suite import attempt
+        from prdp.suite.launching import OUTCOME
+
         place = Path(settings.runtime.output_dir) / OUTCOME
         return attempt(settings.overrides.task, lambda: run(config, preset), one_line, place)
-    if is_sweep(settings):
+    if settings.sweeper.get("grids"):
         sys.exit(f"error: experiment={preset} is a sweep: python train.py -m experiment={preset}")
     if config.seeds_per_process != 1:
         sys.exit(

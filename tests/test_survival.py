@@ -17,7 +17,7 @@ from prdp.records.schema import TIMINGS
 from prdp.suite import attempt
 from prdp.training.checkpoint import Saver
 from tests.folders import assert_same_history, history
-from tests.nursery import Nursery, wait_for
+from tests.fork_server import ForkServer, wait_for
 
 # K rises in the runs with PRDP; a checkpoint is written after every epoch.
 SMALL = (
@@ -34,16 +34,16 @@ WHOLE = {"config.yaml", "history.parquet", "provenance.json", "status.json", "su
 
 
 @pytest.fixture(scope="module")
-def nursery(tmp_path_factory, data_dir):
-    with Nursery(tmp_path_factory.mktemp("processes"), data_dir) as nursery:
-        yield nursery
+def fork_server(tmp_path_factory, data_dir):
+    with ForkServer(tmp_path_factory.mktemp("processes"), data_dir) as fork_server:
+        yield fork_server
 
 
 @pytest.fixture(scope="module")
-def uninterrupted(nursery, tmp_path_factory):
+def uninterrupted(fork_server, tmp_path_factory):
     """The runs of SWEEP that nothing disturbed."""
     runs = tmp_path_factory.mktemp("uninterrupted")
-    process, code = nursery.run(runs, *SWEEP)
+    process, code = fork_server.run(runs, *SWEEP)
     assert code == 0, process.errors
     levels = {f.name.split("-")[3]: history(f)["iterations"].nunique() for f in folders(runs)}
     assert levels["prdp"] >= 4
@@ -75,10 +75,10 @@ def assert_same_records(found, expected):
         assert summary(a) == summary(b)
 
 
-def kill_at(moment, rng, nursery, runs):
+def kill_at(moment, rng, fork_server, runs):
     """Start the sweep, kill it at a moment, and return where it was: `nowhere`, `between`, `training` or `writing`."""
     writes = {"killed_at_write": rng.randrange(1, 12)} if moment == "writing" else {}
-    process = nursery.start(runs, *SWEEP, **writes)
+    process = fork_server.start(runs, *SWEEP, **writes)
 
     def checkpoints():
         return {p: p.stat().st_mtime_ns for p in runs.glob("*/checkpoint.safetensors")}
@@ -104,7 +104,7 @@ def kill_at(moment, rng, nursery, runs):
     "kills", [("nowhere", "training", "writing"), pytest.param(20, marks=pytest.mark.slow, id="20 at random")]
 )
 def test_a_sweep_that_is_killed_again_and_again_ends_with_the_same_records(
-    nursery, uninterrupted, tmp_path, kills
+    fork_server, uninterrupted, tmp_path, kills
 ):
     rng = random.Random(0)
     moments = ("nowhere", "training", "writing")
@@ -112,10 +112,10 @@ def test_a_sweep_that_is_killed_again_and_again_ends_with_the_same_records(
     places = []
     for moment in kills:
         before = {f.name for f in folders(tmp_path) if RunFolder(f).finished_summary()}
-        places.append(kill_at(moment, rng, nursery, tmp_path))
+        places.append(kill_at(moment, rng, fork_server, tmp_path))
         assert before <= {f.name for f in folders(tmp_path) if RunFolder(f).finished_summary()}
     assert set(places) >= set(moments), places
-    process, code = nursery.run(tmp_path, *SWEEP)
+    process, code = fork_server.run(tmp_path, *SWEEP)
     assert code == 0, process.errors
     assert "resumed in" in process.errors
     assert_same_records(folders(tmp_path), folders(uninterrupted))
@@ -128,9 +128,9 @@ FILES = ("config.yaml", "provenance.json", "status.json", *["checkpoint"] * 2, "
 
 @pytest.mark.slow
 @pytest.mark.parametrize("step", range(1, 2 * len(FILES) + 1))
-def test_a_run_can_be_killed_at_any_write(nursery, run_in, tmp_path, step):
+def test_a_run_can_be_killed_at_any_write(fork_server, run_in, tmp_path, step):
     options = (*ONE, "epochs=2")
-    _, code = nursery.run(tmp_path / "killed", *options, killed_at_write=step)
+    _, code = fork_server.run(tmp_path / "killed", *options, killed_at_write=step)
     assert code == -signal.SIGKILL
     (folder,) = folders(tmp_path / "killed")
     last = step == 2 * len(FILES)
@@ -149,9 +149,9 @@ def one_of(runs):
 
 
 @pytest.fixture
-def stopped(nursery, tmp_path):
+def stopped(fork_server, tmp_path):
     """A process that stands still in the middle of ONE."""
-    process = nursery.start(tmp_path, *ONE)
+    process = fork_server.start(tmp_path, *ONE)
     try:
         wait_for(lambda: list(tmp_path.glob("*/checkpoint.safetensors")))
         os.kill(process.pid, signal.SIGSTOP)
@@ -162,8 +162,8 @@ def stopped(nursery, tmp_path):
             os.kill(process.pid, signal.SIGKILL)
 
 
-def test_a_sweep_leaves_alone_what_another_process_computes(nursery, stopped, uninterrupted, tmp_path):
-    process, code = nursery.run(tmp_path, "-m", *SMALL, "schedule=prdp", "seed=1,2")
+def test_a_sweep_leaves_alone_what_another_process_computes(fork_server, stopped, uninterrupted, tmp_path):
+    process, code = fork_server.run(tmp_path, "-m", *SMALL, "schedule=prdp", "seed=1,2")
     assert code == 1
     told = f"failed ({one_of(tmp_path)} is being computed by process {stopped.pid} on "
     assert f"[1/2] seed=1: {told}" in process.errors
@@ -186,18 +186,18 @@ def test_the_lock_ends_with_its_process(stopped, tmp_path):
     folder.release()
 
 
-def test_a_sweep_says_which_jobs_could_not_write(nursery, uninterrupted, tmp_path):
+def test_a_sweep_says_which_jobs_could_not_write(fork_server, uninterrupted, tmp_path):
     sweep = ("-m", *SMALL, "schedule=prdp", "seed=1,2")
     expected = [f for f in folders(uninterrupted) if "-prdp-" in f.name]
     sizes = [(f / name).stat().st_size for f in expected for name in WHOLE - {"history.parquet"}]
-    process, code = nursery.run(tmp_path, *sweep, largest_file=max(sizes) + 2000)
+    process, code = fork_server.run(tmp_path, *sweep, largest_file=max(sizes) + 2000)
     assert code == 1
     assert process.errors.count("failed (OSError: [Errno 27] File too large)") == 2
     assert [f.name for f in folders(tmp_path)] == [f.name for f in expected]
     for folder in folders(tmp_path):
         assert status(folder)["status"] == "failed"
         assert "File too large" in status(folder)["traceback"]
-    process, code = nursery.run(tmp_path, *sweep)
+    process, code = fork_server.run(tmp_path, *sweep)
     assert code == 0, process.errors
     assert_same_records(folders(tmp_path), expected)
 
@@ -282,8 +282,8 @@ def test_an_ignored_signal_is_left_alone(handler):
     assert not interrupts.requested
 
 
-def test_a_warning_that_nobody_handles_saves_and_stops_like_ctrl_c(nursery, uninterrupted, tmp_path):
-    process = nursery.start(tmp_path, *ONE, "epochs=400")
+def test_a_warning_that_nobody_handles_saves_and_stops_like_ctrl_c(fork_server, uninterrupted, tmp_path):
+    process = fork_server.start(tmp_path, *ONE, "epochs=400")
     wait_for(lambda: list(tmp_path.glob("*/checkpoint.safetensors")))
     os.kill(process.pid, signal.SIGUSR1)
     assert process.wait() == 130

@@ -17,7 +17,7 @@ from prdp.analysis import load
 from prdp.records import RunFolder
 from prdp.suite import plan
 from tests.conftest import ROOT
-from tests.nursery import Nursery, wait_for
+from tests.fork_server import ForkServer, wait_for
 
 PRESETS = sorted(p.stem for p in (ROOT / "conf" / "experiment").glob("*.yaml"))
 
@@ -30,9 +30,9 @@ def conf():
 
 
 @pytest.fixture(scope="module")
-def nursery(tmp_path_factory, data_dir):
-    with Nursery(tmp_path_factory.mktemp("processes"), data_dir) as nursery:
-        yield nursery
+def fork_server(tmp_path_factory, data_dir):
+    with ForkServer(tmp_path_factory.mktemp("processes"), data_dir) as fork_server:
+        yield fork_server
 
 
 SMALL = ("physics=heat1d", "model.width=8", "model.depth=1", "checkpoint_seconds=0")
@@ -56,7 +56,7 @@ def status(folder):
     return json.loads((folder / "status.json").read_text())
 
 
-def test_a_sweep_goes_on_past_failures_and_repeats_only_these(nursery, conf, tmp_path):
+def test_a_sweep_goes_on_past_failures_and_repeats_only_these(fork_server, conf, tmp_path):
     sweep = (
         *SMALL,
         "epochs=3",
@@ -74,7 +74,7 @@ def test_a_sweep_goes_on_past_failures_and_repeats_only_these(nursery, conf, tmp
     # A folder where the history should go: training comes to its end and cannot leave its record.
     blocked = planned[0].folder / "history.parquet"
     blocked.mkdir(parents=True)
-    process, code = nursery.run(tmp_path, "-m", *sweep)
+    process, code = fork_server.run(tmp_path, "-m", *sweep)
     assert code == 1
     assert counts(process) == {"done": 0, "resumed": 0, "skipped": 0, "diverged": 1, "failed": 3}
     lines = process.errors.splitlines()
@@ -95,7 +95,7 @@ def test_a_sweep_goes_on_past_failures_and_repeats_only_these(nursery, conf, tmp
 
     blocked.rmdir()
     before = {p: p.stat().st_mtime_ns for p in diverged.iterdir()}
-    process, code = nursery.run(tmp_path, "-m", *sweep[:-1], "solver.tolerance=1e-05")
+    process, code = fork_server.run(tmp_path, "-m", *sweep[:-1], "solver.tolerance=1e-05")
     assert code == 0
     assert "2 jobs, 1 finished before; 1 to run" in process.errors
     assert counts(process) == {"done": 0, "resumed": 1, "skipped": 1, "diverged": 0, "failed": 0}
@@ -103,11 +103,11 @@ def test_a_sweep_goes_on_past_failures_and_repeats_only_these(nursery, conf, tmp
     assert status(planned[0].folder)["status"] == "finished"
 
 
-def test_a_sweep_trains_seeds_together_and_tells_of_each(nursery, tmp_path):
+def test_a_sweep_trains_seeds_together_and_tells_of_each(fork_server, tmp_path):
     sweep = ("-m", *SMALL, "epochs=3", "schedule=fixed", "seed=1,2,3", "seeds_per_process=2")
-    _, code = nursery.run(tmp_path, *sweep[:-2], "seed=2")
+    _, code = fork_server.run(tmp_path, *sweep[:-2], "seed=2")
     assert code == 0
-    process, code = nursery.run(tmp_path, *sweep)
+    process, code = fork_server.run(tmp_path, *sweep)
     assert code == 0, process.errors
     assert counts(process) == {"done": 2, "resumed": 0, "skipped": 1, "diverged": 0, "failed": 0}
     told = [x.partition("]")[2].split()[:2] for x in process.errors.splitlines() if x.startswith("[")]
@@ -118,8 +118,8 @@ def test_a_sweep_trains_seeds_together_and_tells_of_each(nursery, tmp_path):
     assert sorted(shared) == [1, 2, 2]
 
 
-def test_a_sweep_in_which_runs_only_diverge_succeeds(nursery, tmp_path):
-    process, code = nursery.run(
+def test_a_sweep_in_which_runs_only_diverge_succeeds(fork_server, tmp_path):
+    process, code = fork_server.run(
         tmp_path, "-m", *SMALL, "epochs=3", "optimizer.learning_rate=1e30", "seed=1,2"
     )
     assert code == 0, process.errors
@@ -127,9 +127,9 @@ def test_a_sweep_in_which_runs_only_diverge_succeeds(nursery, tmp_path):
     assert [RunFolder(f).finished_summary()["status"] for f in runs(tmp_path)] == ["diverged"] * 2
 
 
-def test_ctrl_c_ends_a_sweep_with_its_table(nursery, tmp_path):
+def test_ctrl_c_ends_a_sweep_with_its_table(fork_server, tmp_path):
     sweep = ("-m", *SMALL, "schedule=fixed", "epochs=60", "seed=1,2,3")
-    process = nursery.start(tmp_path, *sweep)
+    process = fork_server.start(tmp_path, *sweep)
     wait_for(lambda: list(tmp_path.glob("*-seed2-*/checkpoint.safetensors")))
     os.kill(process.pid, signal.SIGINT)
     assert process.wait() == 130
@@ -158,8 +158,8 @@ def test_ctrl_c_ends_a_sweep_with_its_table(nursery, tmp_path):
         (("physics=heat1d", "seed=[1,1]"), "seed=[1, 1]: allowed is an integer, or a list of different ones"),
     ],
 )
-def test_a_wrong_sweep_is_one_line_before_anything_is_computed(nursery, tmp_path, arguments, told):
-    process, code = nursery.run(tmp_path / "runs", *arguments)
+def test_a_wrong_sweep_is_one_line_before_anything_is_computed(fork_server, tmp_path, arguments, told):
+    process, code = fork_server.run(tmp_path / "runs", *arguments)
     assert (code, process.output) == (1, "")
     (line,) = process.errors.splitlines()
     assert line.startswith("error: ")
@@ -167,8 +167,8 @@ def test_a_wrong_sweep_is_one_line_before_anything_is_computed(nursery, tmp_path
     assert not (tmp_path / "runs").exists()
 
 
-def test_a_narrowed_preset_runs_as_a_sweep_under_the_names_of_single_runs(nursery, conf, tmp_path):
-    process, code = nursery.run(tmp_path, "-m", "experiment=fig_13", *SMALL, "epochs=1", "seed=1")
+def test_a_narrowed_preset_runs_as_a_sweep_under_the_names_of_single_runs(fork_server, conf, tmp_path):
+    process, code = fork_server.run(tmp_path, "-m", "experiment=fig_13", *SMALL, "epochs=1", "seed=1")
     assert code == 0, process.errors
     assert counts(process)["done"] == 2
     schedules = ("prdp", "tolerance_prdp")

@@ -16,7 +16,7 @@ import yaml
 
 from prdp.atomic import write_bytes, write_json, write_text
 from prdp.locks import lock
-from prdp.records.schema import history_frame
+from prdp.records.schema import history_table
 
 CHECKPOINT = "checkpoint.safetensors"
 
@@ -137,7 +137,7 @@ class RunFolder:
     def end(self, rows: list[dict[str, Any]], summary: dict[str, Any], **details: Any) -> None:
         """Write the results, then the status that declares them whole, then drop the checkpoint."""
         buffer = io.BytesIO()
-        history_frame(rows).to_parquet(buffer, index=False)
+        pq.write_table(history_table(rows), buffer)
         write_bytes(self.path / "history.parquet", buffer.getvalue())
         write_json(self.path / "summary.json", summary)
         self.set_status(summary["status"], **details)

@@ -153,8 +153,3 @@ def register() -> None:
     Plugins.instance().register(Grids)
     # Jobs in other processes receive Hydra's plugins by their real places, without this registration.
     Grids.__module__ = __name__
-
-
-def is_sweep(settings: Any) -> bool:
-    """Whether Hydra's own settings name grids: such a preset needs `-m`."""
-    return bool(settings.sweeper.get("grids"))

@@ -13,7 +13,7 @@ ROOT = Path(__file__).resolve().parents[1]
 # Reads orders, a line each: start a program, or wait for one. JAX has threads only once it computes: never here.
 PROGRAM = """
 import json, os, resource, runpy, sys
-import prdp.together, prdp.suite.sweeper, prdp.suite
+import prdp.run, prdp.suite.sweeper, prdp.suite
 
 def start(script, arguments, folder, out, err, killed_at_write, largest_file):
     os.chdir(folder)
@@ -55,17 +55,17 @@ class Process:
 
     Attributes:
         pid: of the process.
-        nursery: whose child it is.
+        fork_server: the server that forked it.
         streams: the files of its stdout and stderr.
     """
 
     pid: int
-    nursery: "Nursery"
+    fork_server: "ForkServer"
     streams: tuple[Path, Path]
 
     def wait(self):
         """Return the exit code once it has ended, as `subprocess` gives it."""
-        return int(self.nursery.ask({"wait": self.pid}))
+        return int(self.fork_server.ask({"wait": self.pid}))
 
     def kill(self):
         """End it with SIGKILL."""
@@ -83,7 +83,7 @@ class Process:
         return self.streams[1].read_text()
 
 
-class Nursery:
+class ForkServer:
     """Starts processes; a context."""
 
     def __init__(self, folder, data_dir):
