@@ -8,7 +8,7 @@ EXPERIMENTS ?=
 NARROW = $(if $(SEEDS),--seeds $(SEEDS)) $(if $(PHYSICS),--physics $(PHYSICS))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test test-full test-slurm lint format reproduce-all reproduce-fast cost records tables claims figures report \
+.PHONY: help setup run test test-full test-slurm lint format reproduce-all reproduce-fast campaign campaign-status cost records tables claims figures report \
   wandb-artifacts wandb-dashboard benchmark benchmark-solvers benchmark-sizes benchmark-memory pins clean
 
 help: ## list the targets
@@ -51,6 +51,12 @@ reproduce-all: $(READY) ## every preset, then tables, claims, figures, report (S
 
 reproduce-fast: $(READY) ## the same for what two CPU cores finish in half an hour
 	$(BIN)/python scripts/reproduce.py fast $(NARROW) $(ARGS)
+
+campaign: $(READY) ## the runs that the records lack, most important first, until stopped (ARGS="--limit 3")
+	$(BIN)/python scripts/campaign.py $(ARGS)
+
+campaign-status: $(READY) ## what of the campaign is recorded, running and missing
+	$(BIN)/python scripts/campaign.py --status
 
 cost: $(READY) ## about how long reproduce-all would take
 	$(BIN)/python scripts/reproduce.py $(EXPERIMENTS) $(NARROW) --dry-run

@@ -4,6 +4,7 @@ import dataclasses
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -214,8 +215,7 @@ class _Group:
                     for member in going:
                         self._end(member)
                     for member in self._unfinished():
-                        if member.saver.due:
-                            member.saver.save(self.training.result(member.lane))
+                        member.saver.maybe_save(partial(self.training.result, member.lane))
                     if self._unfinished():
                         interrupts.check()
         except KeyboardInterrupt:

@@ -35,7 +35,7 @@ def fork_server(tmp_path_factory, data_dir):
         yield fork_server
 
 
-SMALL = ("physics=heat1d", "model.width=8", "model.depth=1", "checkpoint_seconds=0")
+SMALL = ("physics=heat1d", "model.width=8", "model.depth=1", "data.train_samples=50", "checkpoint_seconds=0")
 
 
 def counts(process):

@@ -55,6 +55,17 @@ class RunFolder:
         """Where the checkpoint of an unfinished run is."""
         return self.path / CHECKPOINT
 
+    def is_held(self) -> bool:
+        """Return whether a living process holds the folder."""
+        path = self.path / ".lock"
+        if not path.exists():
+            return False
+        try:
+            lock(path).close()
+        except BlockingIOError:
+            return True
+        return False
+
     def acquire(self) -> None:
         """Create the folder and hold it.
 

@@ -4,6 +4,7 @@ from prdp.suite.grids import GridError, expand
 from prdp.suite.ledger import Ledger
 from prdp.suite.outcomes import Result, attempt
 from prdp.suite.plan import Job, plan
+from prdp.suite.presets import groups as preset_groups
 from prdp.suite.presets import preset_jobs, preset_names
 
 __all__ = [
@@ -14,6 +15,7 @@ __all__ = [
     "attempt",
     "expand",
     "plan",
+    "preset_groups",
     "preset_jobs",
     "preset_names",
 ]

@@ -2,6 +2,7 @@
 
 import json
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -57,15 +58,10 @@ class Saver:
         self._path, self._least = path, least_seconds
         self._last = time.monotonic()
 
-    @property
-    def due(self) -> bool:
-        """Whether the last time was long enough ago."""
-        return time.monotonic() - self._last >= self._least
-
-    def maybe_save(self, result: "RunResult") -> None:
-        """Save if the last time was long enough ago."""
-        if self.due:
-            self.save(result)
+    def maybe_save(self, result: Callable[[], "RunResult"]) -> None:
+        """Save what `result` returns, if the last time was long enough ago."""
+        if time.monotonic() - self._last >= self._least:
+            self.save(result())
 
     def save(self, result: "RunResult") -> None:
         """Save parameters, optimiser, schedule state and all rows as one file; not in the middle of an epoch."""

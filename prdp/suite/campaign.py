@@ -1,0 +1,152 @@
+"""The runs that the records still lack, in the order of what they decide."""
+
+import time
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+from omegaconf import OmegaConf
+
+from prdp.records import CPUContention, RunFolder
+from prdp.suite.cost import estimate
+from prdp.suite.grids import Overrides, expand
+from prdp.suite.plan import Job, plan
+
+# The largest share of the CPU time that other processes may take while seconds are measured.
+LARGEST_CONTENTION = 0.05
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A set of runs that decide a question together.
+
+    Attributes:
+        title: what it is.
+        decides: which numbers rest on it.
+        alone: whether the seconds of its runs are compared, so that they need the machine to themselves.
+        jobs: the overrides of each run.
+    """
+
+    title: str
+    decides: str
+    alone: bool
+    jobs: tuple[Overrides, ...]
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One run of a stage, and how far it is.
+
+    Attributes:
+        stage: the stage that it belongs to.
+        job: the run.
+        state: `recorded`, `running`, `started` (a checkpoint waits) or `missing`.
+        seconds: about how long the whole run takes, `None` if no run of its kind has been recorded.
+    """
+
+    stage: Stage
+    job: Job
+    state: str
+    seconds: float | None
+
+
+def stages(path: Path, groups: Mapping[str, Collection[str]]) -> list[Stage]:
+    """Return the stages of a campaign file, most important first.
+
+    Args:
+        path: of the file, `conf/campaign.yaml`.
+        groups: names of the configuration groups, and of the options of each.
+    """
+    content = OmegaConf.to_container(OmegaConf.load(path), resolve=True)
+    assert isinstance(content, dict)
+    return [
+        Stage(
+            node["title"], node["decides"], node.get("alone", False), tuple(expand(node["grids"], {}, groups))
+        )
+        for node in content["stages"]
+    ]
+
+
+def survey(every: Sequence[Stage], summaries: pd.DataFrame, common: Sequence[str] = ()) -> list[Entry]:
+    """Return all runs of a campaign with their states; Hydra must have been initialised.
+
+    Args:
+        every: the stages.
+        summaries: of the recorded runs.
+        common: overrides of all jobs that do not change a run's name, such as `runs_dir`.
+    """
+    recorded = {} if summaries.empty else dict(zip(summaries["run"], _contention(summaries), strict=True))
+    found = []
+    for stage in every:
+        jobs = plan(stage.jobs, common)
+        for job, seconds in zip(jobs, estimate(jobs, summaries), strict=True):
+            found.append(Entry(stage, job, _state(stage, job, recorded), seconds))
+    return found
+
+
+def _contention(summaries: pd.DataFrame) -> pd.Series:
+    missing = pd.Series(float("nan"), index=summaries.index)
+    return pd.to_numeric(summaries.get("busy_elsewhere", missing))
+
+
+def _state(stage: Stage, job: Job, recorded: Mapping[str, float]) -> str:
+    contention = recorded.get(job.folder.name)
+    if contention is not None and (not stage.alone or contention <= LARGEST_CONTENTION):
+        return "recorded"
+    folder = RunFolder(job.folder)
+    if folder.is_held():
+        return "running"
+    return "started" if folder.checkpoint.exists() else "missing"
+
+
+def choose(entries: Sequence[Entry], idle: bool, without: Collection[Overrides] = ()) -> Entry | None:
+    """Return the next run: the first of the most important stage, a started one before others of its stage.
+
+    Args:
+        entries: of the campaign.
+        idle: whether runs that must be alone may start.
+        without: jobs that are not tried again, since they failed.
+    """
+    left = [
+        entry
+        for entry in entries
+        if entry.state in ("started", "missing")
+        and entry.job.overrides not in without
+        and (idle or not entry.stage.alone)
+    ]
+    # A run that was interrupted cannot be timed as a whole.
+    return min(
+        left,
+        key=lambda e: ([x.stage for x in entries].index(e.stage), e.state != "started" or e.stage.alone),
+        default=None,
+    )
+
+
+def is_idle(seconds: float = 10.0) -> bool:
+    """Return whether other processes leave the CPU alone for some time."""
+    contention = CPUContention()
+    time.sleep(seconds)
+    share = contention.share()
+    return share is not None and share <= LARGEST_CONTENTION
+
+
+def status_table(entries: Sequence[Entry]) -> pd.DataFrame:
+    """Return one row per stage: its runs by state, the hours left, and what it decides."""
+    rows = []
+    for stage in dict.fromkeys(entry.stage for entry in entries):
+        own = [entry for entry in entries if entry.stage == stage]
+        left = [entry for entry in own if entry.state != "recorded"]
+        known = [entry.seconds for entry in left if entry.seconds is not None]
+        rows.append(
+            {
+                "stage": stage.title + (" *" if stage.alone else ""),
+                "runs": len(own),
+                "recorded": len(own) - len(left),
+                "running": sum(entry.state == "running" for entry in own),
+                "missing": sum(entry.state in ("started", "missing") for entry in own),
+                "hours left": round(sum(known) / 3600, 1) if len(known) == len(left) else float("nan"),
+                "decides": stage.decides,
+            }
+        )
+    return pd.DataFrame(rows)
