@@ -24,6 +24,69 @@ SECTION = (ROOT / "README.md").read_text().split("## Extend it from your own pac
 # Each block begins with the place of its file.
 FILES = dict(re.findall(r"```(?:python|yaml)\n# ((?:mine|conf)/[\w/.]+)\n(.*?)```", SECTION, re.DOTALL))
 
+# What the README only describes: a task, a data source with initial conditions of its own, a sink.
+FILES |= {
+    "mine/more.py": """
+import numpy as np
+from prdp.data import TrajectoryData
+from prdp.physics import InitialCondition
+from prdp.tasks import MixedChain
+from prdp.tracking import Sink
+from dataclasses import dataclass
+
+
+class Weighted(MixedChain):
+    def __init__(self, *arguments, weight: float, **options):
+        super().__init__(*arguments, **options)
+        self.weight = weight
+
+    @classmethod
+    def check(cls, physics, data, model, *, weight, **options):
+        if not weight > 0:
+            raise ValueError(f"weight={weight}: allowed is a number > 0")
+        super().check(physics, data, model, **options)
+
+    def loss(self, *arguments):
+        value, totals = super().loss(*arguments)
+        return self.weight * value, totals
+
+
+@dataclass(frozen=True)
+class Bumps(InitialCondition):
+    width: float
+
+    def keys(self, key, count):
+        return range(key, key + 1)
+
+    def fields(self, dimensions):
+        return 1
+
+    def sample(self, sets, grid):
+        (x,) = grid
+        centres = [np.random.default_rng(key).random((n, 1, 1)) for key, n in sets.items()]
+        return [np.exp(-(((x - c) / self.width) ** 2)) for c in centres]
+
+
+def bumps(width: float, samples: int):
+    return TrajectoryData(Bumps(width), train_samples=samples, validation_samples=2)
+
+
+class File(Sink):
+    def __init__(self, place: str):
+        self.place = place
+
+    def row(self, row):
+        with open(self.place, "a") as file:
+            print(row["epoch"], file=file)
+""",
+    "conf/task/weighted.yaml": (
+        "name: weighted\n_target_: mine.more.Weighted\nweight: 0.5\n"
+        "loss: mse\nvalidation_step: 2\nnormalisation: same_step\n"
+    ),
+    "conf/data/bumps.yaml": "name: bumps\n_target_: mine.more.bumps\nwidth: 0.2\nsamples: 50\n",
+    "conf/tracking/file.yaml": "name: file\n_target_: mine.more.File\nplace: epochs.txt\n",
+}
+
 
 @pytest.fixture(scope="module")
 def advection():
@@ -78,6 +141,9 @@ def trained(package, command):
         "schedule=doubling",
         "model=diffuser",
         "optimizer=adamw",
+        "task=weighted",
+        "data=bumps",
+        "tracking=file",
         "converged_iterations=300",
     ]
     command("physics=heat1d", *others, "epochs=3", "runs_dir=runs")
@@ -108,7 +174,9 @@ def test_a_strangers_options_train_and_are_recorded_whole(trained):
     np.testing.assert_array_equal(history["matvecs_total"], 2 * history["iterations_executed_total"])
     assert set(history["adjoint_matvecs_total"]) == {0}
     assert np.isfinite(history["val_error"]).all()
+    assert (run.parents[1] / "epochs.txt").read_text().split() == ["0", "1", "2", "3"]
     config = OmegaConf.load(run / "config.yaml")
+    assert (config.task.weight, config.data.samples) == (0.5, 50)
     assert config.model == {"name": "diffuser", "_target_": "mine.parts.Diffuser", "bias": False}
     # What a stranger's function leaves to its defaults is recorded too.
     assert config.optimizer._target_ == "optax.adamw"
@@ -132,6 +200,15 @@ def test_a_strangers_options_train_and_are_recorded_whole(trained):
         (
             "physics=poisson model=diffuser",
             "model=diffuser does not go with task=inverse: allowed is a model that",
+        ),
+        ("task=weighted task.weight=-1", "task.weight=-1.0: allowed is a number > 0"),
+        (
+            "data=bumps data.samples=7",
+            "batch_size=25: allowed are the divisors of the number of training samples (7)",
+        ),
+        (
+            "physics=navier_stokes data=bumps",
+            "data=bumps does not go with physics=navier_stokes: it makes 1 field",
         ),
         ("physics=advection physics.speed=-1", "physics.speed=-1.0: allowed is a number > 0"),
     ],
