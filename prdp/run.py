@@ -18,8 +18,8 @@ from prdp.records import CPUContention, RunFolder, if_possible, provenance, run_
 from prdp.schedules import Schedule
 from prdp.tasks import Task
 from prdp.tracking import Console, RunInfo, Sink
-from prdp.training import Lane, Lanes, Plan, RunResult, Training, compile_run, load_checkpoint
-from prdp.training.checkpoint import Saver
+from prdp.training import Lane, Lanes, Plan, RunResult, Training, compile_run
+from prdp.training.checkpoint import Saver, newest
 
 log = logging.getLogger(__name__)
 
@@ -101,7 +101,7 @@ def _recorded(config: Config, folder: RunFolder) -> Outcome | None:
     if summary is None:
         return None
     # Its process may have been killed before it could.
-    folder.checkpoint.unlink(missing_ok=True)
+    folder.drop_checkpoints()
     if folder.is_of_other_source(source_of(config)):
         log.warning(
             "%s was finished by other source than the present one: the same command with overwrite=true repeats it",
@@ -116,8 +116,8 @@ def _begin(config: Config, folder: RunFolder) -> None:
         folder.discard()
     source = source_of(config)
     # A run that goes on from a checkpoint is of the sources of all its parts.
-    earlier = folder.sources() if folder.checkpoint.exists() else []
-    if folder.checkpoint.exists() and folder.is_of_other_source(source):
+    earlier = folder.sources() if folder.has_checkpoint else []
+    if folder.has_checkpoint and folder.is_of_other_source(source):
         log.warning(
             "%s goes on from a checkpoint that other source than the present one wrote: overwrite=true begins anew",
             folder.path,
@@ -173,7 +173,7 @@ class _Group:
                 config,
                 folder,
                 lane,
-                Saver(folder.checkpoint, general.checkpoint_seconds),
+                Saver(*folder.checkpoints, general.checkpoint_seconds),
                 [sink for sink in (config.new_sink(),) if sink is not None],
                 was_resumed,
             )
@@ -258,12 +258,12 @@ class _Group:
 
 
 def _resume(folder: RunFolder, result: RunResult, schedule: Schedule, seconds_compile: float) -> bool:
-    """Continue `result` from the folder's checkpoint and return `True`, if it has a whole one.
+    """Continue `result` from the folder's newest whole checkpoint and return `True`, if it has one.
 
     Raises:
         ConfigError: If it holds another kind of schedule's state.
     """
-    checkpoint = load_checkpoint(folder.checkpoint, result.state)
+    checkpoint = newest(folder.checkpoints, result.state)
     if checkpoint is None:
         return False
     try:

@@ -207,7 +207,7 @@ def test_a_strangers_options_train_and_are_recorded_whole(trained):
             "batch_size=25: allowed are the divisors of the number of training samples (7)",
         ),
         (
-            "physics=navier_stokes data=bumps",
+            "physics=navier_stokes data=bumps task.validation_step=2",
             "data=bumps does not go with physics=navier_stokes: it makes 1 field",
         ),
         ("physics=advection physics.speed=-1", "physics.speed=-1.0: allowed is a number > 0"),

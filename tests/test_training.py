@@ -2,6 +2,8 @@
 
 import dataclasses
 import json
+import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -24,6 +26,7 @@ from prdp.physics import FourierSeries, Heat
 from prdp.records import COLUMNS, RunFolder, RunIsHeld
 from prdp.tracking import Sink
 from prdp.training import load_checkpoint, save_checkpoint
+from prdp.training.checkpoint import Damaged
 from tests import folders
 from tests.folders import assert_same_history
 
@@ -296,13 +299,35 @@ def test_an_interrupted_run_continues_where_it_stopped(interrupted, reference, r
     assert_complete(outcome, EPOCHS)
 
 
-def test_a_truncated_checkpoint_is_passed_over(interrupted, reference, run_in, tmp_path, monkeypatch):
-    path = RunFolder(interrupted).checkpoint
-    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+def damage(path, how):
+    content = bytearray(path.read_bytes())
+    if how == "truncated":
+        del content[len(content) // 2 :]
+    elif how == "a flipped bit":
+        content[-100] ^= 1
+    else:
+        content = bytearray(os.urandom(1000))
+    path.write_bytes(content)
+
+
+@pytest.mark.parametrize("how", ["truncated", "a flipped bit", "garbage"])
+@pytest.mark.parametrize("both", [False, True])
+def test_a_damaged_checkpoint_is_reported_and_the_one_before_it_used(
+    interrupted, reference, run_in, tmp_path, monkeypatch, caplog, how, both
+):
+    newest, before = RunFolder(interrupted).checkpoints
+    assert newest.exists()
+    # Ctrl-C came after epoch 10; the run's own checkpoint of then is the newest.
+    shutil.copy(newest, before)
+    for path in (newest, before) if both else (newest,):
+        damage(path, how)
     epochs = []
     on_row(monkeypatch, lambda row: epochs.append(row["epoch"]))
     assert_same_history(run_in(tmp_path, *HEAT), reference.outcome)
-    assert epochs == list(range(EPOCHS + 1))
+    assert epochs[0] == (0 if both else 11)
+    assert f"{newest} cannot be resumed from: " in caplog.text
+    # A finished run leaves no checkpoint behind, be it a damaged one.
+    assert not list(interrupted.glob("checkpoint*"))
 
 
 @pytest.mark.parametrize("moment", ["train", "validate"])
@@ -504,11 +529,31 @@ def test_a_checkpoint_comes_back_as_it_was_or_not_at_all(tmp_path):
     tree = {"a": np.arange(3.0), "count": np.int32(4)}
     save_checkpoint(tmp_path / "c", tree, {"k": 1})
     loaded = load_checkpoint(tmp_path / "c", tree)
-    assert loaded is not None
     assert loaded.meta == {"k": 1}
     assert {k: (np.shape(v), float(np.sum(v))) for k, v in loaded.tree.items()} == {
         "a": ((3,), 3.0),
         "count": ((), 4.0),
     }
-    assert load_checkpoint(tmp_path / "c", {"a": np.arange(4.0), "count": np.int32(4)}) is None
-    assert load_checkpoint(tmp_path / "d", tree) is None
+    with pytest.raises(Damaged, match="another network"):
+        load_checkpoint(tmp_path / "c", {"a": np.arange(4.0), "count": np.int32(4)})
+    with pytest.raises(FileNotFoundError):
+        load_checkpoint(tmp_path / "d", tree)
+
+
+def test_no_flipped_bit_of_a_checkpoint_is_read(tmp_path):
+    tree = {"a": np.arange(3.0), "count": np.int32(4)}
+    path = tmp_path / "c"
+    save_checkpoint(path, tree, {"rows": [{"epoch": 0, "val_error": 0.125}]})
+    content = path.read_bytes()
+    read = 0
+    for position in range(len(content)):
+        path.write_bytes(content[:position] + bytes([content[position] ^ 4]) + content[position + 1 :])
+        try:
+            loaded = load_checkpoint(path, tree)
+        except Damaged:
+            continue
+        # Padding is not read, and names only give the order.
+        read += 1
+        assert loaded.meta == {"rows": [{"epoch": 0, "val_error": 0.125}]}
+        np.testing.assert_array_equal(loaded.tree["a"], tree["a"])
+    assert read < 40

@@ -19,6 +19,7 @@ from prdp.locks import lock
 from prdp.records.schema import history_table
 
 CHECKPOINT = "checkpoint.safetensors"
+PREVIOUS = "checkpoint.previous.safetensors"
 
 
 class RunIsHeld(RuntimeError):
@@ -54,6 +55,21 @@ class RunFolder:
     def checkpoint(self) -> Path:
         """Where the checkpoint of an unfinished run is."""
         return self.path / CHECKPOINT
+
+    @property
+    def checkpoints(self) -> tuple[Path, Path]:
+        """Where the checkpoints of an unfinished run are, the newest first."""
+        return self.path / CHECKPOINT, self.path / PREVIOUS
+
+    @property
+    def has_checkpoint(self) -> bool:
+        """Whether there is a checkpoint to go on from."""
+        return any(path.exists() for path in self.checkpoints)
+
+    def drop_checkpoints(self) -> None:
+        """Remove the checkpoints, damaged ones too."""
+        for path in self.path.glob("checkpoint.*safetensors*"):
+            path.unlink(missing_ok=True)
 
     def is_held(self) -> bool:
         """Return whether a living process holds the folder."""
@@ -152,7 +168,7 @@ class RunFolder:
         write_bytes(self.path / "history.parquet", buffer.getvalue())
         write_json(self.path / "summary.json", summary)
         self.set_status(summary["status"], **details)
-        self.checkpoint.unlink(missing_ok=True)
+        self.drop_checkpoints()
 
     def set_status(self, status: str, **details: Any) -> None:
         """Write `status.json`."""
