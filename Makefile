@@ -8,7 +8,7 @@ EXPERIMENTS ?=
 NARROW = $(if $(SEEDS),--seeds $(SEEDS)) $(if $(PHYSICS),--physics $(PHYSICS))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test test-full test-slurm lint format reproduce-all reproduce-fast campaign campaign-status cost records tables claims figures report \
+.PHONY: help setup run test test-full test-slurm lint format reproduce-all reproduce-fast campaign campaign-status rerun cost records tables claims figures report \
   wandb-artifacts wandb-dashboard benchmark benchmark-solvers benchmark-sizes benchmark-memory pins clean
 
 help: ## list the targets
@@ -57,6 +57,9 @@ campaign: $(READY) ## the runs that the records lack, most important first, unti
 
 campaign-status: $(READY) ## what of the campaign is recorded, running and missing
 	$(BIN)/python scripts/campaign.py --status
+
+rerun: $(READY) ## a run again from its folder (RUN=results/runs/... ARGS="seed=3")
+	$(BIN)/python scripts/rerun.py $(RUN) $(ARGS)
 
 cost: $(READY) ## about how long reproduce-all would take
 	$(BIN)/python scripts/reproduce.py $(EXPERIMENTS) $(NARROW) --dry-run

@@ -4,10 +4,18 @@ Groups: physics, solver, diff, schedule, model, optimizer, task, data, tracking,
 sweeps: `python train.py -m experiment=fig_4` (see `conf/`, or `--help`).
 """
 
-import difflib
 import os
 import signal
 import sys
+
+if __name__ == "__main__":
+    # A signal while modules load ends the process at once: nothing has begun, and half-loaded libraries would crash.
+    for _number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(_number, lambda number, frame: os._exit(128 + number))
+
+import difflib
+import json
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +26,10 @@ from hydra.types import RunMode
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
+from prdp.interrupts import stop
+
+# The exit code of a run that diverged: it has a record, and nothing is wrong with the command.
+DIVERGED = 3
 # Whether a configuration was composed, so that an error is no longer one of the command line.
 _started: list[bool] = []
 _NOISE = ("full_key:", "object_type=", "reference_type=")
@@ -29,25 +41,33 @@ os.environ.setdefault("HYDRA_FULL_ERROR", "1")
 @hydra.main(version_base="1.3", config_path="conf", config_name="config")
 def experiment(config: DictConfig) -> Any:
     """Run one experiment and print where it is and what came out; in a sweep, return what became of it."""
-    from prdp.run import run
+    from prdp.run import preview, run
 
+    # All is loaded: from here on a signal ends the run in order.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, stop)
+    if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:
+        signal.signal(signal.SIGHUP, stop)
     _started.append(True)
     settings = HydraConfig.get()
     preset = settings.runtime.choices.get("experiment")
     if settings.mode == RunMode.MULTIRUN:
+        if settings.sweeper._target_ != "hydra_plugins.prdp.Grids":
+            # Another sweeper takes the objective, and an exception for a failure.
+            outcomes = run(config, preset)
+            return sum(outcome.summary["val_error_final"] for outcome in outcomes) / len(outcomes)
         # Sweeps read the records, with pandas: a single run starts sooner without.
         from prdp.suite import attempt
         from prdp.suite.launching import OUTCOME
 
         place = Path(settings.runtime.output_dir) / OUTCOME
         return attempt(settings.overrides.task, lambda: run(config, preset), one_line, place)
-    if settings.sweeper.get("grids"):
-        sys.exit(f"error: experiment={preset} is a sweep: python train.py -m experiment={preset}")
-    if config.seeds_per_process != 1:
-        sys.exit(
-            f"error: seeds_per_process={config.seeds_per_process}: allowed with -m; for one group seed=[1,2,25]"
-        )
+    refuse_what_needs_a_sweep(config, settings, preset)
     try:
+        if config.dry_run:
+            for folder, state in preview(config):
+                print(f"{state}: {folder}")
+            return None
         outcomes = run(config, preset)
     except Exception as error:
         # Hydra would print a line of its own before ours.
@@ -56,16 +76,41 @@ def experiment(config: DictConfig) -> Any:
             raise
         sys.exit(f"error: {line}")
     for outcome in outcomes:
-        print(f"run folder: {outcome.folder}{' (finished before)' if outcome.skipped else ''}")
-        shown = outcome.summary
-        if len(outcomes) > 1:
-            shown = {key: shown[key] for key in ("status", "iterations_final", "savings", "val_error_final")}
-        width = max(map(len, shown))
-        for key, value in shown.items():
-            print(f"  {key:<{width}}  {_show(value)}")
-        for line in failed_solves(outcome.summary):
-            print(line)
+        report(outcome, whole=len(outcomes) == 1)
+    if any(outcome.summary["status"] == "diverged" for outcome in outcomes):
+        sys.exit(DIVERGED)
     return None
+
+
+def refuse_what_needs_a_sweep(config: DictConfig, settings: Any, preset: str | None) -> None:
+    """End with one line where the command line lacks `-m`."""
+    if settings.sweeper.get("grids"):
+        sys.exit(f"error: experiment={preset} is a sweep: python train.py -m experiment={preset}")
+    launcher = settings.runtime.choices.get("hydra/launcher")
+    if launcher not in (None, "basic"):
+        sys.exit(
+            f"error: hydra/launcher={launcher}: allowed with -m, which launches a sweep (of one job, if need be)"
+        )
+    if config.seeds_per_process != 1:
+        sys.exit(
+            f"error: seeds_per_process={config.seeds_per_process}: allowed with -m; for one group seed=[1,2,25]"
+        )
+
+
+def report(outcome: Any, whole: bool) -> None:
+    """Print where a run is and what came out; of one among several, the main numbers."""
+    print(f"run folder: {outcome.folder}{' (finished before)' if outcome.skipped else ''}")
+    shown = outcome.summary
+    if not whole:
+        shown = {key: shown[key] for key in ("status", "iterations_final", "savings", "val_error_final")}
+    width = max(map(len, shown))
+    for key, value in shown.items():
+        print(f"  {key:<{width}}  {_show(value)}")
+    for line in failed_solves(outcome.summary):
+        print(line)
+    if outcome.summary["status"] == "diverged":
+        reason = json.loads((outcome.folder / "status.json").read_text()).get("reason", "")
+        print(f"diverged: {reason} (exit code {DIVERGED})", file=sys.stderr)
 
 
 def failed_solves(summary: dict[str, Any]) -> list[str]:
@@ -88,17 +133,19 @@ def _show(value: Any) -> str:
 
 def main() -> None:
     """Run from the command line; a wrong configuration ends in one line and exit code 1."""
-    # A scheduler's SIGTERM ends like Ctrl-C.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
     if any(x in ("-m", "--multirun") or x.startswith("hydra.mode=") for x in sys.argv):
         from prdp.suite.sweeper import register
 
         register()
+    if (folder := run_folder_as_configuration(sys.argv)) is not None:
+        sys.exit(
+            f"error: --config-dir={folder}: a run's config.yaml is not read from here: make rerun RUN={folder}"
+        )
     try:
         experiment()
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as signalled:
         print("interrupted: the same command (without overwrite=true) continues", file=sys.stderr)
-        sys.exit(130)
+        leave(getattr(signalled, "exit_code", 130))
     except Exception as error:
         line = one_line(error)
         if line is None and not _started:
@@ -107,6 +154,21 @@ def main() -> None:
         if not line:
             raise
         sys.exit(f"error: {line}")
+
+
+def leave(code: int) -> None:
+    """End the process at once: tearing down a compilation or a thread under way may crash instead."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
+
+
+def run_folder_as_configuration(arguments: list[str]) -> str | None:
+    """Return the run folder that is given as a configuration directory, if one is: its config.yaml is shadowed."""
+    given = [x.partition("=")[2] for x in arguments if x.startswith("--config-dir=")]
+    given += [y for x, y in pairwise(arguments) if x in ("--config-dir", "-cd")]
+    folders = [x for x in given if (Path(x) / "status.json").exists() and (Path(x) / "config.yaml").exists()]
+    return folders[0] if folders else None
 
 
 def one_line(error: Exception) -> str | None:

@@ -6,9 +6,36 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-_STOP = (signal.SIGINT, signal.SIGTERM)
+# A dropped connection hangs up; under `nohup` that signal is ignored, and stays so.
+_STOP = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 # A scheduler announces with one of these that it will end the job: SLURM's `--signal`, submitit's requeueing.
 _ANNOUNCE = (signal.SIGUSR1, signal.SIGUSR2)
+
+
+class Stopped(KeyboardInterrupt):
+    """A signal asked the process to stop.
+
+    Args:
+        number: of the signal.
+    """
+
+    def __init__(self, number: int):
+        super().__init__(number)
+        self.number = number
+
+    @property
+    def exit_code(self) -> int:
+        """What a shell reports of a process that the signal ended: 130 for SIGINT, 143 for SIGTERM."""
+        return 128 + self.number
+
+
+def stop(number: int, frame: Any) -> None:
+    """Stop, as a signal handler.
+
+    Raises:
+        Stopped: Always.
+    """
+    raise Stopped(number)
 
 
 class HandedOn(KeyboardInterrupt):
@@ -33,6 +60,7 @@ class Interrupts:
 
     def __init__(self) -> None:
         self.requested = False
+        self._number = int(signal.SIGINT)
         self._handlers: dict[int, Callable[[int, Any], Any]] = {}
         self._announced: int | None = None
 
@@ -41,15 +69,16 @@ class Interrupts:
 
         Raises:
             HandedOn: a signal with a handler of its own has come since.
-            KeyboardInterrupt: another signal to stop has.
+            Stopped: another signal to stop has.
         """
         if self._announced is not None:
             raise HandedOn(self._announced, self._handlers[self._announced])
         if self.requested:
-            raise KeyboardInterrupt
+            raise Stopped(self._number)
 
     def _on_signal(self, number: int, frame: Any) -> None:
         again, self.requested = self.requested, True
+        self._number = number
         if number in self._handlers:
             self._announced = number
         if again and number in _STOP:
@@ -58,6 +87,8 @@ class Interrupts:
     def _take(self, number: int) -> Any:
         """Take over a signal; return the handler to put back, `None` if the signal is none of ours."""
         previous = signal.getsignal(number)
+        if number == signal.SIGHUP and previous == signal.SIG_IGN:
+            return None
         if number in _ANNOUNCE:
             if previous in (None, signal.SIG_IGN):
                 # Ignored, or handled outside Python.

@@ -1,6 +1,7 @@
 """From a checked configuration to what a run trains with, and what can be refused before that."""
 
 import dataclasses
+import os
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
@@ -35,9 +36,26 @@ _WITHOUT = (
 def enter(config: Config) -> None:
     """Set up this process for a configuration, and refuse a solver or mode that does not suit its system."""
     jax.config.update("jax_enable_x64", config.general.precision == "float64")
+    check_platform()
     check_system(config)
     place = config.general.data / "compiled"
     compilation_cache.use(place if config.general.compilation_cache else None)
+
+
+def check_platform() -> None:
+    """Refuse a platform that this machine does not have.
+
+    Raises:
+        ConfigError: If JAX cannot start; names the variable.
+    """
+    try:
+        jax.devices()
+    except (RuntimeError, AssertionError) as error:
+        asked = os.environ.get("JAX_PLATFORMS", "")
+        reason = " ".join(str(error).split()) or "JAX found no device"
+        raise ConfigError(
+            f"JAX_PLATFORMS={asked}: allowed is a platform that this machine has ({reason[:300]})"
+        ) from error
 
 
 def check_system(config: Config) -> None:

@@ -28,6 +28,8 @@ from prdp.suite.cost import duration
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "results"
 RECORDS = RESULTS / "records"
+# The exit code of train.py for a run that diverged, which has a record.
+DIVERGED = 3
 COMMON = [f"runs_dir={RESULTS / 'runs'}", f"data_dir={RESULTS / 'data'}", "progress=false"]
 
 
@@ -67,7 +69,7 @@ def run_all(every: list[Stage], limit: int | None) -> None:
             return
         about = "" if entry.seconds is None else f", about {duration(entry.seconds)}"
         say(f"{' '.join(entry.job.overrides)}{about} ({entry.stage.title})")
-        if compute(entry) == 0:
+        if compute(entry) in (0, DIVERGED):
             collect(RESULTS / "runs", RECORDS, COMMON)
             say(f"recorded {entry.job.folder.name}")
         else:

@@ -16,6 +16,7 @@ PROGRAMS = [ROOT / "train.py", *sorted((ROOT / "scripts").rglob("*.py"))]
 LAYERS = (
     ("suite",),
     ("run",),
+    ("group",),
     ("preparation",),
     ("config",),
     ("training",),
@@ -44,13 +45,13 @@ BESIDE = {
 }
 # ... and which layers may import them.
 USERS = {
-    "schedules": {"run", "preparation", "config", "training"},
-    "tracking": {"run", "preparation", "config"},
-    "records": {"run", "suite"},
+    "schedules": {"group", "preparation", "config", "training"},
+    "tracking": {"group", "preparation", "config"},
+    "records": {"run", "group", "suite"},
     "locks": {"data"},
     "atomic": {"preparation", "training", "data", "suite"},
     "compilation_cache": {"preparation"},
-    "interrupts": {"run", "suite"},
+    "interrupts": {"group", "suite"},
     "analysis": {"suite"},
 }
 

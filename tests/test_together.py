@@ -13,6 +13,7 @@ import pandas as pd
 import pytest
 
 import prdp
+from prdp import group
 from prdp import run as runs
 from prdp.analysis.records import load_runs
 from prdp.config import ConfigError, parse
@@ -127,7 +128,7 @@ def test_together_each_seed_has_the_record_of_a_single_run(tmp_path, run_seeds_i
     ],
 )
 def test_lanes_in_lockstep_and_in_turn(tmp_path, run_in, run_seeds_in, monkeypatch, overrides, lockstep):
-    monkeypatch.setattr(runs, "Lanes", lambda n, devices, **_: Lanes(n, devices, lockstep))
+    monkeypatch.setattr(group, "Lanes", lambda n, devices, **_: Lanes(n, devices, lockstep))
     options = (*overrides.split(), "epochs=4", "precision=float64")
     outcomes = run_seeds_in(tmp_path / "together", *options, "seed=[3,4]")
     for seed, outcome in zip((3, 4), outcomes, strict=True):
@@ -183,7 +184,7 @@ def test_lanes_that_were_interrupted_at_different_epochs_go_on(
         return Deferred
 
     for overrides, passes in (("seed=[1,50]", 8), ("seed=[4,1]", 3)):
-        monkeypatch.setattr(runs, "deferred", stop_after(passes))
+        monkeypatch.setattr(group, "deferred", stop_after(passes))
         with pytest.raises(KeyboardInterrupt):
             run_seeds_in(tmp_path, *HEAT, overrides)
     monkeypatch.undo()
@@ -213,10 +214,10 @@ def test_a_lane_that_diverges_does_not_touch_the_others(compose, data_dir):
         arrays = axis.share(task.arrays())
         compiled = compile_run(task, graph, axis.stack(states), arrays, transformation, 25, lanes=axis)
         results = [RunResult(state, schedule.init()) for state in states]
-        group = Training(task, compiled, arrays, schedule, plans, results, axis)
-        for _ in group.advance():
+        training = Training(task, compiled, arrays, schedule, plans, results, axis)
+        for _ in training.advance():
             pass
-        return group.lanes
+        return training.lanes
 
     lanes = rows([good, bad, good], plans)
     assert [lane.ended for lane in lanes] == ["finished", "diverged", "finished"]

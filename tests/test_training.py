@@ -19,7 +19,7 @@ import yaml
 from safetensors import safe_open
 
 import train as program
-from prdp import run as runs
+from prdp import group as groups
 from prdp.config import Config, parse
 from prdp.data import Trajectories, TrajectoryData
 from prdp.physics import FourierSeries, Heat
@@ -125,7 +125,7 @@ class Reference(NamedTuple):
 @pytest.fixture(scope="module")
 def reference(tmp_path_factory, run_in):
     events, counts, kept = [], [], {}
-    initialiser, compile_run = runs.initialiser, runs.compile_run
+    initialiser, compile_run = groups.initialiser, groups.compile_run
 
     def keep_initial(config):
         graph, initial = initialiser(config)
@@ -144,8 +144,8 @@ def reference(tmp_path_factory, run_in):
     try:
         with pytest.MonkeyPatch.context() as patch:
             on_row(patch, lambda row: counts.append(len(events)))
-            patch.setattr(runs, "initialiser", keep_initial)
-            patch.setattr(runs, "compile_run", keep_compiled)
+            patch.setattr(groups, "initialiser", keep_initial)
+            patch.setattr(groups, "compile_run", keep_compiled)
             outcome = run_in(tmp_path_factory.mktemp("reference"), *HEAT)
     finally:
         jax.monitoring.unregister_event_duration_listener(listen)
@@ -160,8 +160,8 @@ def warm(monkeypatch, reference):
         graph, state = reference.initial
         return graph, lambda seed: jax.tree.map(jax.numpy.array, state)
 
-    monkeypatch.setattr(runs, "initialiser", initialiser)
-    monkeypatch.setattr(runs, "compile_run", lambda *arguments: reference.compiled)
+    monkeypatch.setattr(groups, "initialiser", initialiser)
+    monkeypatch.setattr(groups, "compile_run", lambda *arguments: reference.compiled)
 
 
 def assert_complete(outcome, epochs):
@@ -215,7 +215,7 @@ def test_epochs_on_the_host_and_on_the_device_agree(run_in, tmp_path, monkeypatc
     options = ("physics=heat1d", "epochs=3", "schedule=fixed", "schedule.iterations=5")
     frames = []
     for scan in (True, False):
-        monkeypatch.setattr(runs, "scans_well", lambda config, scan=scan: scan)
+        monkeypatch.setattr(groups, "scans_well", lambda config, scan=scan: scan)
         outcome = run_in(tmp_path / str(scan), *options)
         assert outcome.summary["compilations"] == 1
         frames.append(folders.history(outcome))
@@ -334,7 +334,7 @@ def test_a_damaged_checkpoint_is_reported_and_the_one_before_it_used(
 def test_ctrl_c_in_the_middle_of_an_epoch_loses_no_more_than_that(
     reference, warm, run_in, tmp_path, monkeypatch, moment
 ):
-    compile_run = runs.compile_run
+    compile_run = groups.compile_run
 
     def compile_interrupted(*arguments):
         compiled, calls = compile_run(*arguments), []
@@ -349,7 +349,7 @@ def test_ctrl_c_in_the_middle_of_an_epoch_loses_no_more_than_that(
         return dataclasses.replace(compiled, **{moment: called})
 
     with monkeypatch.context() as patch:
-        patch.setattr(runs, "compile_run", compile_interrupted)
+        patch.setattr(groups, "compile_run", compile_interrupted)
         with pytest.raises(KeyboardInterrupt):
             run_in(tmp_path, *HEAT)
     assert status(only_folder(tmp_path))["status"] == "interrupted"
@@ -444,7 +444,7 @@ def test_sigterm_ends_like_ctrl_c_with_a_checkpoint(tmp_path):
         out, err = process.communicate(timeout=60)
     finally:
         process.kill()
-    assert (process.returncode, out) == (130, "")
+    assert (process.returncode, out) == (143, "")
     assert err.splitlines() == ["interrupted: the same command (without overwrite=true) continues"]
     folder = only_folder(tmp_path / "runs")
     assert status(folder)["status"] == "interrupted"

@@ -26,7 +26,7 @@ CONTEXT = {"model": ("shape", "rngs", "dtype"), "task": ("physics", "operator", 
 HOUSEKEEPING = frozenset(
     (
         "runs_dir", "data_dir", "overwrite", "progress", "checkpoint_seconds", "tracking", "compilation_cache",
-        "seeds_per_process",
+        "seeds_per_process", "dry_run",
     )
 )  # fmt: skip
 # Keys that came after runs had been recorded, with the value that these had: it does not count for a run's name.

@@ -27,6 +27,7 @@ class General:
     checkpoint_seconds: float
     compilation_cache: bool
     seeds_per_process: int
+    dry_run: bool = False
 
     def __post_init__(self) -> None:
         if not 0 <= self.seed < 2**32:

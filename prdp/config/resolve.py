@@ -22,6 +22,9 @@ def check_names(config: DictConfig) -> None:
 
 def check_case(config: DictConfig) -> None:
     """Check what the paper's settings are looked up by: the scale, and the case of the physics."""
+    if "paper" not in config:
+        # The configuration of a run that is computed again: all is resolved.
+        return
     scale, sizes = config.get("scale"), OmegaConf.select(config, "paper.sizes")
     if not isinstance(scale, str) or scale not in (sizes or ("full",)):
         name = OmegaConf.select(config, "physics.name")

@@ -3,7 +3,7 @@
 from prdp.records.cpu_contention import CPUContention
 from prdp.records.holding import if_possible, working
 from prdp.records.provenance import provenance
-from prdp.records.schema import COLUMNS, history_frame, summarise
+from prdp.records.schema import COLUMNS, history_frame, read_rows, summarise
 from prdp.records.store import RunFolder, RunIsHeld, digest, run_name
 
 __all__ = [
@@ -15,6 +15,7 @@ __all__ = [
     "history_frame",
     "if_possible",
     "provenance",
+    "read_rows",
     "run_name",
     "summarise",
     "working",

@@ -1,10 +1,12 @@
 """The columns of `history.parquet` and the numbers of `summary.json`."""
 
 import math
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -61,6 +63,11 @@ def history_table(rows: list[dict[str, Any]]) -> pa.Table:
     names = [*names[:at], *extra, *names[at:]]
     types = {**COLUMNS, **dict.fromkeys(extra, "float64")}
     return pa.table({name: _column([row[name] for row in rows], types[name]) for name in names})
+
+
+def read_rows(path: Path) -> list[dict[str, Any]]:
+    """Return the rows of a history file."""
+    return pq.read_table(path).to_pylist()
 
 
 def _column(values: list[Any], dtype: str) -> pa.Array:

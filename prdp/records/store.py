@@ -3,6 +3,7 @@
 import hashlib
 import io
 import json
+import logging
 import os
 import shutil
 import socket
@@ -20,6 +21,9 @@ from prdp.records.schema import history_table
 
 CHECKPOINT = "checkpoint.safetensors"
 PREVIOUS = "checkpoint.previous.safetensors"
+
+
+log = logging.getLogger(__name__)
 
 
 class RunIsHeld(RuntimeError):
@@ -50,6 +54,7 @@ class RunFolder:
         self.path = path
         self._lock: Any = None
         self._started = time.time()
+        self._begun: tuple[dict[str, Any], dict[str, Any]] | None = None
 
     @property
     def checkpoint(self) -> Path:
@@ -155,6 +160,7 @@ class RunFolder:
 
     def begin(self, config: dict[str, Any], provenance: dict[str, Any]) -> None:
         """Write what is known before training, with the checksum by which a damaged configuration is told."""
+        self._begun = config, provenance
         text = yaml.safe_dump(config, sort_keys=False)
         write_text(self.path / "config.yaml", text)
         checksum = hashlib.sha256(text.encode()).hexdigest()
@@ -163,6 +169,9 @@ class RunFolder:
 
     def end(self, rows: list[dict[str, Any]], summary: dict[str, Any], **details: Any) -> None:
         """Write the results, then the status that declares them whole, then drop the checkpoint."""
+        if self._begun is not None and not (self.path / "config.yaml").exists():
+            log.warning("%s was removed while it was being computed: its record is written again", self.path)
+            self.begin(*self._begun)
         buffer = io.BytesIO()
         pq.write_table(history_table(rows), buffer)
         write_bytes(self.path / "history.parquet", buffer.getvalue())

@@ -84,6 +84,11 @@ class Grids(Sweeper):
         check_folder("hydra.sweep.dir", str(self.folder), self.folder)
         ledger = Ledger(jobs, _RECORDS, together=together)
         ledger.say(ledger.headline())
+        if any(job.config["dry_run"] for job in jobs):
+            for job in jobs:
+                state = "finished before" if job.finished else "to run"
+                ledger.say(f"{state}: {' '.join(job.overrides)} -> {job.folder}")
+            return []
         groups = grouped(overrides, [_seeds_per_process(job) for job in jobs])
 
         def tell(results: list[Result], group: int) -> None:

@@ -42,6 +42,10 @@ class Sink:
             ValueError: If this cannot work as it is configured.
         """
 
+    def lacks(self, folder: Path) -> bool:
+        """Return whether a finished run in `folder` has never been shown to this sink, and can be now."""
+        return False
+
     def start(self, info: RunInfo) -> None:
         """Called once, before the first row."""
 

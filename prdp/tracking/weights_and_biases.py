@@ -8,6 +8,7 @@ import netrc
 import os
 import socket
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
@@ -33,7 +34,7 @@ _REACHABLE_WITHIN_SECONDS = 2.0
 # Of the configuration, what says where and how a run is kept, not what it computes.
 _HOUSEKEEPING = (
     "runs_dir", "data_dir", "overwrite", "progress", "checkpoint_seconds", "tracking", "compilation_cache",
-    "seeds_per_process",
+    "seeds_per_process", "dry_run",
 )  # fmt: skip
 _THRESHOLDS = ("tau_step", "tau_stop")
 
@@ -108,6 +109,11 @@ class WeightsAndBiases(Sink):
     def __init__(self, settings: WeightsAndBiasesSettings):
         self._settings = settings
         self._run: Any = None
+
+    def lacks(self, folder: Path) -> bool:
+        """Return whether the run folder has no W&B run yet."""
+        tracked = self._settings.chosen_mode() != "disabled"
+        return tracked and not any((folder / "wandb").glob("*run-*"))
 
     def check(self) -> None:
         """Refuse a WANDB_MODE that W&B does not know."""

@@ -1,0 +1,194 @@
+"""The seeds of one configuration that train in one program, and the record of each."""
+
+import dataclasses
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import jax
+
+from prdp.config import Config, ConfigError
+from prdp.interrupts import deferred
+from prdp.preparation import initialiser, scans_well
+from prdp.records import CPUContention, RunFolder, if_possible, summarise
+from prdp.schedules import Schedule
+from prdp.tasks import Task
+from prdp.tracking import Console, RunInfo, Sink
+from prdp.training import Lane, Lanes, Plan, RunResult, Training, compile_run
+from prdp.training.checkpoint import Saver, newest
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What `run` returns for each seed.
+
+    Attributes:
+        folder: the run's folder.
+        summary: the content of its `summary.json`.
+        skipped: whether the run had been finished before.
+        resumed: whether it went on from a checkpoint.
+    """
+
+    folder: Path
+    summary: dict[str, Any]
+    skipped: bool
+    resumed: bool = False
+
+
+def run_info(
+    config: Config, folder: Path, rows: list[dict[str, Any]], converged: int, experiment: str | None
+) -> RunInfo:
+    """Return what sinks are given of a run that has some rows."""
+    return RunInfo(
+        name=folder.name,
+        folder=folder,
+        identity=config.identity(),
+        config=config.plain,
+        epochs=config.general.epochs,
+        done=max(0, len(rows) - 1),
+        converged_iterations=converged,
+        experiment=experiment,
+        rows=tuple(rows),
+    )
+
+
+@dataclass
+class Member:
+    """One seed of a group: its lane, and where it is saved and shown."""
+
+    config: Config
+    folder: RunFolder
+    lane: Lane
+    saver: Saver
+    sinks: list[Sink]
+    resumed: bool
+    summary: dict[str, Any] = field(default_factory=dict)
+
+
+class Group:
+    """The seeds that train in one program, in folders that are held and begun."""
+
+    def __init__(
+        self,
+        members: Sequence[tuple[Config, RunFolder]],
+        prepared: tuple[Task, Schedule, int],
+        experiment: str | None,
+    ):
+        first, (task, schedule, self.converged) = members[0][0], prepared
+        general = first.general
+        graph, initial = initialiser(first)
+        states = [initial(config.general.seed)._replace(cache=task.cold_cache()) for config, _ in members]
+        axis = Lanes(len(members), tuple(jax.devices()), lockstep=jax.default_backend() != "cpu")
+        arrays = axis.share(task.arrays())
+        stacked = axis.stack(states)
+        batch, scan = general.batch_size, scans_well(first)
+        self.compiled = compile_run(task, graph, stacked, arrays, first.optimizer, batch, scan, axis)
+        results = [RunResult(state, schedule.init()) for state in states]
+        share = self.compiled.seconds / len(members)
+        resumed = [
+            _resume(folder, result, schedule, share)
+            for (_, folder), result in zip(members, results, strict=True)
+        ]
+        plans = [
+            Plan(general.epochs, general.batch_size, config.general.seed, general.metric)
+            for config, _ in members
+        ]
+        self.training = Training(task, self.compiled, arrays, schedule, plans, results, axis)
+        self.members = [
+            Member(
+                config,
+                folder,
+                lane,
+                Saver(*folder.checkpoints, general.checkpoint_seconds),
+                [sink for sink in (config.new_sink(),) if sink is not None],
+                was_resumed,
+            )
+            for (config, folder), lane, was_resumed in zip(members, self.training.lanes, resumed, strict=True)
+        ]
+        self.contention = CPUContention()
+        # Progress is shown once, for all.
+        self.shared: list[Sink] = [Console()] if general.progress else []
+        infos = [
+            run_info(m.config, m.folder.path, m.lane.rows, self.converged, experiment) for m in self.members
+        ]
+        for sink in self.shared:
+            sink.start(dataclasses.replace(infos[0], done=min(info.done for info in infos)))
+        for member, info in zip(self.members, infos, strict=True):
+            for sink in member.sinks:
+                sink.start(info)
+
+    def train(self) -> list[Outcome]:
+        """Train to the end, or until interrupted, with a checkpoint of each lane that has not ended."""
+        try:
+            with deferred() as interrupts:
+                # Those of a group whose process was killed between the last row and the summary.
+                for member in self.members:
+                    self._end(member)
+                for lanes in self.training.advance():
+                    going = [member for member in self.members if member.lane in lanes]
+                    self._show(going)
+                    for member in going:
+                        self._end(member)
+                    for member in self._unfinished():
+                        member.saver.maybe_save(partial(self.training.result, member.lane))
+                    if self._unfinished():
+                        interrupts.check()
+        except KeyboardInterrupt:
+            for member in self._unfinished():
+                with if_possible():
+                    member.saver.save(self.training.result(member.lane))
+            raise
+        finally:
+            for sink in [*self.shared, *(sink for member in self._unfinished() for sink in member.sinks)]:
+                sink.finish(None)
+        return [Outcome(m.folder.path, m.summary, skipped=False, resumed=m.resumed) for m in self.members]
+
+    def _unfinished(self) -> list[Member]:
+        return [member for member in self.members if not member.summary]
+
+    def _show(self, going: list[Member]) -> None:
+        last = [member.lane.rows[-1] for member in going]
+        for member, row in zip(going, last, strict=True):
+            for sink in member.sinks:
+                sink.row(row)
+        mean = {key: sum(row[key] for row in last) / len(last) for key in ("iterations", "val_error")}
+        for sink in self.shared:
+            sink.row({"epoch": min(row["epoch"] for row in last), **mean})
+
+    def _end(self, member: Member) -> None:
+        """Write the record of a lane that has ended."""
+        lane = member.lane
+        if not lane.ended:
+            return
+        summary = summarise(
+            lane.rows, member.config.identity(), self.converged, self.compiled.compilations, lane.ended
+        )
+        details: dict[str, Any] = {"reason": lane.reason} if lane.reason else {}
+        # Nobody knows what went on beside the part of a run that another process computed.
+        details["busy_elsewhere"] = None if member.resumed else self.contention.share()
+        member.folder.end(lane.rows, summary, **details)
+        member.summary = summary
+        for sink in member.sinks:
+            sink.finish(summary)
+
+
+def _resume(folder: RunFolder, result: RunResult, schedule: Schedule, seconds_compile: float) -> bool:
+    """Continue `result` from the folder's newest whole checkpoint and return `True`, if it has one.
+
+    Raises:
+        ConfigError: If it holds another kind of schedule's state.
+    """
+    checkpoint = newest(folder.checkpoints, result.state)
+    if checkpoint is None:
+        return False
+    try:
+        schedule_state = schedule.restored(checkpoint.meta["schedule_state"])
+    except ValueError as error:
+        raise ConfigError(f"{folder.checkpoint}: {error}: overwrite=true begins anew") from error
+    result.state, result.schedule_state = checkpoint.tree, schedule_state
+    result.rows = checkpoint.meta["rows"]
+    # The rows so far stand as they were recorded; this process's compilation is added to theirs.
+    result.rows[0]["seconds_compile"] += seconds_compile
+    return True

@@ -1,0 +1,184 @@
+"""What the command line does beside training: refusals, dry runs, signals, exit codes, other sweepers."""
+
+import json
+import shutil
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from prdp.records import RunFolder
+from prdp.tracking import Sink
+from tests.conftest import ROOT
+
+SMALL = (
+    "physics=heat1d",
+    "model.width=8",
+    "model.depth=1",
+    "data.train_samples=50",
+    "converged_iterations=25",
+)
+
+
+def only_run(folder):
+    (run,) = (p for p in folder.glob("*-*") if not p.name.startswith("."))
+    return run
+
+
+@pytest.fixture(scope="module")
+def finished(run_in, tmp_path_factory):
+    """The folder of a finished run of SMALL."""
+    return run_in(tmp_path_factory.mktemp("finished"), *SMALL, "epochs=2").folder
+
+
+def test_a_dry_run_says_what_there_would_be_and_computes_nothing(train, tmp_path, finished):
+    shutil.copytree(finished, tmp_path / "runs" / finished.name)
+    before = sorted(tmp_path.rglob("*"))
+    done = train(*SMALL, "epochs=2", "seed=[0,1]", "dry_run=true")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.splitlines()[0] == f"finished before: {tmp_path / 'runs' / finished.name}"
+    assert done.stdout.splitlines()[1].startswith(
+        f"to run: {tmp_path / 'runs' / 'heat1d-jacobi-implicit-prdp-seed1-'}"
+    )
+    assert [p for p in sorted(tmp_path.rglob("*")) if p not in before] == [tmp_path / "cwd"]
+
+
+def test_a_dry_sweep_lists_its_jobs(train, tmp_path):
+    done = train("-m", *SMALL, "seed=1,2", "dry_run=true")
+    assert done.returncode == 0
+    # A narrow terminal breaks lines anywhere.
+    text = "".join(done.stderr.split())
+    assert text.count(f"->{tmp_path / 'runs' / 'heat1d-'}") == 2
+    assert not list((tmp_path / "runs").glob("heat1d-*"))
+
+
+def test_a_diverged_run_says_so_and_has_an_exit_code_of_its_own(train, tmp_path):
+    done = train(*SMALL, "epochs=3", "optimizer.learning_rate=1e30")
+    assert done.returncode == 3
+    (line,) = [x for x in done.stderr.splitlines() if x.startswith("diverged: ")]
+    assert "after epoch" in line
+    assert json.loads((only_run(tmp_path / "runs") / "status.json").read_text())["status"] == "diverged"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "environment", "answer"),
+    [
+        (["hydra/launcher=processes"], {}, "hydra/launcher=processes: allowed with -m"),
+        (
+            ["epochs=1"],
+            {"JAX_PLATFORMS": "cuda"},
+            "JAX_PLATFORMS=cuda: allowed is a platform that this machine has",
+        ),
+    ],
+)
+def test_what_cannot_run_is_refused_in_one_line(train, tmp_path, arguments, environment, answer):
+    done = train(*SMALL, *arguments, **environment)
+    assert done.returncode == 1
+    (line,) = done.stderr.splitlines()
+    assert line.startswith(f"error: {answer}")
+    assert not (tmp_path / "runs").exists()
+
+
+def test_a_run_folder_is_no_configuration_directory_and_can_be_run_again(finished, tmp_path):
+    command = [sys.executable, str(ROOT / "train.py"), f"--config-dir={finished}", "--config-name=config"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=100)
+    assert done.returncode == 1
+    assert f"make rerun RUN={finished}" in done.stderr
+    again = [sys.executable, str(ROOT / "scripts" / "rerun.py"), str(finished), f"runs_dir={tmp_path}"]
+    done = subprocess.run(again, cwd=tmp_path, capture_output=True, text=True, timeout=100)
+    assert done.returncode == 0, done.stderr
+    assert only_run(tmp_path).name == finished.name
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
+def test_a_signal_saves_and_has_its_own_exit_code(data_dir, tmp_path, number):
+    options = (
+        *SMALL,
+        "epochs=100000",
+        "checkpoint_seconds=0",
+        f"runs_dir={tmp_path}",
+        f"data_dir={data_dir}",
+    )
+    process = subprocess.Popen(
+        [sys.executable, str(ROOT / "train.py"), *options, "progress=false"],
+        stderr=subprocess.PIPE,
+        preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_DFL),
+    )
+    deadline = time.monotonic() + 100
+    while not list(tmp_path.glob("*/checkpoint.safetensors")):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    process.send_signal(number)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 128 + number
+    assert errors.decode().startswith("interrupted: the same command")
+    assert json.loads((only_run(tmp_path) / "status.json").read_text())["status"] == "interrupted"
+
+
+@pytest.mark.slow
+def test_signals_while_it_starts_end_it_cleanly(tmp_path):
+    for i in range(40):
+        process = subprocess.Popen(
+            [
+                sys.executable,
+                str(ROOT / "train.py"),
+                *SMALL,
+                "epochs=100000",
+                f"runs_dir={tmp_path / str(i)}",
+            ],
+            stderr=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+        )
+        time.sleep(0.05 + 0.1 * i)
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=60)
+        # Python itself dies of the signal before it reads the script.
+        assert process.returncode in (130, -signal.SIGINT), (i, process.returncode)
+
+
+def test_a_sweeper_of_hydras_own_ends_with_an_error_when_a_job_fails(train, tmp_path):
+    done = train("-m", "hydra/sweeper=basic", *SMALL, "epochs=1", "solver.tolerance=2")
+    assert done.returncode == 1
+    assert "solver.tolerance=2.0: allowed is 0 <= tolerance < 1" in done.stderr
+
+
+def test_a_folder_that_is_removed_while_it_runs_is_written_again(run_in, tmp_path, monkeypatch, caplog):
+    class Remove(Sink):
+        def row(self, row):
+            if row["epoch"] == 1:
+                shutil.rmtree(only_run(tmp_path))
+
+    monkeypatch.setattr("prdp.config.Config.new_sink", lambda config: Remove())
+    outcome = run_in(tmp_path, *SMALL, "epochs=2")
+    assert RunFolder(outcome.folder).finished_summary() is not None
+    assert "was removed while it was being computed" in caplog.text
+
+
+def test_a_finished_run_is_shown_to_a_sink_that_it_did_not_have(run_in, tmp_path, monkeypatch):
+    run_in(tmp_path, *SMALL, "epochs=2")
+    shown = []
+
+    class Late(Sink):
+        def lacks(self, folder):
+            return not shown
+
+        def start(self, info):
+            shown.append([row["epoch"] for row in info.rows])
+
+        def finish(self, summary):
+            shown.append(summary["status"])
+
+    monkeypatch.setattr("prdp.config.Config.new_sink", lambda config: Late())
+    for _ in range(2):
+        assert run_in(tmp_path, *SMALL, "epochs=2").skipped
+    assert shown == [[0, 1, 2], "finished"]
+
+
+def test_tracking_is_added_to_a_finished_run_once(run_in, tmp_path):
+    pytest.importorskip("wandb")
+    folder = run_in(tmp_path, *SMALL, "epochs=2").folder
+    for _ in range(2):
+        assert run_in(tmp_path, *SMALL, "epochs=2", "tracking=wandb").skipped
+        assert len([p for p in (folder / "wandb").glob("*run-*") if p.is_dir()]) == 1
