@@ -17,21 +17,33 @@ if TYPE_CHECKING:
 
 
 class Checkpoint(NamedTuple):
-    """A moment of a run: the pytree of arrays, and a JSON-able description of the rest."""
+    """A snapshot of a run: `tree`, the pytree of arrays, and `meta`, everything else as JSON values."""
 
     tree: Any
     meta: dict[str, Any]
 
 
 def save_checkpoint(path: Path, tree: Any, meta: dict[str, Any]) -> None:
-    """Write a checkpoint; a reader sees the previous one or this one, whole."""
+    """Write a checkpoint atomically: a reader sees either the previous one or this one, complete.
+
+    Args:
+        path: the file.
+        tree: a pytree of arrays, whose structure is not stored.
+        meta: JSON values.
+
+    Raises:
+        OSError: If the file cannot be written.
+    """
     leaves = jax.device_get(jax.tree.leaves(tree))
     arrays = {f"{i:05d}": np.asarray(x, order="C") for i, x in enumerate(leaves)}
     write_bytes(path, save(arrays, {"meta": json.dumps(meta)}))
 
 
 def load_checkpoint(path: Path, like: Any) -> Checkpoint | None:
-    """Return the checkpoint at `path` in the structure of `like`; `None` if there is none, or none that is whole."""
+    """Return the checkpoint at `path` in the structure of `like`.
+
+    The result is `None` if the file is missing or damaged, or if its arrays do not have the shapes and types of `like`.
+    """
     if not path.exists():
         return None
     leaves, structure = jax.tree.flatten(like)
@@ -48,9 +60,9 @@ def load_checkpoint(path: Path, like: Any) -> Checkpoint | None:
 
 
 class Saver:
-    """Saves a run's progress, but not more often than every `least_seconds`.
+    """Saves a run's progress, at most once per `least_seconds`.
 
-    A checkpoint of Heat 2D holds 280 MB: written every epoch it would take a third of the run.
+    A checkpoint of Heat 2D has 280 MB. Writing it every epoch would take a third of the run.
     """
 
     def __init__(self, path: Path, least_seconds: float):
@@ -59,16 +71,19 @@ class Saver:
 
     @property
     def due(self) -> bool:
-        """Whether the last time was long enough ago."""
+        """Whether at least `least_seconds` have passed since the last save."""
         return time.monotonic() - self._last >= self._least
 
     def maybe_save(self, result: "RunResult") -> None:
-        """Save if the last time was long enough ago."""
+        """Save if a save is due."""
         if self.due:
             self.save(result)
 
     def save(self, result: "RunResult") -> None:
-        """Save parameters, optimiser, schedule state and all rows as one file; not in the middle of an epoch."""
+        """Save parameters, optimiser, schedule state and all rows in one file.
+
+        Nothing is saved before the first row or in the middle of an epoch.
+        """
         if not result.rows or result.in_epoch:
             return
         meta = {"rows": result.rows, "schedule_state": result.schedule_state._asdict()}
