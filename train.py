@@ -1,7 +1,7 @@
 """Train with differentiable physics in the loop: `python train.py physics=heat2d schedule=prdp`.
 
-Groups: physics, solver, diff, schedule, model, optimizer, task, data, tracking, and experiment, whose presets are whole
-sweeps: `python train.py -m experiment=fig_4` (see `conf/`, or `--help`).
+The configuration groups are physics, solver, diff, schedule, model, optimizer, task, data, tracking and experiment. The
+presets of experiment are whole sweeps: `python train.py -m experiment=fig_4` (see `conf/`, or `--help`).
 """
 
 import difflib
@@ -18,24 +18,24 @@ from hydra.types import RunMode
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
-# Whether a configuration was composed, so that an error is no longer one of the command line.
+# Not empty once a configuration has been composed. Later errors are not errors of the command line.
 _started: list[bool] = []
 _NOISE = ("full_key:", "object_type=", "reference_type=")
 
-# Let exceptions through, so that this file decides how they are shown.
+# Make Hydra pass exceptions on, so that this file decides how they are shown.
 os.environ.setdefault("HYDRA_FULL_ERROR", "1")
 
 
 @hydra.main(version_base="1.3", config_path="conf", config_name="config")
 def experiment(config: DictConfig) -> Any:
-    """Run one experiment and print where it is and what came out; in a sweep, return what became of it."""
+    """Run one experiment, and print its folder and summary. In a sweep, return the outcome of the job instead."""
     from prdp.run import run
 
     _started.append(True)
     settings = HydraConfig.get()
     preset = settings.runtime.choices.get("experiment")
     if settings.mode == RunMode.MULTIRUN:
-        # Sweeps read the records, with pandas: a single run starts sooner without.
+        # Sweeps read the records with pandas. A single run starts sooner without importing it.
         from prdp.suite import attempt
         from prdp.suite.launching import OUTCOME
 
@@ -50,7 +50,7 @@ def experiment(config: DictConfig) -> Any:
     try:
         outcomes = run(config, preset)
     except Exception as error:
-        # Hydra would print a line of its own before ours.
+        # Exit here, since Hydra would print a line of its own before ours.
         line = one_line(error)
         if line is None:
             raise
@@ -69,16 +69,14 @@ def experiment(config: DictConfig) -> Any:
 
 
 def failed_solves(summary: dict[str, Any]) -> list[str]:
-    """Return a line for solves, and one for adjoints, that ended worse than by their budget."""
+    """Return a warning each for primal and adjoint solves, if one ended worse than by reaching its iteration limit."""
     from prdp.solvers import Status
 
     lines = []
     for key, what in (("solver_status", "solves of the physics"), ("adjoint_status", "adjoint solves")):
         status = Status(summary.get(key, 0))
         if status > Status.BUDGET_SPENT:
-            lines.append(
-                f"warning: {what} ended as {status.name}, by epoch in the history's {key}. {status.advice}"
-            )
+            lines.append(f"warning: {what} ended as {status.name}, see {key} in the history. {status.advice}")
     return lines
 
 
@@ -87,8 +85,8 @@ def _show(value: Any) -> str:
 
 
 def main() -> None:
-    """Run from the command line; a wrong configuration ends in one line and exit code 1."""
-    # A scheduler's SIGTERM ends like Ctrl-C.
+    """Run from the command line. A wrong configuration ends with a one-line message and exit code 1."""
+    # Treat the SIGTERM of a scheduler like Ctrl-C.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     if any(x in ("-m", "--multirun") or x.startswith("hydra.mode=") for x in sys.argv):
         from prdp.suite.sweeper import register
@@ -102,7 +100,7 @@ def main() -> None:
     except Exception as error:
         line = one_line(error)
         if line is None and not _started:
-            # Hydra also raises plain ValueErrors for what it cannot compose.
+            # Hydra also raises plain ValueErrors if it cannot compose a configuration.
             line = " ".join(str(error).split())
         if not line:
             raise
@@ -110,7 +108,7 @@ def main() -> None:
 
 
 def one_line(error: Exception) -> str | None:
-    """Return the message for a mistake of the user, `None` for one of ours."""
+    """Return a one-line message for a user's mistake, or `None` for any other error, which is then raised."""
     from prdp.config import ConfigError
     from prdp.records import RunIsHeld
     from prdp.suite import GridError
@@ -127,10 +125,10 @@ def one_line(error: Exception) -> str | None:
     if no_launcher := advice(str(error)):
         return no_launcher
     if isinstance(error, HydraException | OmegaConfBaseException):
-        # Hydra spreads a message over lines, and sometimes keeps it in the cause.
+        # Hydra's messages span several lines, and the text is sometimes in the cause.
         lines = f"{error}\n{error.__cause__ or ''}".splitlines()
-        told = [x.strip() for x in lines if x.strip() and not x.lstrip().startswith(_NOISE)]
-        return "; ".join(dict.fromkeys(told)) or type(error).__name__
+        kept = [x.strip() for x in lines if x.strip() and not x.lstrip().startswith(_NOISE)]
+        return "; ".join(dict.fromkeys(kept)) or type(error).__name__
     if isinstance(error, ConfigError | GridError | RunIsHeld | UnsuitableMetric):
         return str(error)
     return None

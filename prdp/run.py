@@ -1,4 +1,4 @@
-"""One run, of one seed or of several: build its objects, train, leave a record of each seed."""
+"""One run of one or several seeds: build its objects, train, and record the results of each seed."""
 
 import dataclasses
 import logging
@@ -25,13 +25,13 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Outcome:
-    """What `run` returns for each seed.
+    """The result of `run` for one seed.
 
     Attributes:
-        folder: the run's folder.
+        folder: the run folder.
         summary: the content of its `summary.json`.
-        skipped: whether the run had been finished before.
-        resumed: whether it went on from a checkpoint.
+        skipped: whether the run had already been finished before.
+        resumed: whether it continued from a checkpoint.
     """
 
     folder: Path
@@ -41,19 +41,21 @@ class Outcome:
 
 
 def run(composed: DictConfig, experiment: str | None = None) -> list[Outcome]:
-    """Run what a composed Hydra configuration describes, and return the outcome of each of its seeds.
+    """Run a composed Hydra configuration, and return the outcome of each of its seeds.
 
-    A finished seed is skipped, an unfinished one goes on from its checkpoint. Several seeds train together in one
-    program, spread over all devices; each has the record that it would have alone, but for rounding and seconds (its
-    share of the wall time). One seed is a group of one.
+    A finished seed is skipped, and an unfinished one continues from its checkpoint. Several seeds train together in one
+    program, spread over all devices. The record of each is the same as that of a single run, except for rounding and
+    for the seconds, which are its share of the wall time. A single seed is a group of one.
 
     Args:
         composed: the configuration; `seed` is an integer, or a list of integers.
-        experiment: the preset that the run belongs to, by which trackers may group it.
+        experiment: the preset that the run belongs to, which trackers may use for grouping.
 
     Raises:
-        ConfigError: If the configuration is wrong, or a seed is there twice; no run folder has been made.
+        ConfigError: If the configuration is wrong, or a seed occurs twice. No run folder has then been created. Also
+            if a checkpoint holds the state of another kind of schedule.
         RunIsHeld: If another process is computing one of these runs.
+        UnsuitableMetric: If the schedule cannot use its metric.
     """
     configs = _configs(composed)
     enter(configs[0])
@@ -64,7 +66,7 @@ def run(composed: DictConfig, experiment: str | None = None) -> list[Outcome]:
         check_folders(configs[0].plain, [folders[i].path for i in missing], has_data(configs[0]))
         prepared = prepare(configs[0])
         with working([folders[i] for i in missing]):
-            # Some may have been finished while this process prepared.
+            # Another process may have finished some of them in the meantime.
             for i in missing:
                 outcomes[i] = _recorded(configs[i], folders[i])
             left = [i for i in missing if outcomes[i] is None]
@@ -95,11 +97,11 @@ def folder_of(config: Config) -> RunFolder:
 
 
 def _recorded(config: Config, folder: RunFolder) -> Outcome | None:
-    """Return the outcome of a run that is finished and need not be computed again."""
+    """Return the outcome of a run that is already finished, or `None` if it has to be computed."""
     summary = None if config.general.overwrite else folder.finished_summary()
     if summary is None:
         return None
-    # Its process may have been killed before it could.
+    # The process may have been killed before it removed the checkpoint.
     folder.checkpoint.unlink(missing_ok=True)
     if folder.is_of_other_source(source_of(config)):
         log.warning(
@@ -110,11 +112,11 @@ def _recorded(config: Config, folder: RunFolder) -> Outcome | None:
 
 
 def _begin(config: Config, folder: RunFolder) -> None:
-    """Write what is known before training into a folder that is held."""
+    """Write what is known before training into a run folder that this process holds."""
     if config.general.overwrite:
         folder.discard()
     source = source_of(config)
-    # A run that goes on from a checkpoint is of the sources of all its parts.
+    # A resumed run records the sources of all its parts.
     earlier = folder.sources() if folder.checkpoint.exists() else []
     if folder.checkpoint.exists() and folder.is_of_other_source(source):
         log.warning(
@@ -127,7 +129,7 @@ def _begin(config: Config, folder: RunFolder) -> None:
 
 @dataclass
 class _Member:
-    """One seed of a group: its lane, and where it is saved and shown."""
+    """One seed of a group, with its lane, its saver and its sinks. `summary` is empty until it has ended."""
 
     config: Config
     folder: RunFolder
@@ -139,7 +141,7 @@ class _Member:
 
 
 class _Group:
-    """The seeds that train in one program, in folders that are held and begun."""
+    """The seeds that train in one program. Their folders are held and initialised."""
 
     def __init__(
         self,
@@ -179,7 +181,7 @@ class _Group:
             for (config, folder), lane, was_resumed in zip(members, self.training.lanes, resumed, strict=True)
         ]
         self.contention = CPUContention()
-        # Progress is shown once, for all.
+        # One progress display for all seeds.
         self.shared: list[Sink] = [Console()] if general.progress else []
         infos = [self._info(member, experiment) for member in self.members]
         for sink in self.shared:
@@ -202,10 +204,10 @@ class _Group:
         )
 
     def train(self) -> list[Outcome]:
-        """Train to the end, or until interrupted, with a checkpoint of each lane that has not ended."""
+        """Train to the end, and return the outcomes. On an interrupt, save a checkpoint of each unfinished lane."""
         try:
             with deferred() as interrupts:
-                # Those of a group whose process was killed between the last row and the summary.
+                # A lane has already ended if its process was killed between the last row and the summary.
                 for member in self.members:
                     self._end(member)
                 for lanes in self.training.advance():
@@ -241,7 +243,7 @@ class _Group:
             sink.row({"epoch": min(row["epoch"] for row in last), **mean})
 
     def _end(self, member: _Member) -> None:
-        """Write the record of a lane that has ended."""
+        """Write the record of a lane if it has ended."""
         lane = member.lane
         if not lane.ended:
             return
@@ -249,7 +251,7 @@ class _Group:
             lane.rows, member.config.identity(), self.converged, self.compiled.compilations, lane.ended
         )
         details: dict[str, Any] = {"reason": lane.reason} if lane.reason else {}
-        # Nobody knows what went on beside the part of a run that another process computed.
+        # The CPU load during the part that an earlier process computed is unknown.
         details["busy_elsewhere"] = None if member.resumed else self.contention.share()
         member.folder.end(lane.rows, summary, **details)
         member.summary = summary
@@ -258,10 +260,10 @@ class _Group:
 
 
 def _resume(folder: RunFolder, result: RunResult, schedule: Schedule, seconds_compile: float) -> bool:
-    """Continue `result` from the folder's checkpoint and return `True`, if it has a whole one.
+    """If the folder has an intact checkpoint, load it into `result` and return `True`.
 
     Raises:
-        ConfigError: If it holds another kind of schedule's state.
+        ConfigError: If the checkpoint holds the state of another kind of schedule.
     """
     checkpoint = load_checkpoint(folder.checkpoint, result.state)
     if checkpoint is None:
@@ -272,6 +274,6 @@ def _resume(folder: RunFolder, result: RunResult, schedule: Schedule, seconds_co
         raise ConfigError(f"{folder.checkpoint}: {error}: overwrite=true begins anew") from error
     result.state, result.schedule_state = checkpoint.tree, schedule_state
     result.rows = checkpoint.meta["rows"]
-    # The rows so far stand as they were recorded; this process's compilation is added to theirs.
+    # The recorded rows stay as they are, except that this process's compilation time is added to the first.
     result.rows[0]["seconds_compile"] += seconds_compile
     return True
