@@ -52,8 +52,8 @@ def run(composed: DictConfig, experiment: str | None = None) -> list[Outcome]:
         experiment: the preset that the run belongs to, which trackers may use for grouping.
 
     Raises:
-        ConfigError: If the configuration is wrong, or a seed occurs twice. No run folder has then been created. Also
-            if a checkpoint holds the state of another kind of schedule.
+        ConfigError: If the configuration is wrong or a seed occurs twice, before any run folder is created. Also if a
+            checkpoint holds the state of another kind of schedule.
         RunIsHeld: If another process is computing one of these runs.
         UnsuitableMetric: If the schedule cannot use its metric.
     """

@@ -146,7 +146,7 @@ class Config:
         return dataclasses.replace(self, general=general, plain={**self.plain, "seeds_per_process": seeds})
 
     def determinants(self) -> dict[str, Any]:
-        """Return everything that can change the numbers of the run."""
+        """Return the part of the configuration that can change the results of the run."""
         kept = {k: v for k, v in self.plain.items() if k not in HOUSEKEEPING}
         return _without_later_keys({k: _without_own_target(v) if k in GROUPS else v for k, v in kept.items()})
 

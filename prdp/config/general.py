@@ -49,12 +49,12 @@ class General:
 
     @property
     def runs(self) -> Path:
-        """The folder of the run folders, with `~` expanded."""
+        """The folder that contains the run folders, with `~` expanded."""
         return Path(self.runs_dir).expanduser()
 
     @property
     def data(self) -> Path:
-        """The folder of the reference data, with `~` expanded."""
+        """The folder that contains the reference data, with `~` expanded."""
         return Path(self.data_dir).expanduser()
 
 

@@ -113,7 +113,7 @@ class RunFolder:
         return [source for source in found if isinstance(source, str)]
 
     def is_of_other_source(self, source: str | None) -> bool:
-        """Whether any part of the run was computed by source other than `source`. False if either is unknown."""
+        """Whether any part of the run was computed by source with another digest. False if either is unknown."""
         return source is not None and any(other != source for other in self.sources())
 
     def discard(self) -> None:

@@ -8,14 +8,14 @@ from prdp.schedules.base import Schedule, given
 
 
 class FixedState(NamedTuple):
-    """The K in force."""
+    """The constant K."""
 
     iterations: Any
 
 
 @dataclass(frozen=True)
 class Fixed(Schedule):
-    """The same K throughout training: the paper's converged baseline, and each line of its figure 4.
+    """The same K throughout training: the paper's converged baseline, and the runs of its figure 4.
 
     Args:
         iterations: K, at least 1; `None` for K_epsilon, which `resolved` fills in.

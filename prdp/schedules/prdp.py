@@ -56,7 +56,7 @@ class PRDPState(NamedTuple):
 
 @dataclass(frozen=True)
 class PRDP(Schedule):
-    """Raise K by `increment` when the metric plateaus, unless the last refinement no longer improved it.
+    """Raise K by `increment` when the metric plateaus, until refinement no longer improves the metric.
 
     With the smoothed metric `L` (exponential moving average, `alpha = 2/(smoothing_window+1)`, started from the
     first metric), after each interval:

@@ -134,10 +134,10 @@ class Task(ABC):
     Attributes:
         samples: the number of training samples, which `batch_size` must divide.
         solves_per_update: the number of linear solves in one evaluation of the loss; each costs K iterations.
-        constant_solves: how many of the first solves do not depend on the parameters and therefore have no adjoint.
+        constant_solves: the number of leading solves that do not depend on the parameters, and so have no adjoint.
         settings: how the physics is solved.
         physics: the physics.
-        error_is_squared: whether the validation error is a squared norm (eq. 56), so that physics errors are too.
+        error_is_squared: whether the validation error is a squared norm (eq. 56); physics errors then are as well.
     """
 
     samples: int

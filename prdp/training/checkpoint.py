@@ -62,7 +62,7 @@ def load_checkpoint(path: Path, like: Any) -> Checkpoint | None:
 class Saver:
     """Saves a run's progress, at most once per `least_seconds`.
 
-    A checkpoint of Heat 2D has 280 MB. Writing it every epoch would take a third of the run.
+    A checkpoint of Heat 2D takes 280 MB. Writing one every epoch would take a third of the run time.
     """
 
     def __init__(self, path: Path, least_seconds: float):
