@@ -38,7 +38,7 @@ def adam(
         learning_rate: initial rate.
         decay: `constant`, `exponential` or `cosine`.
         decay_rate: in `(0, 1]` (`[0, 1]` for cosine, where it is the floor).
-        transition_steps: updates per decay by `decay_rate`.
+        transition_steps: updates per factor of `decay_rate` (exponential), or of the whole decay (cosine).
         b1: decay of the running mean of the gradients, in `[0, 1)`.
         b2: decay of the running mean of their squares, in `[0, 1)`.
         epsilon: added to the square root of the latter, positive.
