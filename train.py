@@ -1,7 +1,7 @@
 """Train with differentiable physics in the loop: `python train.py physics=heat2d schedule=prdp`.
 
-Groups: physics, solver, diff, schedule, model, optimizer, task, data, tracking, and experiment, whose presets are whole
-sweeps: `python train.py -m experiment=fig_4` (see `conf/`, or `--help`).
+The configuration groups are physics, solver, diff, schedule, model, optimizer, task, data, tracking and experiment. The
+presets of experiment are whole sweeps: `python train.py -m experiment=fig_4` (see `conf/`, or `--help`).
 """
 
 import os
@@ -34,7 +34,7 @@ DIVERGED = 3
 _started: list[bool] = []
 _NOISE = ("full_key:", "object_type=", "reference_type=")
 
-# Let exceptions through, so that this file decides how they are shown.
+# Make Hydra pass exceptions on, so that this file decides how they are shown.
 os.environ.setdefault("HYDRA_FULL_ERROR", "1")
 
 
@@ -70,7 +70,7 @@ def experiment(config: DictConfig) -> Any:
             return None
         outcomes = run(config, preset)
     except Exception as error:
-        # Hydra would print a line of its own before ours.
+        # Exit here, since Hydra would print a line of its own before ours.
         line = one_line(error)
         if line is None:
             raise
@@ -114,16 +114,14 @@ def report(outcome: Any, whole: bool) -> None:
 
 
 def failed_solves(summary: dict[str, Any]) -> list[str]:
-    """Return a line for solves, and one for adjoints, that ended worse than by their budget."""
+    """Return a warning each for primal and adjoint solves, if one ended worse than by reaching its iteration limit."""
     from prdp.solvers import Status
 
     lines = []
     for key, what in (("solver_status", "solves of the physics"), ("adjoint_status", "adjoint solves")):
         status = Status(summary.get(key, 0))
         if status > Status.BUDGET_SPENT:
-            lines.append(
-                f"warning: {what} ended as {status.name}, by epoch in the history's {key}. {status.advice}"
-            )
+            lines.append(f"warning: {what} ended as {status.name}, see {key} in the history. {status.advice}")
     return lines
 
 
@@ -149,7 +147,7 @@ def main() -> None:
     except Exception as error:
         line = one_line(error)
         if line is None and not _started:
-            # Hydra also raises plain ValueErrors for what it cannot compose.
+            # Hydra also raises plain ValueErrors if it cannot compose a configuration.
             line = " ".join(str(error).split())
         if not line:
             raise
@@ -172,7 +170,7 @@ def run_folder_as_configuration(arguments: list[str]) -> str | None:
 
 
 def one_line(error: Exception) -> str | None:
-    """Return the message for a mistake of the user, `None` for one of ours."""
+    """Return a one-line message for a user's mistake, or `None` for any other error, which is then raised."""
     from prdp.config import ConfigError
     from prdp.records import RunIsHeld
     from prdp.suite import GridError
@@ -189,10 +187,10 @@ def one_line(error: Exception) -> str | None:
     if no_launcher := advice(str(error)):
         return no_launcher
     if isinstance(error, HydraException | OmegaConfBaseException):
-        # Hydra spreads a message over lines, and sometimes keeps it in the cause.
+        # Hydra's messages span several lines, and the text is sometimes in the cause.
         lines = f"{error}\n{error.__cause__ or ''}".splitlines()
-        told = [x.strip() for x in lines if x.strip() and not x.lstrip().startswith(_NOISE)]
-        return "; ".join(dict.fromkeys(told)) or type(error).__name__
+        kept = [x.strip() for x in lines if x.strip() and not x.lstrip().startswith(_NOISE)]
+        return "; ".join(dict.fromkeys(kept)) or type(error).__name__
     if isinstance(error, ConfigError | GridError | RunIsHeld | UnsuitableMetric):
         return str(error)
     return None

@@ -22,13 +22,13 @@ from prdp.training.checkpoint import Saver, newest
 
 @dataclass(frozen=True)
 class Outcome:
-    """What `run` returns for each seed.
+    """The result of `run` for one seed.
 
     Attributes:
-        folder: the run's folder.
+        folder: the run folder.
         summary: the content of its `summary.json`.
-        skipped: whether the run had been finished before.
-        resumed: whether it went on from a checkpoint.
+        skipped: whether the run had already been finished before.
+        resumed: whether it continued from a checkpoint.
     """
 
     folder: Path
@@ -56,7 +56,7 @@ def run_info(
 
 @dataclass
 class Member:
-    """One seed of a group: its lane, and where it is saved and shown."""
+    """One seed of a group, with its lane, its saver and its sinks. `summary` is empty until it has ended."""
 
     config: Config
     folder: RunFolder
@@ -68,7 +68,7 @@ class Member:
 
 
 class Group:
-    """The seeds that train in one program, in folders that are held and begun."""
+    """The seeds that train in one program. Their folders are held and initialised."""
 
     def __init__(
         self,
@@ -108,7 +108,7 @@ class Group:
             for (config, folder), lane, was_resumed in zip(members, self.training.lanes, resumed, strict=True)
         ]
         self.contention = CPUContention()
-        # Progress is shown once, for all.
+        # One progress display for all seeds.
         self.shared: list[Sink] = [Console()] if general.progress else []
         infos = [
             run_info(m.config, m.folder.path, m.lane.rows, self.converged, experiment) for m in self.members
@@ -120,10 +120,10 @@ class Group:
                 sink.start(info)
 
     def train(self) -> list[Outcome]:
-        """Train to the end, or until interrupted, with a checkpoint of each lane that has not ended."""
+        """Train to the end, and return the outcomes. On an interrupt, save a checkpoint of each unfinished lane."""
         try:
             with deferred() as interrupts:
-                # Those of a group whose process was killed between the last row and the summary.
+                # A lane has already ended if its process was killed between the last row and the summary.
                 for member in self.members:
                     self._end(member)
                 for lanes in self.training.advance():
@@ -158,7 +158,7 @@ class Group:
             sink.row({"epoch": min(row["epoch"] for row in last), **mean})
 
     def _end(self, member: Member) -> None:
-        """Write the record of a lane that has ended."""
+        """Write the record of a lane if it has ended."""
         lane = member.lane
         if not lane.ended:
             return
@@ -166,7 +166,7 @@ class Group:
             lane.rows, member.config.identity(), self.converged, self.compiled.compilations, lane.ended
         )
         details: dict[str, Any] = {"reason": lane.reason} if lane.reason else {}
-        # Nobody knows what went on beside the part of a run that another process computed.
+        # The CPU load during the part that an earlier process computed is unknown.
         details["busy_elsewhere"] = None if member.resumed else self.contention.share()
         member.folder.end(lane.rows, summary, **details)
         member.summary = summary
@@ -175,10 +175,10 @@ class Group:
 
 
 def _resume(folder: RunFolder, result: RunResult, schedule: Schedule, seconds_compile: float) -> bool:
-    """Continue `result` from the folder's newest whole checkpoint and return `True`, if it has one.
+    """If the folder has an intact checkpoint, load the newest into `result` and return `True`.
 
     Raises:
-        ConfigError: If it holds another kind of schedule's state.
+        ConfigError: If the checkpoint holds the state of another kind of schedule.
     """
     checkpoint = newest(folder.checkpoints, result.state)
     if checkpoint is None:
@@ -189,6 +189,6 @@ def _resume(folder: RunFolder, result: RunResult, schedule: Schedule, seconds_co
         raise ConfigError(f"{folder.checkpoint}: {error}: overwrite=true begins anew") from error
     result.state, result.schedule_state = checkpoint.tree, schedule_state
     result.rows = checkpoint.meta["rows"]
-    # The rows so far stand as they were recorded; this process's compilation is added to theirs.
+    # The recorded rows stay as they are, except that this process's compilation time is added to the first.
     result.rows[0]["seconds_compile"] += seconds_compile
     return True

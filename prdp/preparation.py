@@ -1,4 +1,4 @@
-"""From a checked configuration to what a run trains with, and what can be refused before that."""
+"""Prepare a run from its checked configuration, and report what makes it impossible before anything is computed."""
 
 import dataclasses
 import os
@@ -22,19 +22,23 @@ from prdp.tasks import SolveSettings, Task
 from prdp.tracking import data_progress
 from prdp.training import TrainState, converged_iterations, physics_errors
 
-# Beside what a configuration names, the modules that a run's numbers come from ...
+# Modules that determine a run's results, in addition to those of the configured classes ...
 _TRAINING = (
     "prdp.training.loop", "prdp.training.step", "prdp.training.converged", "prdp.training.physics_errors",
     "prdp.data.trajectories",
 )  # fmt: skip
-# ... and those, among what they import, that no number depends on.
+# ... and imported modules that have no influence on the results.
 _WITHOUT = (
     "prdp.atomic", "prdp.checks", "prdp.data.cache", "prdp.source", "prdp.training.lanes",
 )  # fmt: skip
 
 
 def enter(config: Config) -> None:
-    """Set up this process for a configuration, and refuse a solver or mode that does not suit its system."""
+    """Set up JAX in this process for a configuration, and check solver and mode.
+
+    Raises:
+        ConfigError: If the solver or the differentiation mode does not suit the operator.
+    """
     jax.config.update("jax_enable_x64", config.general.precision == "float64")
     check_platform()
     check_system(config)
@@ -59,14 +63,14 @@ def check_platform() -> None:
 
 
 def check_system(config: Config) -> None:
-    """Refuse a solver or mode that does not suit the operator, before anything is computed.
+    """Check before anything is computed that solver and differentiation mode suit the operator.
 
     Raises:
         ConfigError: If one of them does not.
     """
     state = jax.ShapeDtypeStruct((1, *config.physics.shape), jnp.float32)
     assemble = config.physics.operator
-    # Some solvers look at the values, where there are any yet.
+    # Some solvers check the operator's values, which are known only if it is constant.
     operator = assemble() if config.physics.operator_is_constant else jax.eval_shape(assemble, state)
     try:
         config.solver.check(operator)
@@ -81,7 +85,7 @@ def check_system(config: Config) -> None:
 
 
 def source_of(config: Config) -> str | None:
-    """Return the digest of the source that makes the run's numbers, `None` where a part has no source."""
+    """Return the digest of the source that determines the run's results, or `None` if a part has no source."""
     parts: list[Any] = [type(config.solver), *config.targets.values()]
     parts.remove(config.targets["tracking"]) if "tracking" in config.targets else None
     if isinstance(config.solver, Preconditioned):
@@ -92,13 +96,13 @@ def source_of(config: Config) -> str | None:
 
 
 def has_data(config: Config) -> bool:
-    """Whether the reference data that a run needs is there."""
+    """Whether the reference data of a run is cached, or the run needs none."""
     general = config.general
     return config.data is None or config.data.is_cached(config.physics, general.precision, general.data)
 
 
 def prepare(config: Config) -> tuple[Task, Schedule, int]:
-    """Return the task with its reference data loaded, the schedule, and K_epsilon.
+    """Return the task with its reference data loaded, the schedule with its open arguments filled in, and K_epsilon.
 
     Raises:
         ConfigError: If the solver does not converge, or the schedule does not suit K_epsilon.
@@ -132,7 +136,7 @@ def prepare(config: Config) -> tuple[Task, Schedule, int]:
 
 
 def initialiser(config: Config) -> tuple[Any, Callable[[int], TrainState]]:
-    """Return the network's structure, and what makes the state before training from a seed in one compiled call."""
+    """Return the network's structure, and a function from a seed to the state before training (one compiled call)."""
     dtype = jnp.dtype(config.general.precision)
 
     def build(key: Any) -> TrainState:
@@ -145,17 +149,22 @@ def initialiser(config: Config) -> tuple[Any, Callable[[int], TrainState]]:
 
 
 def scans_well(config: Config) -> bool:
-    """Whether an epoch should be one program: not with a network that is slow inside loops (see `compile_run`)."""
+    """Whether an epoch should be one program. Not so for a network that is slow inside loops, see `compile_run`."""
     return bool(getattr(config.abstract_model, "loops_well", True))
 
 
 def check_folders(plain: dict[str, Any], folders: Iterable[Path], data_is_there: bool) -> None:
-    """Refuse folders that cannot be written, before anything is computed that would go there.
+    """Check before anything is computed that the folders of the run and of the data are writable.
 
-    That of the data need not be writable where the data is there and no compiled programs are kept.
+    The data folder need not be writable if the data is already there and compiled programs are not kept.
+
+    Args:
+        plain: the configuration as plain values.
+        folders: the run folders.
+        data_is_there: whether the reference data is cached, or not needed.
 
     Raises:
-        ConfigError: If one cannot be; names the key.
+        ConfigError: If a folder is not writable; the message names its key.
     """
     places = [("runs_dir", path) for path in folders]
     if plain["compilation_cache"] or not data_is_there:
@@ -165,10 +174,10 @@ def check_folders(plain: dict[str, Any], folders: Iterable[Path], data_is_there:
 
 
 def check_folder(key: str, value: str, path: Path) -> None:
-    """Refuse a folder that cannot be written.
+    """Check that a folder is writable.
 
     Raises:
-        ConfigError: If it cannot be; says why.
+        ConfigError: If it is not; the message says why.
     """
     if (reason := obstacle(path)) is not None:
         raise ConfigError(f"{key}={shown(value)}: allowed is a folder that can be written ({reason})")

@@ -1,4 +1,4 @@
-"""One run, of one seed or of several: build its objects, train, leave a record of each seed."""
+"""One run of one or several seeds: build its objects, train, and record the results of each seed."""
 
 import logging
 from pathlib import Path
@@ -14,19 +14,21 @@ log = logging.getLogger(__name__)
 
 
 def run(composed: DictConfig, experiment: str | None = None) -> list[Outcome]:
-    """Run what a composed Hydra configuration describes, and return the outcome of each of its seeds.
+    """Run a composed Hydra configuration, and return the outcome of each of its seeds.
 
-    A finished seed is skipped, an unfinished one goes on from its checkpoint. Several seeds train together in one
-    program, spread over all devices; each has the record that it would have alone, but for rounding and seconds (its
-    share of the wall time). One seed is a group of one.
+    A finished seed is skipped, and an unfinished one continues from its checkpoint. Several seeds train together in one
+    program, spread over all devices. The record of each is the same as that of a single run, except for rounding and
+    for the seconds, which are its share of the wall time. A single seed is a group of one.
 
     Args:
         composed: the configuration; `seed` is an integer, or a list of integers.
-        experiment: the preset that the run belongs to, by which trackers may group it.
+        experiment: the preset that the run belongs to, which trackers may use for grouping.
 
     Raises:
-        ConfigError: If the configuration is wrong, or a seed is there twice; no run folder has been made.
+        ConfigError: If the configuration is wrong or a seed occurs twice, before any run folder is created. Also if a
+            checkpoint holds the state of another kind of schedule.
         RunIsHeld: If another process is computing one of these runs.
+        UnsuitableMetric: If the schedule cannot use its metric.
     """
     configs = _configs(composed)
     enter(configs[0])
@@ -40,7 +42,7 @@ def run(composed: DictConfig, experiment: str | None = None) -> list[Outcome]:
         check_folders(configs[0].plain, [folders[i].path for i in missing], has_data(configs[0]))
         prepared = prepare(configs[0])
         with working([folders[i] for i in missing]):
-            # Some may have been finished while this process prepared.
+            # Another process may have finished some of them in the meantime.
             for i in missing:
                 outcomes[i] = _recorded(configs[i], folders[i])
             left = [i for i in missing if outcomes[i] is None]
@@ -98,11 +100,11 @@ def folder_of(config: Config) -> RunFolder:
 
 
 def _recorded(config: Config, folder: RunFolder) -> Outcome | None:
-    """Return the outcome of a run that is finished and need not be computed again."""
+    """Return the outcome of a run that is already finished, or `None` if it has to be computed."""
     summary = None if config.general.overwrite else folder.finished_summary()
     if summary is None:
         return None
-    # Its process may have been killed before it could.
+    # The process may have been killed before it removed the checkpoints.
     folder.drop_checkpoints()
     if folder.is_of_other_source(source_of(config)):
         log.warning(
@@ -113,11 +115,11 @@ def _recorded(config: Config, folder: RunFolder) -> Outcome | None:
 
 
 def _begin(config: Config, folder: RunFolder) -> None:
-    """Write what is known before training into a folder that is held."""
+    """Write what is known before training into a run folder that this process holds."""
     if config.general.overwrite:
         folder.discard()
     source = source_of(config)
-    # A run that goes on from a checkpoint is of the sources of all its parts.
+    # A resumed run records the sources of all its parts.
     earlier = folder.sources() if folder.has_checkpoint else []
     if folder.has_checkpoint and folder.is_of_other_source(source):
         log.warning(

@@ -1,4 +1,4 @@
-"""From what Hydra composes to a checked configuration, or one clear line that says what is wrong."""
+"""Turn the configuration that Hydra composes into a checked `Config`, or into a one-line error message."""
 
 from prdp.config.config import GROUPS, HOUSEKEEPING, Config
 from prdp.config.errors import ConfigError

@@ -1,4 +1,4 @@
-"""From a node of the configuration to an object: `_target_` names what makes it, the other keys are arguments."""
+"""Build objects from configuration nodes: `_target_` names a class or function, the other keys are its arguments."""
 
 import dataclasses
 import difflib
@@ -18,19 +18,19 @@ from prdp.config.errors import ConfigError
 from prdp.config.types import as_declared, check_size, typed
 
 TARGET = "_target_"
-# Names become parts of folder names.
+# Option names become parts of folder names.
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.+]*")
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """A class or function with checked arguments; what only a run can supply is passed when it is called.
+    """A class or function with checked arguments. Values that only a run can supply are passed to `__call__`.
 
     Attributes:
         target: the class or function that `_target_` names.
         arguments: its keyword arguments from the configuration.
-        context: the names of the run's values (`shape`, `rngs`, ...) that it takes.
-        path: the key of the configuration, for error messages.
+        context: the names of the run's values (`shape`, `rngs`, ...) that it accepts.
+        path: the configuration key, for error messages.
     """
 
     target: Callable[..., Any]
@@ -39,10 +39,10 @@ class Recipe:
     path: str
 
     def __call__(self, **context: Any) -> Any:
-        """Return the object.
+        """Return the object; values in `context` that the target does not accept are dropped.
 
         Raises:
-            ConfigError: If the class or function refuses its arguments.
+            ConfigError: If the class or function rejects its arguments.
         """
         taken = {key: value for key, value in context.items() if key in self.context}
         prefix = f"{self.path}." if self.path else ""
@@ -53,7 +53,7 @@ class Recipe:
         except ConfigError:
             raise
         except ValueError as error:
-            # From the object's own checks, which name the key.
+            # The object's own checks already name the key.
             raise ConfigError(f"{prefix}{error}") from error
         except TypeError as error:
             if is_ours(self.target):
@@ -63,20 +63,20 @@ class Recipe:
             ) from error
 
     def check_sizes(self) -> None:
-        """Refuse numbers that no object has a meaning for, where its own checks let them pass.
+        """Reject non-finite and oversized numbers that the object's own checks let pass.
 
         Raises:
-            ConfigError: If one is not finite, or does not fit into 32 bits.
+            ConfigError: If a number is not finite, or an integer does not fit into 32 bits.
         """
         for key, value in self.arguments.items():
             check_size(f"{self.path}.{key}" if self.path else key, value)
 
 
 def named(group: str, node: Any) -> tuple[str, dict[str, Any]]:
-    """Return the name of the option that a group's node holds, and its other keys.
+    """Return the option name of a group's node, and its other keys.
 
     Raises:
-        ConfigError: If the node is no mapping, or its name cannot be part of a folder's name.
+        ConfigError: If the node is not a mapping, or the name cannot be part of a folder name.
     """
     if not isinstance(node, Mapping):
         raise ConfigError(
@@ -94,13 +94,13 @@ def named(group: str, node: Any) -> tuple[str, dict[str, Any]]:
 def recipe(
     node: Mapping[str, Any], path: str, context: Collection[str] = (), also: Sequence[str] = ()
 ) -> Recipe:
-    """Return the recipe of a node that has `_target_`, with its keys, types and sizes checked.
+    """Return the recipe of a node with a `_target_`, after checking its keys, types and sizes.
 
     Args:
-        node: `_target_` and arguments; an argument may itself be such a node, whose object is built.
+        node: `_target_` and its arguments. An argument may itself be such a node; its object is then built.
         path: the node's key, for error messages.
         context: names of the values that the caller will supply.
-        also: further keys that the group has, for the list of allowed ones in a message.
+        also: further keys of the group, listed as allowed in error messages.
 
     Raises:
         ConfigError: If a key is unknown or missing, or a value has the wrong type or size.
@@ -111,10 +111,10 @@ def recipe(
 
 
 def build(target: type, options: dict[str, Any], path: str, also: Sequence[str] = ()) -> Any:
-    """Return `target(**options)` with keys, types and ranges checked.
+    """Return `target(**options)` after checking keys, types and ranges.
 
     Raises:
-        ConfigError: If a key, type or range is wrong.
+        ConfigError: If a key, a type or a range is wrong.
     """
     return Recipe(target, _checked(target, options, path, (), also), frozenset(), path)()
 
@@ -123,7 +123,7 @@ def locate(target: Any, path: str) -> Callable[..., Any]:
     """Return the class or function at a dotted path.
 
     Raises:
-        ConfigError: If there is none.
+        ConfigError: If nothing can be imported from the path, or it is abstract or not callable.
     """
     key = f"{path}.{TARGET}={shown(target, strings=True)}"
     allowed = "allowed is the dotted path of a class or function that can be imported"
@@ -149,9 +149,9 @@ def name_of(target: Any) -> str:
 
 
 def defaults(target: Callable[..., Any], context: Collection[str] = ()) -> dict[str, Any]:
-    """Return the plain defaults of a stranger's class or function, so that a record holds all of its arguments.
+    """Return the plain default arguments of a class or function from another package, so that a record is complete.
 
-    Those of this package stand in `conf/`: there a missing key is an error.
+    The defaults of this package's own classes are set in `conf/`, where a missing key is an error.
     """
     if is_ours(target):
         return {}
@@ -162,7 +162,7 @@ def defaults(target: Callable[..., Any], context: Collection[str] = ()) -> dict[
 
 
 def canonical(target: Callable[..., Any], options: dict[str, Any]) -> dict[str, Any]:
-    """Return accepted options in the types that `target` declares: equal configurations are equal text."""
+    """Return accepted options in the types that `target` declares, so that equal configurations give equal text."""
     hints = _hints(target)
     return {
         key: canonical(locate(value[TARGET], key), value)
@@ -173,7 +173,7 @@ def canonical(target: Callable[..., Any], options: dict[str, Any]) -> dict[str, 
 
 
 def taken(target: Callable[..., Any], context: Collection[str]) -> frozenset[str]:
-    """Return which of the names a class or function takes as arguments."""
+    """Return the names in `context` that a class or function accepts as arguments."""
     parameters = _parameters(target)
     anything = any(p.kind is p.VAR_KEYWORD for p in parameters.values())
     return frozenset(name for name in context if anything or name in parameters)
@@ -205,13 +205,13 @@ def _checked(
         if key in options:
             values[key] = _value(hints.get(key, Any), options[key], f"{prefix}{key}")
         elif is_ours(target) or parameters[key].default is parameters[key].empty:
-            # What the package itself leaves to a default stands in conf/, so that `config.yaml` tells all.
+            # This package's defaults are set in conf/, so that a run's `config.yaml` is complete.
             raise ConfigError(f"{prefix}{key}: this key is needed")
     return values | {k: _value(Any, v, f"{prefix}{k}") for k, v in options.items() if k not in values}
 
 
 def _value(hint: Any, value: Any, path: str) -> Any:
-    """Return a value in the type that is declared for it; lists become tuples, as frozen dataclasses have them."""
+    """Return a value in its declared type. Lists become tuples, which frozen dataclasses can hold."""
     if isinstance(value, Mapping) and TARGET in value:
         return recipe(value, path)()
     value = tuple(value) if isinstance(value, list) else value
@@ -220,8 +220,8 @@ def _value(hint: Any, value: Any, path: str) -> Any:
 
 @functools.cache
 def _parameters(target: Callable[..., Any]) -> Mapping[str, inspect.Parameter]:
-    """Return the parameters by which a class or function is called, without `self`."""
-    # The metaclass of a network hides them: they are those of its __init__.
+    """Return the call parameters of a class or function, without `self`."""
+    # The metaclass of flax modules hides the signature, so read __init__.
     if _has_own_init(target):
         return dict(list(inspect.signature(target.__init__).parameters.items())[1:])
     return inspect.signature(target).parameters
@@ -241,5 +241,5 @@ def _hints(target: Callable[..., Any]) -> dict[str, Any]:
     try:
         return typing.get_type_hints(source)
     except Exception:
-        # Annotations that only a type checker can resolve say nothing here.
+        # Some annotations can only be resolved by a type checker; they are not checked here.
         return {}

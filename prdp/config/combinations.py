@@ -1,4 +1,4 @@
-"""What options of different groups need of each other."""
+"""Checks of options of different groups against each other."""
 
 from typing import Any
 
@@ -13,10 +13,10 @@ from prdp.differentiation import Mode
 
 
 def check_combinations(config: Config) -> None:
-    """Refuse options that do not go together, before anything is computed.
+    """Reject incompatible options before anything is computed.
 
     Raises:
-        ConfigError: If two of them do not; names both.
+        ConfigError: If two options are incompatible; the message names both.
     """
     _check_schedule(config)
     _check_task(config)
@@ -44,7 +44,8 @@ def _check_schedule(config: Config) -> None:
     if schedule.steers_tolerance and not config.diff.leaves_early:
         raise ConfigError(
             f"schedule={name} does not go with diff={diff}: it steers the "
-            "tolerance, and a solve whose iterations are differentiated takes all K; allowed is diff=implicit, say"
+            "tolerance, and a solve whose iterations are differentiated takes all K; allowed is, for example, "
+            "diff=implicit"
         )
     _check_capacity(config.diff, schedule.known_largest_iterations)
 
@@ -55,7 +56,7 @@ def _check_capacity(diff: Mode, largest: int | None) -> None:
         return
     if largest is None:
         raise ConfigError(
-            f"diff.iterations_cap={cap}: allowed only where the schedule's largest K is given too "
+            f"diff.iterations_cap={cap}: allowed only if the schedule's largest K is given too "
             "(schedule.cap, schedule.iterations or converged_iterations)"
         )
     if largest > cap:
@@ -73,7 +74,7 @@ def _check_batches(config: Config) -> None:
         )
 
 
-# A sweep asks the same of many jobs, and shapes are not known for nothing.
+# Many jobs of a sweep need the same check, and tracing the network for its shapes takes time.
 _passed: set[Any] = set()
 
 
@@ -88,7 +89,7 @@ def _check_task(config: Config) -> None:
             config.physics, config.data, config.abstract_model, **config.task.arguments
         )
     except Mismatch as error:
-        # A solver's or network's own name says more than its class.
+        # The option name is more informative than the class name.
         group = error.group
         raise ConfigError(
             f"{group}={names[group]} does not go with task={names['task']}: {error.reason}"
@@ -109,7 +110,7 @@ def _check_task(config: Config) -> None:
 
 
 def _check_optimizer(config: Config) -> None:
-    """Refuse an optimiser of somebody else's that cannot make an update for this network."""
+    """Reject an optimiser from another package that cannot update this network's parameters."""
     if config.targets["optimizer"].__module__.startswith("prdp."):
         return
     parameters = nnx.state(config.abstract_model)

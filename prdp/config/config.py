@@ -1,4 +1,4 @@
-"""A checked configuration: the objects of a run, and what tells it from others."""
+"""A checked configuration: the objects of a run, and the keys that distinguish it from other runs."""
 
 import dataclasses
 import functools
@@ -20,16 +20,17 @@ from prdp.solvers import Solver
 from prdp.tracking import Sink
 
 GROUPS = ("physics", "solver", "diff", "schedule", "model", "optimizer", "task", "data", "tracking")
-# What the run supplies when it builds an option's object; the other groups need nothing.
+# Values that the run supplies when it builds an option's object. The other groups need none.
 CONTEXT = {"model": ("shape", "rngs", "dtype"), "task": ("physics", "operator", "settings", "data")}
-# What says where and how a run is kept, not what it computes.
+# Keys that say where and how a run is stored, not what it computes.
 HOUSEKEEPING = frozenset(
     (
         "runs_dir", "data_dir", "overwrite", "progress", "checkpoint_seconds", "tracking", "compilation_cache",
         "seeds_per_process", "dry_run",
     )
 )  # fmt: skip
-# Keys that came after runs had been recorded, with the value that these had: it does not count for a run's name.
+# Keys added after the first runs had been recorded, with the value that reproduces those runs. A key with this value
+# is left out of the run's name, so that earlier names stay valid.
 _LATER_KEYS = {
     "metric": "val_error",
     "diff.adjoint_ratio": None,
@@ -40,7 +41,16 @@ _LATER_KEYS = {
 
 @dataclass(frozen=True)
 class SolveOptions:
-    """What the group `solver` has beside the solver's own arguments."""
+    """Options of the group `solver` that all solvers share.
+
+    Attributes:
+        tolerance: relative residual of a converged solve, `0 <= tolerance < 1`.
+        operator: `stencil`, or `dense` for materialised matrices.
+        warm_start: whether a solve starts from the sample's last solution.
+
+    Raises:
+        ValueError: If an option is outside its range.
+    """
 
     tolerance: float
     operator: str
@@ -56,13 +66,14 @@ class Config:
     """A checked configuration.
 
     Attributes:
-        general: the keys at the top level.
+        general: the top-level keys.
         names: the name of the chosen option of each group.
-        model: called with `shape`, `rngs` and `dtype`, the network.
-        task: called with `physics`, `operator`, `settings` and `data`, the task.
+        model: the recipe of the network; call it with `shape`, `rngs` and `dtype`.
+        task: the recipe of the task; call it with `physics`, `operator`, `settings` and `data`.
         data: the source of reference data, or `None`.
-        tracking: called, a sink; `None` without.
-        plain: the whole configuration as plain values, as `config.yaml` has it.
+        tracking: the recipe of the sink, or `None`.
+        targets: the class or function that `_target_` names, by group.
+        plain: the whole configuration as plain values, as in `config.yaml`.
     """
 
     general: General
@@ -83,10 +94,14 @@ class Config:
     def resolved_schedule(
         self, converged: int | None = None, errors: tuple[float, ...] | None = None
     ) -> Schedule:
-        """Return the schedule with the keys filled in that its configuration leaves open with null.
+        """Return the schedule, with values for the keys that are null in its configuration.
+
+        Args:
+            converged: K_epsilon, the iterations of a converged solve.
+            errors: physics errors of K = 1, 2, ...
 
         Raises:
-            ConfigError: If the schedule does not suit this K_epsilon (a first K above it, say).
+            ConfigError: If the schedule does not suit this K_epsilon, for example because its first K is larger.
         """
         try:
             return self.schedule.resolved(converged=converged, epochs=self.general.epochs, errors=errors)
@@ -95,52 +110,54 @@ class Config:
 
     @functools.cached_property
     def abstract_model(self) -> nnx.Module:
-        """The network with shapes in place of arrays.
+        """The network with array shapes in place of arrays.
 
         Raises:
-            ConfigError: If it cannot be made for this physics.
+            ConfigError: If the network cannot be built for this physics.
         """
         made = nnx.eval_shape(lambda: self.new_model(jax.random.key(0), jnp.float32))
         if not isinstance(made, nnx.Module):
-            raise ConfigError(f"model.{TARGET}: allowed is what makes a flax.nnx.Module")
+            raise ConfigError(
+                f"model.{TARGET}: allowed is a class or function that returns a flax.nnx.Module"
+            )
         return made
 
     def new_model(self, key: Any, dtype: Any) -> nnx.Module:
-        """Return the freshly initialised network."""
+        """Return a freshly initialised network; `key` is a JAX random key, `dtype` that of its parameters."""
         return self.model(shape=self.physics.shape, rngs=nnx.Rngs(key), dtype=dtype)
 
     def new_sink(self) -> Sink | None:
-        """Return the sink of the group `tracking`, `None` without one."""
+        """Return a new sink of the group `tracking`, or `None` if tracking is off."""
         return None if self.tracking is None else self.tracking()
 
     def with_seed(self, seed: int) -> "Config":
         """Return the same configuration for another seed.
 
         Raises:
-            ConfigError: If it is not one.
+            ConfigError: If `seed` is not an integer from 0 to 2^32 - 1.
         """
         general = {f.name: self.plain[f.name] for f in dataclasses.fields(General)} | {"seed": seed}
         built = build(General, general, "")
         return dataclasses.replace(self, general=built, plain={**self.plain, "seed": seed})
 
     def sharing(self, seeds: int) -> "Config":
-        """Return the same configuration as one of so many that are trained in one program."""
+        """Return the same configuration as one of `seeds` that are trained together in one program."""
         general = dataclasses.replace(self.general, seeds_per_process=seeds)
         return dataclasses.replace(self, general=general, plain={**self.plain, "seeds_per_process": seeds})
 
     def determinants(self) -> dict[str, Any]:
-        """Return everything that can change the numbers of the run."""
+        """Return the part of the configuration that can change the results of the run."""
         kept = {k: v for k, v in self.plain.items() if k not in HOUSEKEEPING}
         return _without_later_keys({k: _without_own_target(v) if k in GROUPS else v for k, v in kept.items()})
 
     def identity(self) -> dict[str, Any]:
-        """Return the keys by which runs are told apart at a glance."""
+        """Return the keys that identify a run to a reader: physics, solver, diff, schedule and seed."""
         groups = ("physics", "solver", "diff", "schedule")
         return {**{g: self.names[g] for g in groups}, "seed": self.general.seed}
 
 
 def _without_own_target(node: dict[str, Any]) -> dict[str, Any]:
-    """Return a group without the class that its name stands for: only a stranger's tells two runs apart."""
+    """Return a group without `_target_` if its class is part of this package, where the name implies the class."""
     ours = str(node.get(TARGET)).partition(".")[0] in ("prdp", "None")
     return {k: v for k, v in node.items() if not (ours and k == TARGET)}
 

@@ -1,5 +1,5 @@
-"""The one error that a wrong configuration ends in."""
+"""The error that every invalid configuration raises."""
 
 
 class ConfigError(ValueError):
-    """A configuration that cannot be run. Its text is one line: key, value and what is allowed."""
+    """A configuration cannot be run. The message is one line: the key, its value and what is allowed."""

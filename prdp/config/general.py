@@ -1,4 +1,4 @@
-"""The keys at the top level."""
+"""The top-level keys of the configuration."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +11,11 @@ SCALES = ("full", "small")
 
 @dataclass(frozen=True)
 class General:
-    """The keys at the top level."""
+    """The top-level keys of the configuration; `conf/config.yaml` documents them.
+
+    Raises:
+        ValueError: If a value is outside its range; the message names the key.
+    """
 
     seed: int
     epochs: int
@@ -46,12 +50,12 @@ class General:
 
     @property
     def runs(self) -> Path:
-        """Where run folders go, `~` expanded."""
+        """The folder that contains the run folders, with `~` expanded."""
         return Path(self.runs_dir).expanduser()
 
     @property
     def data(self) -> Path:
-        """Where reference data is, `~` expanded."""
+        """The folder that contains the reference data, with `~` expanded."""
         return Path(self.data_dir).expanduser()
 
 
@@ -62,5 +66,5 @@ def _folder(key: str, value: str) -> None:
         Path(value).expanduser()
     except RuntimeError as error:
         raise ValueError(
-            f"{key}={shown(value)}: allowed is the path of a folder, and there is no such user"
+            f"{key}={shown(value)}: allowed is the path of a folder, and this user does not exist"
         ) from error

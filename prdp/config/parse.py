@@ -1,4 +1,4 @@
-"""A composed Hydra configuration, checked as a whole."""
+"""Parse and check a composed Hydra configuration as a whole."""
 
 import dataclasses
 from typing import Any
@@ -18,7 +18,7 @@ from prdp.schedules import Schedule
 from prdp.solvers import PRECONDITIONERS, Preconditioned, Preconditioner, Solver
 from prdp.tasks import Task
 
-# The groups whose option may be nothing at all.
+# Groups whose option may have no object (`data=none`, `tracking=none`).
 _OPTIONAL = ("data", "tracking")
 _KINDS: dict[str, Any] = {"physics": Physics, "solver": Solver, "diff": Mode, "schedule": Schedule}
 
@@ -27,7 +27,7 @@ def parse(config: DictConfig) -> Config:
     """Return the checked configuration.
 
     Raises:
-        ConfigError: If a key, type, range or combination is wrong.
+        ConfigError: If a key, a type, a range or a combination is wrong.
     """
     check_names(config)
     check_case(config)
@@ -59,19 +59,19 @@ def parse(config: DictConfig) -> Config:
 
 
 def _of_kind(group: str, made: Any) -> Any:
-    """Return an object if it is what the group holds."""
+    """Return an object after checking that it is of the kind that its group requires."""
     kind = _KINDS.get(group)
     right = isinstance(made, kind) if kind else all(hasattr(made, x) for x in _MEMBERS[group])
     if not right:
         allowed = f"a subclass of {kind.__module__}.{kind.__name__}" if kind else _ALLOWED[group]
-        raise ConfigError(f"{group}.{TARGET}: allowed is {allowed}, not what makes a {type(made).__name__}")
+        raise ConfigError(f"{group}.{TARGET}: allowed is {allowed}; it returns a {type(made).__name__}")
     return made
 
 
 _MEMBERS = {"optimizer": ("init", "update"), "data": ("load", "check", "train_samples")}
 _ALLOWED = {
-    "optimizer": "what makes an optax.GradientTransformation",
-    "data": "what makes a prdp.data.TrajectoryData",
+    "optimizer": "a class or function that returns an optax.GradientTransformation",
+    "data": "a class or function that returns a prdp.data.TrajectoryData",
 }
 
 
@@ -82,7 +82,7 @@ def _no_keys(group: str, node: dict[str, Any]) -> None:
 
 
 def _solver(node: dict[str, Any]) -> tuple[Solver, SolveOptions]:
-    """Return the solver with its preconditioner, and the options that all solvers have."""
+    """Return the solver with its preconditioner, and the options that all solvers share."""
     common = [f.name for f in dataclasses.fields(SolveOptions)]
     options = {k: node.pop(k) for k in common if k in node}
     target = locate(node.get(TARGET), "solver")
@@ -98,7 +98,7 @@ def _solver(node: dict[str, Any]) -> tuple[Solver, SolveOptions]:
 
 
 def _preconditioner(value: Any) -> Preconditioner | None:
-    """Return the preconditioner by its name, or by the `_target_` of a stranger's."""
+    """Return the preconditioner of a name, or of a mapping with the `_target_` of a user's own class."""
     if isinstance(value, dict):
         made = recipe(value, "solver.preconditioner")()
         if isinstance(made, Preconditioner):

@@ -1,4 +1,4 @@
-"""From a composed configuration to plain values, each in its own type."""
+"""Convert a composed configuration into plain values of their declared types."""
 
 from typing import Any
 
@@ -13,7 +13,11 @@ from prdp.config.general import General
 
 
 def check_names(config: DictConfig) -> None:
-    """Check the names of the options first: others of the keys refer to them."""
+    """Check the option names before the references are resolved, since other keys refer to them.
+
+    Raises:
+        ConfigError: If a group's node is not a mapping, or its name cannot be part of a folder name.
+    """
     raw = OmegaConf.to_container(config, resolve=False)
     assert isinstance(raw, dict)
     for group in GROUPS:
@@ -21,9 +25,13 @@ def check_names(config: DictConfig) -> None:
 
 
 def check_case(config: DictConfig) -> None:
-    """Check what the paper's settings are looked up by: the scale, and the case of the physics."""
+    """Check the two keys that select the paper's settings: the scale, and the case of the physics.
+
+    Raises:
+        ConfigError: If there are no settings for the scale or the case.
+    """
     if "paper" not in config:
-        # The configuration of a run that is computed again: all is resolved.
+        # The configuration of a recorded run: everything is resolved.
         return
     scale, sizes = config.get("scale"), OmegaConf.select(config, "paper.sizes")
     if not isinstance(scale, str) or scale not in (sizes or ("full",)):
@@ -39,7 +47,11 @@ def check_case(config: DictConfig) -> None:
 
 
 def resolve(config: DictConfig) -> dict[str, Any]:
-    """Return the configuration with all references replaced by values."""
+    """Return the configuration with all references replaced by values.
+
+    Raises:
+        ConfigError: If a reference has no value, or a mandatory value is missing.
+    """
     try:
         container = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
     except OmegaConfBaseException as error:
@@ -52,7 +64,10 @@ def resolve(config: DictConfig) -> dict[str, Any]:
 
 
 def as_one_text(plain: dict[str, Any]) -> dict[str, Any]:
-    """Return a checked configuration as one text for all that are equal, with the defaults of strangers' classes."""
+    """Return a checked configuration in canonical form, so that equal configurations give equal text.
+
+    It includes the default arguments of classes from other packages.
+    """
     general = canonical(General, {k: v for k, v in plain.items() if k not in GROUPS})
     groups = {}
     for group in GROUPS:
@@ -67,5 +82,5 @@ def as_one_text(plain: dict[str, Any]) -> dict[str, Any]:
         if group == "solver":
             options = canonical(SolveOptions, options)
         groups[group] = {"name": name, **options}
-    # In the order of the keys, as they are written down.
+    # Keep the order in which the keys were written.
     return {k: groups[k] if k in groups else general[k] for k in plain}

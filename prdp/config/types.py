@@ -1,4 +1,4 @@
-"""Types and sizes of configuration values, by the annotations of what takes them."""
+"""Checks of the types and sizes of configuration values, by the annotations of the classes that take them."""
 
 import functools
 import math
@@ -14,7 +14,7 @@ from prdp.config.errors import ConfigError
 
 
 def typed(hint: Any, value: Any, path: str) -> Any:
-    """Return a value in the type that an annotation declares; one that YAML cannot express is not checked.
+    """Return a value in the type that an annotation declares. Types that YAML cannot express are not checked.
 
     Raises:
         ConfigError: If the value has another type.
@@ -29,10 +29,10 @@ def typed(hint: Any, value: Any, path: str) -> Any:
 
 
 def check_size(path: str, value: Any) -> None:
-    """Refuse numbers that no object has a meaning for.
+    """Reject non-finite and oversized numbers.
 
     Raises:
-        ConfigError: If one is not finite, or an integer does not fit into 32 bits.
+        ConfigError: If a number is not finite, or an integer does not fit into 32 bits.
     """
     if isinstance(value, float) and not math.isfinite(value):
         raise ConfigError(f"{path}={value}: allowed is a finite number")
@@ -47,7 +47,7 @@ def check_size(path: str, value: Any) -> None:
 
 
 def as_declared(hint: Any, value: Any) -> Any:
-    """Return an accepted value in the declared type: an integer for a float becomes one, without a negative zero."""
+    """Return an accepted value in the declared type: integers given for floats become floats, and -0.0 becomes 0.0."""
     kinds = typing.get_args(hint)
     if isinstance(value, list):
         return [as_declared(kinds[0], x) for x in value] if kinds else value
@@ -61,7 +61,7 @@ _PLAIN = (int, float, str, bool, types.NoneType)
 
 
 def _plain(hint: Any) -> Any:
-    """Return an annotation that YAML values can be checked by, `Any` for all others (arrays, callables, ...)."""
+    """Return the annotation if YAML values can be checked against it, else `Any` (arrays, callables, ...)."""
     origin, kinds = typing.get_origin(hint), typing.get_args(hint)
     if hint in _PLAIN or origin is typing.Literal:
         return hint
@@ -72,7 +72,7 @@ def _plain(hint: Any) -> Any:
 
 @functools.cache
 def _adapter(hint: Any) -> Any:
-    """Return a strict validator: `"5"` is no integer, `true` no number."""
+    """Return a strict validator: `"5"` is not an integer, and `true` is not a number."""
     return TypeAdapter(hint, config=ConfigDict(strict=True))
 
 
@@ -88,7 +88,7 @@ _EXPECTED = {
 
 def _explain(error: ValidationError, path: str) -> str:
     first = error.errors(include_url=False)[0]
-    # Of a union pydantic names the member too, which is no key.
+    # For unions pydantic also lists the name of the member, which is not a key.
     key = ".".join([path, *(str(part) for part in first["loc"] if isinstance(part, int))])
     expected = _EXPECTED.get(first["type"], first["msg"])
     return f"{key}={shown(first['input'], strings=True)}: allowed is {expected}"

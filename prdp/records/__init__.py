@@ -1,4 +1,4 @@
-"""What a run leaves behind: its folder, its columns, its summary."""
+"""The records of a run: its folder, the columns of its history, and its summary."""
 
 from prdp.records.cpu_contention import CPUContention
 from prdp.records.holding import if_possible, working

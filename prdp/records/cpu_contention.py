@@ -1,29 +1,31 @@
-"""How busy other processes kept the CPU: seconds only mean something of a run that had it to itself."""
+"""The CPU load of other processes: wall times are only meaningful for a run that had the CPU to itself."""
 
 import os
 import time
 from pathlib import Path
 
 _STAT = Path("/proc/stat")
-# The columns of a processor's line that are not work: idle, iowait; guest and guest_nice are in user and nice already.
+# The idle columns of a processor's line: idle and iowait. Only the first eight columns are counted, since guest and
+# guest_nice are already part of user and nice.
 _IDLE = (3, 4)
 _COUNTED = 8
 
 
 class CPUContention:
-    """Measures from its creation on.
+    """Measures the CPU load of other processes from its creation on.
 
-    Linux counts for each processor how long it worked, for whom it does not say: what this process did not do, others
-    did. Time that a hypervisor took counts as theirs. Only the processors that this process may use are looked at.
+    Linux counts how long each processor was busy, but not for which process. Busy time that this process did not use
+    is therefore attributed to others, including time that a hypervisor took. Only the processors that this process may
+    use are considered.
     """
 
     def __init__(self) -> None:
         self._began = self._read()
 
     def share(self) -> float | None:
-        """Return the share of the processors' time that others took, 0 to 1; `None` where the system does not say.
+        """Return the fraction of processor time that others used, 0 to 1; `None` if the system does not report it.
 
-        Of less than a second it says nothing: the system counts in hundredths.
+        Below one second the result is not meaningful, because the system counts in hundredths of a second.
         """
         now = self._read()
         if now is None or self._began is None:
@@ -34,7 +36,7 @@ class CPUContention:
 
     @staticmethod
     def _read() -> tuple[float, float, float] | None:
-        """Return the seconds that these processors have worked, those of this process, and the clock's."""
+        """Return the busy time of these processors, the CPU time of this process, and the clock, in seconds."""
         try:
             lines = _STAT.read_text().splitlines()
         except OSError:

@@ -1,4 +1,4 @@
-"""Work on run folders: held by one process, and noted where it ends early."""
+"""Work on run folders: one process holds them, and an early end is recorded in their status."""
 
 import logging
 import traceback
@@ -13,10 +13,11 @@ log = logging.getLogger(__name__)
 
 @contextmanager
 def working(folders: Sequence[RunFolder]) -> Iterator[None]:
-    """Hold run folders, and note in the unfinished ones what ends the work on them early.
+    """Hold run folders. If an exception ends the work early, write `interrupted` or `failed` to the unfinished ones.
 
     Raises:
         RunIsHeld: If another process holds one of them.
+        OSError: If the file system has no locks.
     """
     with ExitStack() as held:
         for folder in folders:
@@ -41,7 +42,7 @@ def _note(folders: Sequence[RunFolder], status: str, **details: Any) -> None:
 
 @contextmanager
 def if_possible() -> Iterator[None]:
-    """Warn where a file cannot be written: a full disk must not hide why the run ends."""
+    """Turn an `OSError` into a warning, so that a full disk does not hide why the run ends."""
     try:
         yield
     except OSError as error:

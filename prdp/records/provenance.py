@@ -1,4 +1,4 @@
-"""Where numbers come from: code, versions, machine."""
+"""The provenance of results: code, versions and machine."""
 
 import os
 import platform
@@ -16,7 +16,7 @@ _PACKAGES = ("jax", "jaxlib", "flax", "optax", "numpy", "hydra-core", "omegaconf
 
 
 def provenance() -> dict[str, Any]:
-    """Return commit, versions and device of this process."""
+    """Return commit, command, versions, platform and devices of this process."""
     device = jax.devices()[0]
     return {
         "prdp": prdp.__version__,
@@ -32,7 +32,7 @@ def provenance() -> dict[str, Any]:
 
 
 def _kind(device: Any) -> str:
-    """Return what the device is; JAX calls every CPU `cpu`."""
+    """Return the model of the device. For CPUs it is read from the system, since JAX calls every CPU `cpu`."""
     if device.platform != "cpu":
         return str(device.device_kind)
     try:

@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 if TYPE_CHECKING:
     import pandas as pd
 
-# Column -> dtype. Columns `val_error_*` of a task follow `val_error`, as float64.
+# Column -> dtype. Further columns of a task, such as `val_error_*`, follow `val_error` as float64.
 COLUMNS = {
     "epoch": "int64",
     "updates": "int64",
@@ -40,7 +40,7 @@ COLUMNS = {
 
 _SINCE_LATER = {"adjoint_residual_mean": math.nan, "adjoint_residual_max": math.nan, "adjoint_status": 0}
 
-# Columns that differ between two runs of the same thing.
+# Columns that differ between two runs of the same configuration.
 TIMINGS = ("seconds_train", "seconds_validate", "seconds_compile")
 
 
@@ -50,12 +50,12 @@ _TYPES = {"int64": pa.int64(), "float64": pa.float64(), "bool": pa.bool_()}
 def history_table(rows: list[dict[str, Any]]) -> pa.Table:
     """Return the rows as a table: one row per epoch, epoch 0 before the first update.
 
-    Arrow alone, since importing pandas takes a third of a short run.
+    This uses Arrow alone, since importing pandas would take a third of a short run.
 
     Raises:
         KeyError: If a row lacks a column.
     """
-    # Rows from a checkpoint of an earlier version lack the columns that came since.
+    # Rows from a checkpoint of an earlier version lack columns that were added later.
     rows = [{**_SINCE_LATER, **row} for row in rows]
     extra = [key for key in dict.fromkeys(key for row in rows for key in row) if key not in COLUMNS]
     names = list(COLUMNS)
@@ -71,7 +71,7 @@ def read_rows(path: Path) -> list[dict[str, Any]]:
 
 
 def _column(values: list[Any], dtype: str) -> pa.Array:
-    """Return an Arrow array of plain numbers; `pa.array` would import pandas to see whether they are its."""
+    """Return an Arrow array of plain numbers. `pa.array` would import pandas to check for pandas types."""
     data = np.asarray(values, dtype)
     bits = np.packbits(data, bitorder="little") if dtype == "bool" else data
     return pa.Array.from_buffers(_TYPES[dtype], len(data), [None, pa.py_buffer(bits.tobytes())])
@@ -83,10 +83,15 @@ def history_frame(rows: list[dict[str, Any]]) -> "pd.DataFrame":
 
 
 def savings(iterations: list[int], converged: int) -> dict[str, float]:
-    """Return the savings against `converged` iterations in every interval, as the paper counts them.
+    """Return the savings relative to `converged` iterations in every interval, as the paper counts them.
 
-    total = 1 - sum_e K_e / (K_eps * epochs); of it, incomplete convergence = 1 - K_max / K_eps with K_max the last
-    level, and progressive refinement the rest. `iterations` are the K of the intervals trained.
+        total                     1 - sum_e K_e / (K_eps * epochs)
+        incomplete convergence    1 - K_max / K_eps,  K_max the K of the last interval
+        progressive refinement    total - incomplete convergence
+
+    Args:
+        iterations: K of each trained interval; without any, all savings are zero.
+        converged: K_epsilon.
     """
     if not iterations:
         return dict.fromkeys(_SAVINGS, 0.0)
@@ -104,11 +109,11 @@ def summarise(
     """Return the summary of a run from its rows.
 
     Args:
-        rows: of the history.
-        identity: physics, solver, diff, schedule, seed.
+        rows: the rows of the history.
+        identity: the options of physics, solver, diff and schedule, and the seed.
         converged: K_epsilon.
-        compilations: of the update.
-        status: how the run ended.
+        compilations: the number of compilations of the update.
+        status: how the run ended, `finished` or `diverged`.
     """
     trained, last = rows[1:], rows[-1]
     levels = [row["iterations"] for row in trained]

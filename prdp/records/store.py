@@ -1,4 +1,4 @@
-"""The run folder: named by what determines its numbers, written atomically, held by one process."""
+"""The run folder: named after the configuration, written atomically, and held by one process at a time."""
 
 import hashlib
 import io
@@ -27,27 +27,27 @@ log = logging.getLogger(__name__)
 
 
 class RunIsHeld(RuntimeError):
-    """Another process is working on the same run."""
+    """Another process is computing the same run."""
 
 
 def digest(determinants: dict[str, Any]) -> str:
-    """Return eight hexadecimal digits of the SHA-256 of everything that can change a run's numbers."""
+    """Return the first eight hexadecimal digits of the SHA-256 of everything that can change a run's results."""
     text = json.dumps(determinants, sort_keys=True, default=str)
     return hashlib.sha256(text.encode()).hexdigest()[:8]
 
 
 def run_name(identity: dict[str, Any], determinants: dict[str, Any]) -> str:
-    """Return the folder's name, readable in front and unique behind."""
+    """Return the name of the run folder: a readable part, then a unique digest."""
     parts = [str(identity[k]) for k in ("physics", "solver", "diff", "schedule")]
     return "-".join([*parts, f"seed{identity['seed']}", digest(determinants)])
 
 
 class RunFolder:
-    """One run's files: `config.yaml`, `history.parquet`, `summary.json`, `status.json`, `provenance.json`.
+    """The files of one run: `config.yaml`, `history.parquet`, `summary.json`, `status.json`, `provenance.json`.
 
-    `status.json` says `running` (with process and host), `finished`, `diverged`, `interrupted` or `failed` (with the
-    traceback). A killed run stays `running`, but nobody holds its lock, which the kernel drops with the
-    process: it is neither finished nor in anyone's way.
+    `status.json` says `running`, `finished`, `diverged`, `interrupted` or `failed` (with the traceback), and names
+    process and host. A killed run stays `running`, but the kernel releases its lock with the process. Such a run does
+    not count as finished, and another process can take it over.
     """
 
     def __init__(self, path: Path):
@@ -58,7 +58,7 @@ class RunFolder:
 
     @property
     def checkpoint(self) -> Path:
-        """Where the checkpoint of an unfinished run is."""
+        """The path of the checkpoint of an unfinished run."""
         return self.path / CHECKPOINT
 
     @property
@@ -91,8 +91,8 @@ class RunFolder:
         """Create the folder and hold it.
 
         Raises:
-            RunIsHeld: another living process holds it; the message says which.
-            OSError: the file system has no locks.
+            RunIsHeld: If another living process holds it; the message says which.
+            OSError: If the file system has no locks.
         """
         self.path.mkdir(parents=True, exist_ok=True)
         path, holder = self.path / ".lock", "another process"
@@ -103,7 +103,7 @@ class RunFolder:
                 holder = path.read_text().strip() or holder
             raise RunIsHeld(f"{self.path} is being computed by {holder}") from error
         for leftover in self.path.glob(".*.tmp"):
-            # Of a process that was killed while writing.
+            # A process was killed while writing this file.
             leftover.unlink()
         try:
             os.ftruncate(self._lock.fileno(), 0)
@@ -113,14 +113,14 @@ class RunFolder:
             raise
 
     def release(self) -> None:
-        """Let go of the folder."""
+        """Release the lock on the folder, if this process holds it."""
         if self._lock is not None:
             (self.path / ".lock").unlink(missing_ok=True)
             self._lock.close()
             self._lock = None
 
     def finished_summary(self) -> dict[str, Any] | None:
-        """Return the summary if the run has ended (`finished` or `diverged`) with all of its files whole."""
+        """Return the summary of an ended run (`finished` or `diverged`) whose files are all intact, else `None`."""
         try:
             status, summary, provenance = (
                 json.loads((self.path / f"{name}.json").read_text())
@@ -131,12 +131,12 @@ class RunFolder:
         except (OSError, ValueError):
             return None
         ended = status["status"] in ("finished", "diverged")
-        # The first runs have no checksum.
+        # The earliest runs recorded no checksum.
         whole = epochs == summary["epochs"] and provenance.get("config_sha256", checksum) == checksum
         return summary if ended and whole else None
 
     def sources(self) -> list[str]:
-        """Return the digests of the sources that made what is in the folder; none where that was not noted."""
+        """Return the digests of the source versions that computed the run; empty if they were not recorded."""
         try:
             provenance = json.loads((self.path / "provenance.json").read_text())
             found = [*provenance.get("earlier_sources", []), provenance.get("source")]
@@ -145,11 +145,11 @@ class RunFolder:
         return [source for source in found if isinstance(source, str)]
 
     def is_of_other_source(self, source: str | None) -> bool:
-        """Whether the folder was made, be it in part, by other source than `source`; not where either is unknown."""
+        """Whether any part of the run was computed by source with another digest. False if either is unknown."""
         return source is not None and any(other != source for other in self.sources())
 
     def discard(self) -> None:
-        """Remove what an earlier run left, except the lock."""
+        """Remove the files of an earlier run, except the lock."""
         for item in self.path.iterdir():
             if item.name == ".lock":
                 continue
@@ -159,7 +159,7 @@ class RunFolder:
                 item.unlink()
 
     def begin(self, config: dict[str, Any], provenance: dict[str, Any]) -> None:
-        """Write what is known before training, with the checksum by which a damaged configuration is told."""
+        """Write what is known before training, with a checksum to detect a damaged configuration."""
         self._begun = config, provenance
         text = yaml.safe_dump(config, sort_keys=False)
         write_text(self.path / "config.yaml", text)
@@ -168,7 +168,7 @@ class RunFolder:
         self.set_status("running")
 
     def end(self, rows: list[dict[str, Any]], summary: dict[str, Any], **details: Any) -> None:
-        """Write the results, then the status that declares them whole, then drop the checkpoint."""
+        """Write the results, then the status that marks them as complete, then remove the checkpoints."""
         if self._begun is not None and not (self.path / "config.yaml").exists():
             log.warning("%s was removed while it was being computed: its record is written again", self.path)
             self.begin(*self._begun)
@@ -180,7 +180,7 @@ class RunFolder:
         self.drop_checkpoints()
 
     def set_status(self, status: str, **details: Any) -> None:
-        """Write `status.json`."""
+        """Write `status.json`: the status, process, host, UTC times, and `details`."""
         content = {
             "status": status,
             "process": os.getpid(),

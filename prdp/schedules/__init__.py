@@ -1,7 +1,7 @@
 """Refinement schedules: pure init/update pairs that turn a metric into a number of iterations.
 
-Nothing here imports JAX, NumPy or any other package: with plain floats the schedules compute in plain Python;
-with JAX arrays they trace under `jit` and `vmap`.
+The schedules import no third-party package, not even JAX or NumPy. With plain floats they compute in plain Python; with
+JAX arrays they trace under `jit` and `vmap`.
 """
 
 from prdp.schedules.base import Schedule, choose

@@ -10,22 +10,22 @@ from prdp.schedules.prdp import PRDP
 
 @dataclass(frozen=True)
 class Flatness(PRDP):
-    """Refine when `PRDP` would, by more the flatter the plateau is.
+    """Refine when `PRDP` would, with a larger increment the flatter the plateau is.
 
         K <- min(cap, K + round(increment (1 + gain (r - tau_step) / (1 - tau_step)))),   r clipped to [tau_step, 1].
 
-    A metric that only just counts as a plateau (`r = tau_step`) adds `increment`, one that has stopped or rises
-    (`r >= 1`) adds `(1 + gain) increment`. Halves are rounded up. With `tau_step = 1`, only a rise is a plateau.
+    At the plateau threshold (`r = tau_step`) K grows by `increment`. If the metric has stopped or rises (`r >= 1`), K
+    grows by `(1 + gain) increment`. Halves are rounded up. With `tau_step = 1`, only a rising metric is a plateau.
 
     Args:
-        iterations: see `PRDP`, as the others below.
-        gain: how much more a metric that has stopped adds, at least 0 (which is `PRDP`).
+        iterations: see `PRDP`, which also documents the arguments not listed here.
+        gain: relative increase of the increment once the metric has stopped, at least 0; 0 gives `PRDP`.
 
     Raises:
-        ValueError: an argument is outside its range.
+        ValueError: If an argument is outside its range.
 
-    Source: the outlook of the paper (section 6) suggests a smoother relation between the plateau ratio r and K, which
-    it leaves open; this is the linear one.
+    Source: the outlook of the paper (section 6) suggests a smoother relation between the plateau ratio r and K, and
+    leaves its form open. This is a linear one.
     """
 
     gain: float = 2.0
@@ -35,7 +35,7 @@ class Flatness(PRDP):
         within("gain", self.gain, lambda x: x >= 0, "a number >= 0")
 
     def raised(self, iterations: Any, ratio_step: Any) -> Any:
-        """Return K plus the increment that suits the plateau ratio r."""
+        """Return K plus the increment for the plateau ratio r."""
         if self.tau_step == 1:
             flatness: Any = 1.0
         else:

@@ -1,4 +1,4 @@
-"""PRDP with a number of iterations that is multiplied."""
+"""PRDP with multiplicative refinement."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -7,26 +7,27 @@ from prdp.checks import LARGEST_K, within
 from prdp.schedules.base import as_float, choose, rounded_down
 from prdp.schedules.prdp import PRDP
 
-# What `ceil` forgives, so that the rounding error of a product (1.1 * 10) raises K nowhere, in float32 as in float64.
+# Tolerance of the `ceil`, so that the rounding error of a product (such as 1.1 * 10) never raises K, in float32 or
+# float64.
 _SLACK = 1e-3
 
 
 @dataclass(frozen=True)
 class Geometric(PRDP):
-    """Refine when `PRDP` would, but multiply: `K <- min(cap, max(K + increment, ceil(growth K)))`.
+    """Refine when `PRDP` would, but multiply K: `K <- min(cap, max(K + increment, ceil(growth K)))`.
 
-    A high K is reached in `log K` plateaus instead of `K / increment`; the price is the overshoot, which `growth`
-    bounds: a K that would have been enough is exceeded by less than this factor (or by `increment`).
+    A high K is reached in O(log K) plateaus instead of `K / increment`. The price is overshoot: the final K exceeds a
+    sufficient K by less than the factor `growth` (or by less than `increment`).
 
     Args:
-        iterations: see `PRDP`, as the others below.
-        increment: the least that is added.
+        iterations: see `PRDP`, which also documents the arguments not listed here.
+        increment: the smallest increase of K.
         growth: the factor, above 1.
 
     Raises:
-        ValueError: an argument is outside its range.
+        ValueError: If an argument is outside its range.
 
-    Source: the outlook of the paper (section 6) asks for refinements faster than linear ones; the factor is ours.
+    Source: the outlook of the paper (section 6) asks for faster than linear refinement; the factor is our choice.
     """
 
     growth: float = 1.5

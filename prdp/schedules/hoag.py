@@ -1,4 +1,4 @@
-"""Tolerances that tighten from interval to interval, as in HOAG."""
+"""Solver tolerances that tighten from interval to interval, as in HOAG."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -7,7 +7,7 @@ from typing import Any, ClassVar, NamedTuple
 from prdp.checks import LARGEST_K, integer, require, within
 from prdp.schedules.base import Schedule, as_float, choose, given, is_finite, usable
 
-# eps_k / eps_0 in interval k, all summable.
+# eps_k / eps_0 in interval k; all sequences are summable.
 SEQUENCES: dict[str, Callable[[Any], Any]] = {
     "exponential": lambda k: 0.9**k,
     "quadratic": lambda k: 1.0 / k**2,
@@ -17,13 +17,13 @@ _TIGHTENING = 0.5
 
 
 class HOAGState(NamedTuple):
-    """The schedule's memory.
+    """The state of `HOAG`.
 
     Attributes:
-        iterations: the most iterations of a solve, constant.
-        tolerance: relative residual at which a system leaves.
-        interval: k of the interval to come, 0 before the first metric.
-        metric: the last finite metric, infinite where there is none yet.
+        iterations: the iteration limit of a solve, constant.
+        tolerance: relative residual at which a solve stops.
+        interval: k of the next interval, 0 before the first metric.
+        metric: the last usable metric, infinite before the first.
         refined: whether the last update tightened the tolerance.
     """
 
@@ -36,39 +36,38 @@ class HOAGState(NamedTuple):
 
 @dataclass(frozen=True)
 class HOAG(Schedule):
-    """The tolerances `eps_k` of intervals k = 1, 2, ..., the same for primal and adjoint solves.
+    """Prescribe the tolerance `eps_k` of interval k = 1, 2, ..., for primal and adjoint solves alike.
 
         exponential    eps_k = start 0.9^k
         quadratic      eps_k = start / k^2
         cubic          eps_k = start / k^3
         adaptive       eps_1 = start;  eps_(k+1) = eps_k / 2 if L_k >= sufficient_ratio L_(k-1), else eps_k
 
-    with the metric `L_k` after interval k (`L_0` of the untrained model), and no tolerance below `smallest`. The first
-    three do not look at the metric; their sums are finite (9 start, pi^2/6 start, zeta(3) start; without
-    `smallest`), which is the condition under which HOAG converges. The last takes a ratio of the metric, which must not
-    be negative: with a negative number `update` raises. One that is not finite, or negative and traced, it passes over.
-    What a run costs is not known beforehand but counted: the iterations executed.
+    Here `L_k` is the metric after interval k, and `L_0` that of the untrained model. No tolerance is below `smallest`.
+    The first three sequences ignore the metric. Without `smallest` their sums are finite (9 start, pi^2/6 start,
+    zeta(3) start), which is the condition under which HOAG converges. The adaptive sequence compares a ratio of the
+    metric, which must not be negative: `update` raises for a negative number. It ignores a metric that is not finite,
+    or that is negative and traced. The cost of a run is not known in advance; the executed iterations are counted.
 
-    Adaptive is a reading of ours. The released code has no such sequence, but it tightens beside each: where the outer
-    objective rises to 1.2 times the last one or more, it takes the step back and halves the tolerance (its
-    sufficient-decrease test proper needs the step length and a Lipschitz constant, which a schedule does not know).
-    Here the halving is all that tightens and the step stays, so the ratio has to be stricter: with 1.2 the tolerance
-    stays at `start` for good wherever a metric settles on the bias of a loose solve.
+    The adaptive sequence is our interpretation. The released code has no such sequence. It combines each sequence with
+    a safeguard: if the outer objective rises to at least 1.2 times its last value, it reverts the step and halves the
+    tolerance. (Its actual sufficient-decrease test needs the step length and a Lipschitz constant, which a schedule
+    does not know.) Here halving is the only tightening and no step is reverted, so the ratio has to be stricter: with
+    1.2 the tolerance stays at `start` forever once the metric settles on the bias of a loose solve.
 
     Args:
-        iterations: the most iterations of a solve, at least 1; `None` for K_epsilon, which `resolved` fills in.
-        sequence: one of the four.
-        start: eps_0, between 0 and 1.
-        smallest: the last tolerance, at least 0.
-        sufficient_ratio: of `adaptive`: a metric that is not below this share of the last one did not decrease
-            sufficiently.
+        iterations: the iteration limit of a solve, at least 1; `None` for K_epsilon, which `resolved` fills in.
+        sequence: `exponential`, `quadratic`, `cubic` or `adaptive`.
+        start: eps_0, a relative residual between 0 and 1.
+        smallest: the smallest tolerance, at least 0.
+        sufficient_ratio: for `adaptive`: progress is insufficient if the metric is at least this fraction of the last.
 
     Raises:
-        ValueError: an argument is outside its range.
+        ValueError: If an argument is outside its range.
 
     Source: Pedregosa 2016, Hyperparameter optimization with approximate gradient (HOAG); github.com/fabianp/hoag,
-    hoag/hoag.py at 9b3c82b, for the halving. Accuracy that is raised where a step does not decrease the objective
-    sufficiently is also what Salehi et al. 2024 do, An adaptively inexact first-order method for bilevel optimization.
+    hoag/hoag.py at 9b3c82b, for the halving. Salehi et al. 2024, An adaptively inexact first-order method for bilevel
+    optimization, also raise the accuracy if a step does not decrease the objective sufficiently.
     """
 
     steers_tolerance: ClassVar[bool] = True
@@ -88,18 +87,18 @@ class HOAG(Schedule):
         within("sufficient_ratio", self.sufficient_ratio, lambda x: x > 0, "a number > 0")
 
     def resolved(self, *, converged: int | None = None, **known: Any) -> "HOAG":
-        """Return the schedule with a budget of K_epsilon where it was left open."""
+        """Return the schedule with an iteration limit of K_epsilon if the limit was left open."""
         return self.filled(iterations=converged)
 
     def init(self) -> HOAGState:
-        """Return the state before the first metric, which is that of the untrained model."""
+        """Return the state before the first metric, that of the untrained model."""
         return HOAGState(self.largest_iterations, self._floored(self.start), 0, float("inf"), False)
 
     def update(self, state: HOAGState, metric: Any) -> tuple[HOAGState, Any]:
-        """Return the state of the next interval, and the budget, which stays.
+        """Return the state of the next interval, and the constant iteration limit.
 
         Raises:
-            ValueError: the sequence is adaptive and the metric a negative number.
+            ValueError: If the sequence is adaptive and the metric is a negative number.
         """
         interval = state.interval + 1
         if self.sequence == "adaptive":
@@ -109,7 +108,7 @@ class HOAG(Schedule):
             tolerance = choose(insufficient, _TIGHTENING * state.tolerance, state.tolerance)
         else:
             tolerance = self.start * SEQUENCES[self.sequence](as_float(interval, like=state.tolerance))
-            # It does not matter, but what is kept of it is never NaN.
+            # The metric has no effect here, but the state must never contain a NaN.
             good = is_finite(metric)
         tolerance = self._floored(tolerance)
         metric = choose(good, metric, state.metric)
@@ -123,5 +122,5 @@ class HOAG(Schedule):
 
     @property
     def largest_iterations(self) -> int:
-        """The budget of a solve."""
+        """The iteration limit of a solve."""
         return int(given("iterations", self.iterations))

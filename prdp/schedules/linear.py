@@ -8,7 +8,7 @@ from prdp.schedules.base import Schedule, check_cap, choose, given
 
 
 class LinearState(NamedTuple):
-    """The K in force, the intervals since its last rise, and whether the last update raised it."""
+    """The current K, the intervals since its last increase, and whether the last update raised it."""
 
     iterations: Any
     elapsed: Any
@@ -17,18 +17,18 @@ class LinearState(NamedTuple):
 
 @dataclass(frozen=True)
 class Linear(Schedule):
-    """`K_t = min(K_0 + increment * floor(t / interval), cap)`, `t` the intervals trained so far.
+    """`K_t = min(K_0 + increment * floor(t / interval), cap)` after `t` training intervals.
 
-    The hand-made schedule of the paper's figure 3: it ignores the metric.
+    This is the hand-made schedule of the paper's figure 3. It ignores the metric.
 
     Args:
         iterations: K_0, at least 1.
-        increment: added at each rise, at least 1.
-        cap: the largest K; `None` for K_epsilon, which `resolved` fills in, or else no limit.
-        interval: training intervals between two rises, at least 1.
+        increment: the increase of K, at least 1.
+        cap: the largest K; `None` for K_epsilon, which `resolved` fills in. Without a value K has no limit.
+        interval: training intervals between two increases, at least 1.
 
     Raises:
-        ValueError: an argument is not a whole number in its range.
+        ValueError: If an argument is not an integer in its range.
 
     Source: paper, section 2.2.
     """
@@ -44,15 +44,15 @@ class Linear(Schedule):
         check_cap(self.cap, self.iterations, null=True)
 
     def resolved(self, *, converged: int | None = None, **known: Any) -> "Linear":
-        """Return the schedule with the cap K_epsilon, or its first K if that is larger, where the cap was left open."""
+        """Return the schedule with the cap `max(K_epsilon, iterations)` if the cap was left open."""
         return self.filled(cap=None if converged is None else max(converged, self.iterations))
 
     def init(self) -> LinearState:
-        """Return the state before the first metric, which is that of the untrained model."""
+        """Return the state before the first metric, that of the untrained model."""
         return LinearState(self.iterations, -1, False)
 
     def update(self, state: LinearState, metric: Any) -> tuple[LinearState, Any]:
-        """Return the state one interval on, and K. The first call (untrained model) only starts the count."""
+        """Return the state of the next interval, and K. The first call (untrained model) only starts the count."""
         elapsed = state.elapsed + 1
         due = elapsed >= self.interval
         raised = state.iterations + self.increment

@@ -1,4 +1,4 @@
-"""The least number of iterations that the network's own error cannot tell from convergence."""
+"""The smallest K whose physics error is negligible next to the network's own error."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from prdp.schedules.base import Schedule, choose, given, is_finite
 
 
 class MatchedState(NamedTuple):
-    """The K in force, and whether the last update raised it."""
+    """The current K, and whether the last update raised it."""
 
     iterations: Any
     refined: Any
@@ -18,25 +18,25 @@ class MatchedState(NamedTuple):
 
 @dataclass(frozen=True)
 class Matched(Schedule):
-    """The smallest K whose physics error, and that of every larger K, is below `fraction` times the metric.
+    """Use the smallest K from which on all physics errors are below `fraction` times the metric.
 
-    The physics error by K is known beforehand: how far `u^[K]` is from the solution, in the units of the metric (see
-    `prdp.training.physics_errors`). `K = cap` where no error is below. A metric that is negative or not finite
-    keeps K.
+    The physics error of each K is known in advance. It is the distance of `u^[K]` to the solution, in the units of the
+    metric (see `prdp.training.physics_errors`). If no error is small enough, `K = cap`. K stays the same if the metric
+    is negative or not finite.
 
     Args:
         errors: the physics errors of K = 1, 2, ..., at least one; `None` until `resolved` fills them in.
-        fraction: how far below the metric the physics error has to stay, above 0. Where both are squares, 0.01 is a
-            tenth of the norm. Too large a fraction upholds itself: the metric settles on the bias that it allows.
-        monotone: never lower K again when the metric rises.
-        cap: the largest K; `None` for K_epsilon, which `resolved` fills in, or else the number of errors.
-        least: the first K, and the least; with a cap below it, the cap.
+        fraction: the largest admissible ratio of physics error to metric, above 0. If both are squares, 0.01 is a
+            tenth of the norm. Too large a fraction sustains itself, because the metric settles on the bias it admits.
+        monotone: whether K stays the same, rather than falls, when the metric rises.
+        cap: the largest K; `None` for K_epsilon, which `resolved` fills in. Without a value it is the number of errors.
+        least: the first and smallest K; the cap if that is smaller.
 
     Raises:
-        ValueError: an argument is outside its range.
+        ValueError: If an argument is outside its range.
 
-    Source: ours. It takes the paper's reason for incomplete convergence at its word (section 2.3: a physics that is
-    more accurate than the network can be is of no use), with a curve that PRDP goes without.
+    Source: ours. It applies the paper's argument for incomplete convergence directly (section 2.3: physics that is
+    more accurate than the network can be brings no benefit). It needs an error curve, which PRDP does not.
     """
 
     errors: tuple[float, ...] | None
@@ -56,12 +56,12 @@ class Matched(Schedule):
     def _check_errors(self) -> None:
         known = self.errors if isinstance(self.errors, Sequence) and not isinstance(self.errors, str) else ()
         usable = len(known) > 0 and all(is_number(error) and error >= 0 for error in known)
-        told = shown(list(known) if known or self.errors == () else self.errors)
-        require(usable, "errors", told, "a list of numbers >= 0")
+        value = shown(list(known) if known or self.errors == () else self.errors)
+        require(usable, "errors", value, "a list of numbers >= 0")
 
     @property
     def needs_errors(self) -> bool:
-        """Whether the errors were left open."""
+        """Whether the physics errors were left open."""
         return self.errors is None
 
     def resolved(
@@ -71,11 +71,11 @@ class Matched(Schedule):
         errors: tuple[float, ...] | None = None,
         **known: Any,
     ) -> "Matched":
-        """Return the schedule with the cap K_epsilon and the physics errors, where these were left open."""
+        """Return the schedule with the cap K_epsilon and the physics errors, if these were left open."""
         return self.filled(cap=converged, errors=errors)
 
     def init(self) -> MatchedState:
-        """Return the state before the first metric, which is that of the untrained model."""
+        """Return the state before the first metric, that of the untrained model."""
         return MatchedState(min(self.least, self.largest_iterations), False)
 
     def update(self, state: MatchedState, metric: Any) -> tuple[MatchedState, Any]:
@@ -91,7 +91,7 @@ class Matched(Schedule):
         """Return the smallest K from which on all errors are below `allowed`, at most the largest K."""
         too_large = sum(choose(error < allowed, 0, 1) for error in largest_from(given("errors", self.errors)))
         most = self.largest_iterations
-        # No error below: nothing is known of a larger K.
+        # No error is small enough, and the errors of larger K are unknown.
         wanted = choose(too_large == len(given("errors", self.errors)), most, too_large + 1)
         return choose(wanted > most, most, wanted)
 
@@ -102,5 +102,5 @@ class Matched(Schedule):
 
 
 def largest_from(errors: Sequence[float]) -> list[float]:
-    """Return the largest error of each K and above, which never rises with K."""
+    """Return, for each K, the largest error of this and all larger K; it never rises with K."""
     return list(accumulate(reversed(errors), max))[::-1]

@@ -7,24 +7,24 @@ from prdp.checks import LARGEST_K, integer, within
 from prdp.schedules.base import Schedule, check_cap, choose, given, usable
 
 _NAN = float("nan")
-# The windows are tuples.
+# The longest window; the states hold windows as tuples.
 _LONGEST = 10_000
 
 
 class PRDPState(NamedTuple):
-    """All that the controller remembers; zero stands where there is no value, so that no scalar is ever NaN.
+    """The state of `PRDP`. A missing value is stored as zero, so that no scalar is ever NaN.
 
     Attributes:
         iterations: K to use next.
         checkpoint: c, the smoothed metric of the last plateau that led to a refinement.
-        average: the smoothed metric of now, 0 before the first.
-        recent: the last `grace_window` smoothed metrics, oldest first, 0 where there is none yet.
-        seen: usable metrics so far.
-        passed_over: metrics so far that were not: NaN, infinite or, traced, negative.
+        average: the current smoothed metric, 0 before the first.
+        recent: the last `grace_window` smoothed metrics, oldest first, 0 for those not yet available.
+        seen: the number of usable metrics so far.
+        passed_over: the number of unusable metrics so far: NaN, infinite or, if traced, negative.
         decided: whether the last update compared ratios: `grace_window + 1` metrics are known, and the last is usable.
-        against_window: r where `decided`, else 0.
-        against_checkpoint: r_c likewise.
-        refined: whether the last update was a decision to refine.
+        against_window: r if `decided`, else 0.
+        against_checkpoint: r_c if `decided`, else 0.
+        refined: whether the last update decided to refine.
     """
 
     iterations: Any
@@ -40,23 +40,23 @@ class PRDPState(NamedTuple):
 
     @property
     def smoothed(self) -> Any:
-        """The smoothed metric of now, NaN before the first."""
+        """The current smoothed metric, NaN before the first."""
         return choose(self.seen > 0, self.average, _NAN)
 
     @property
     def ratio_step(self) -> Any:
-        """r, NaN where the last update did not compare."""
+        """r, NaN if the last update compared no ratios."""
         return choose(self.decided, self.against_window, _NAN)
 
     @property
     def ratio_stop(self) -> Any:
-        """r_c, NaN likewise."""
+        """r_c, NaN if the last update compared no ratios."""
         return choose(self.decided, self.against_checkpoint, _NAN)
 
 
 @dataclass(frozen=True)
 class PRDP(Schedule):
-    """Raise K by `increment` when the metric plateaus, unless the last refinement no longer helped.
+    """Raise K by `increment` when the metric plateaus, until refinement no longer improves the metric.
 
     With the smoothed metric `L` (exponential moving average, `alpha = 2/(smoothing_window+1)`, started from the
     first metric), after each interval:
@@ -64,29 +64,31 @@ class PRDP(Schedule):
         r   = L[-1] / L[-grace_window]        plateau if r > tau_step
         r_c = L[-1] / c                       refine if r_c < tau_stop or r_c > 1; then c <- L[-1]
 
-    A plateau with `tau_stop <= r_c <= 1` keeps K: the refinement is adequate (K_max, the paper's IC savings). No
-    plateau keeps K too (PR savings). `r_c > 1` refines because training got worse: K is below the least that
-    converges. No decision is taken before `grace_window + 1` metrics are known.
+    A plateau with `tau_stop <= r_c <= 1` keeps K: the refinement is adequate (K_max, the paper's savings through
+    incomplete convergence, IC). Without a plateau K stays the same too (savings through progressive refinement, PR).
+    `r_c > 1` refines because training got worse: K is below the smallest K with which training converges. The first
+    decision is made once `grace_window + 1` metrics are known.
 
-    The metric must not be negative, since ratios of it are compared: with a negative number `update` raises. Traced it
-    cannot: there, as a metric that is NaN or infinite always is, a negative one is passed over, and `passed_over` of
-    the state counts it.
+    The metric must not be negative, since ratios of it are compared: `update` raises for a negative number. It ignores
+    a metric that is NaN or infinite, and also a negative one under tracing, where it cannot raise. The state counts
+    these metrics in `passed_over`.
 
     Args:
         iterations: K_0, at least 1.
         increment: Delta K, at least 1.
         tau_step: plateau threshold, in `(0, 1]`.
         tau_stop: adequacy threshold, in `(0, 1]`.
-        grace_window: delta. `L[-delta]` is `delta - 1` intervals back, so at least 2.
-        smoothing_window: Delta e of the moving average; 1 switches it off (as for the paper's Poisson problems).
-        checkpoint: the first c. A large value refines at the first plateau.
-        cap: the largest K; `None` for K_epsilon, which `resolved` fills in, or else no limit.
+        grace_window: delta, in intervals, at least 2, since `L[-delta]` lies `delta - 1` intervals back.
+        smoothing_window: Delta e of the moving average, in intervals; 1 switches smoothing off (as for the paper's
+            Poisson problems).
+        checkpoint: the initial c. A large value refines at the first plateau.
+        cap: the largest K; `None` for K_epsilon, which `resolved` fills in. Without a value K has no limit.
 
     Raises:
-        ValueError: an argument is outside its range.
+        ValueError: If an argument is outside its range.
 
-    Source: paper, Algorithm 4 and section 3. The paper leaves open what `alpha`, the first `c` and the look-back
-    of `delta` are; these readings are the ones that reproduce its numbers.
+    Source: paper, Algorithm 4 and section 3. The paper does not specify `alpha`, the initial `c` and the exact
+    look-back of `delta`; the choices here reproduce its numbers.
     """
 
     iterations: int = 1
@@ -109,7 +111,7 @@ class PRDP(Schedule):
         check_cap(self.cap, self.iterations, null=True)
 
     def resolved(self, *, converged: int | None = None, **known: Any) -> "PRDP":
-        """Return the schedule with the cap K_epsilon, or its first K if that is larger, where the cap was left open."""
+        """Return the schedule with the cap `max(K_epsilon, iterations)` if the cap was left open."""
         return self.filled(cap=None if converged is None else max(converged, self.iterations))
 
     def init(self) -> PRDPState:
@@ -121,10 +123,10 @@ class PRDP(Schedule):
         """Return the state after one more metric, and the K to use next (Algorithm 4).
 
         Raises:
-            ValueError: the metric is a negative number.
+            ValueError: If the metric is a negative number.
         """
         good = usable(metric)
-        # What is passed over enters no arithmetic.
+        # Keep unusable metrics out of the arithmetic.
         metric = choose(good, metric, 0.0)
         alpha = 2.0 / (self.smoothing_window + 1.0)
         averaged = alpha * metric + (1.0 - alpha) * state.average
@@ -167,11 +169,11 @@ class PRDP(Schedule):
         return LARGEST_K if self.cap is None else self.cap
 
     def restored(self, stored: dict[str, Any]) -> PRDPState:
-        """Return the state that a checkpoint's JSON holds, be it of a version whose states had NaN."""
+        """Return the state from the JSON of a checkpoint, also from an earlier version whose states had NaN."""
         return super().restored(without_nan(stored))
 
     def raised(self, iterations: Any, ratio_step: Any) -> Any:
-        """Return what a refinement makes of K, before the cap; `ratio_step` is 0 where no decision is due."""
+        """Return the refined K before the cap is applied; `ratio_step` is 0 if no decision is due."""
         return iterations + self.increment
 
     @property
@@ -185,7 +187,7 @@ class PRDP(Schedule):
 
 
 def without_nan(stored: dict[str, Any]) -> dict[str, Any]:
-    """Return a stored state of today, of one whose ratios were NaN where there were none."""
+    """Convert a stored state of an earlier version, in which missing ratios were NaN, to the present form."""
     if "ratio_step" not in stored:
         return stored
     old = dict(stored)
@@ -203,7 +205,7 @@ def without_nan(stored: dict[str, Any]) -> dict[str, Any]:
 
 
 def _divide(a: Any, b: Any) -> Any:
-    """Return `a / b`, with `0 / 0 = 1` (a metric that stays at zero is a plateau) and `a / 0` infinite."""
+    """Return `a / b`, with `0 / 0 = 1` (a metric that stays at zero is a plateau) and `a / 0 = inf`."""
     nothing = b == 0
     quotient = a / choose(nothing, 1.0, b)
     at_zero = choose(a == 0, 1.0, float("inf"))

@@ -1,4 +1,4 @@
-"""PRDP over the solver's tolerance instead of its number of iterations."""
+"""PRDP with the solver's tolerance in place of its number of iterations."""
 
 from dataclasses import dataclass
 from typing import Any, ClassVar, NamedTuple
@@ -9,12 +9,12 @@ from prdp.schedules.prdp import PRDP, PRDPState, without_nan
 
 
 class TolerancePRDPState(NamedTuple):
-    """The budget, the tolerance in force, and what `PRDPState` has for the level (1, 2, ...).
+    """The state of `TolerancePRDP`: iteration limit, tolerance, and the `PRDPState` of the level (1, 2, ...).
 
     Attributes:
-        iterations: the most iterations of a solve, constant.
-        tolerance: relative residual at which a system leaves.
-        level: the number of tolerances so far; the other fields are those of `PRDPState`.
+        iterations: the iteration limit of a solve, constant.
+        tolerance: relative residual at which a solve stops.
+        level: one plus the number of refinements; the other fields are those of `PRDPState`.
     """
 
     iterations: Any
@@ -32,7 +32,7 @@ class TolerancePRDPState(NamedTuple):
 
     @property
     def controller(self) -> PRDPState:
-        """The state of the controller, whose iterations are the level."""
+        """The state of the controller, with the level as its iterations."""
         return PRDPState(*self[2:])
 
     @property
@@ -53,29 +53,30 @@ class TolerancePRDPState(NamedTuple):
 
 @dataclass(frozen=True)
 class TolerancePRDP(Schedule):
-    """Tighten the tolerance where `PRDP` would raise K.
+    """Tighten the tolerance when `PRDP` would raise K.
 
-    A converged solve takes `iterations` to reach `smallest`, so on average an iteration divides the residual by
-    `smallest^(-1/iterations)`. The tolerance after n refinements is what `start + n increment` such iterations reach,
+    A converged solve reaches `smallest` in `iterations`, so on average one iteration divides the residual by
+    `smallest^(-1/iterations)`. After n refinements the tolerance is the residual after `start + n increment` such
+    iterations,
 
         smallest^((start + n increment) / iterations),    at least `smallest`.
 
-    The decisions are those of `PRDP` on the same metric, which must not be negative. What a run costs is not known
-    beforehand but counted: the iterations executed.
+    The decisions are those of `PRDP` on the same metric, which must not be negative. The cost of a run is not known in
+    advance; the executed iterations are counted.
 
     Args:
-        iterations: the most iterations of a solve, at least 1; `None` for K_epsilon, which `resolved` fills in.
-        start: the first tolerance, in average iterations: K_0.
-        increment: of each refinement, likewise: Delta K.
-        smallest: the last tolerance, between 0 and 1.
-        tau_step: see `PRDP`, as the four below.
-        tau_stop: adequacy threshold.
-        grace_window: delta.
-        smoothing_window: Delta e.
-        checkpoint: the first c.
+        iterations: the iteration limit of a solve, at least 1; `None` for K_epsilon, which `resolved` fills in.
+        start: K_0, which sets the first tolerance, in average iterations.
+        increment: Delta K of each refinement, in average iterations.
+        smallest: the smallest tolerance, a relative residual between 0 and 1.
+        tau_step: plateau threshold, see `PRDP`.
+        tau_stop: adequacy threshold, see `PRDP`.
+        grace_window: delta, see `PRDP`.
+        smoothing_window: Delta e, see `PRDP`.
+        checkpoint: the initial c, see `PRDP`.
 
     Raises:
-        ValueError: an argument is outside its range.
+        ValueError: If an argument is outside its range.
 
     Source: paper, appendix F, figure 13.
     """
@@ -109,14 +110,14 @@ class TolerancePRDP(Schedule):
         )
 
     def _pack(self, state: PRDPState) -> TolerancePRDPState:
-        # In floats: a level times an increment may be no 32-bit integer.
+        # Computed in floats, since level times increment may exceed 32-bit integers.
         level = as_float(state.iterations, like=state.checkpoint)
         reached = (self.start + (level - 1.0) * self.increment) / self.largest_iterations
         tolerance = self.smallest ** choose(reached > 1.0, 1.0, reached)
         return TolerancePRDPState(self.largest_iterations, tolerance, *state)
 
     def resolved(self, *, converged: int | None = None, **known: Any) -> "TolerancePRDP":
-        """Return the schedule with a budget of K_epsilon where it was left open."""
+        """Return the schedule with an iteration limit of K_epsilon if the limit was left open."""
         return self.filled(iterations=converged)
 
     def init(self) -> TolerancePRDPState:
@@ -124,19 +125,19 @@ class TolerancePRDP(Schedule):
         return self._pack(self._controller().init())
 
     def update(self, state: TolerancePRDPState, metric: Any) -> tuple[TolerancePRDPState, Any]:
-        """Return the state after one more metric, and the budget, which stays.
+        """Return the state after one more metric, and the constant iteration limit.
 
         Raises:
-            ValueError: the metric is a negative number.
+            ValueError: If the metric is a negative number.
         """
         decided, _ = self._controller().update(state.controller, metric)
         return self._pack(decided), self.largest_iterations
 
     def restored(self, stored: dict[str, Any]) -> TolerancePRDPState:
-        """Return the state that a checkpoint's JSON holds, be it of a version whose states had NaN."""
+        """Return the state from the JSON of a checkpoint, also from an earlier version whose states had NaN."""
         return super().restored(without_nan(stored))
 
     @property
     def largest_iterations(self) -> int:
-        """The budget of a solve."""
+        """The iteration limit of a solve."""
         return int(given("iterations", self.iterations))

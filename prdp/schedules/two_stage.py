@@ -1,4 +1,4 @@
-"""Coarse physics for most of the training, converged physics at its end."""
+"""Coarse physics for most of the training, converged physics at the end."""
 
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -8,7 +8,7 @@ from prdp.schedules.base import Schedule, choose, given
 
 
 class TwoStageState(NamedTuple):
-    """K in force, and the metrics seen."""
+    """The current K, and the number of metrics seen."""
 
     iterations: Any
     seen: Any
@@ -16,18 +16,21 @@ class TwoStageState(NamedTuple):
 
 @dataclass(frozen=True)
 class TwoStage(Schedule):
-    """K = `iterations` for `after` intervals, then K = `final`: no controller at all.
+    """Use K = `iterations` for `after` intervals, then K = `final`, without a controller.
 
-    What the search of `prdp.suite.oracle` finds on Heat 1D, boiled down: the coarse stage may end at an error far above
-    that of any converged training, and the fine stage makes up for most of it (86 % saved, the error a fifth higher).
+    This simplifies what the search of `prdp.suite.oracle` finds on Heat 1D. The coarse stage may end at an error far
+    above that of converged training, and the fine stage recovers most of it (86 % saved, the error 20 % higher).
 
     Args:
         iterations: K of the first stage, at least 1.
-        final: K of the second; `None` for K_epsilon, which `resolved` fills in.
-        after: intervals of the first stage, at least 0; `None` for nine tenths of the epochs, likewise.
+        final: K of the second stage; `None` for K_epsilon, which `resolved` fills in.
+        after: intervals of the first stage, at least 0; `None` for nine tenths of the epochs, which `resolved` fills
+            in.
 
     Raises:
-        ValueError: an argument is outside its range.
+        ValueError: If an argument is outside its range.
+
+    Source: ours.
     """
 
     iterations: int
@@ -42,7 +45,7 @@ class TwoStage(Schedule):
     def resolved(
         self, *, converged: int | None = None, epochs: int | None = None, **known: Any
     ) -> "TwoStage":
-        """Return the schedule with K_epsilon as the second K, after nine tenths of the epochs, where these are open."""
+        """Return the schedule with `final` = K_epsilon and `after` = nine tenths of the epochs, if these are open."""
         return self.filled(final=converged, after=None if epochs is None else 9 * epochs // 10)
 
     def init(self) -> TwoStageState:
@@ -50,13 +53,13 @@ class TwoStage(Schedule):
         return TwoStageState(self.iterations, 0)
 
     def update(self, state: TwoStageState, metric: Any) -> tuple[TwoStageState, Any]:
-        """Return the state after one more metric, which does not matter, and the K to use next."""
-        # The first metric is the untrained model's.
+        """Return the state after one more metric, whose value is ignored, and the K to use next."""
+        # The first metric is that of the untrained model.
         final, after = given("final", self.final), given("after", self.after)
         iterations = choose(state.seen >= after, final, self.iterations)
         return TwoStageState(iterations, state.seen + 1), iterations
 
     @property
     def largest_iterations(self) -> int:
-        """The larger of both K."""
+        """The larger of the two K."""
         return max(self.iterations, given("final", self.final))

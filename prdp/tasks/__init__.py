@@ -1,4 +1,4 @@
-"""Learning scenarios: a loss with physics in it, and the validation metric that drives refinement."""
+"""Learning tasks: a loss that contains the physics, and the validation metric that drives refinement."""
 
 from prdp.tasks.base import SolveSettings, SolveTotals, Task
 from prdp.tasks.correction import Correction

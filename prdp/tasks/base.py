@@ -1,4 +1,4 @@
-"""The task contract."""
+"""The task interface."""
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
@@ -21,10 +21,14 @@ from prdp.tasks.warm_start import Cache, Guess
 
 @dataclass(frozen=True)
 class SolveSettings:
-    """How the physics is solved: what a task passes to `prdp.solve` besides the system and its `Controls`.
+    """How the physics is solved: the arguments that a task passes to `prdp.solve` besides the system and `Controls`.
 
-    `tolerance` is that of a converged solve. With `dense`, operators that change with the state are materialised at
-    every solve. With `warm_start`, training starts solves where those of the epoch before ended, see `Cache`.
+    Attributes:
+        solver: the linear solver.
+        differentiation: the differentiation mode.
+        tolerance: relative residual of a converged solve.
+        dense: whether operators that change with the state are materialised at every solve.
+        warm_start: whether solves in training start from the solutions of the previous epoch, see `Cache`.
     """
 
     solver: Solver
@@ -41,7 +45,15 @@ class SolveSettings:
         stats: AdjointStats,
         guess: Guess = Guess(),
     ) -> Solution:
-        """Solve `operator` for `rhs` with at most so many iterations, or to a tolerance."""
+        """Solve `operator` for `rhs`, up to the iteration limit or the tolerance of `controls`.
+
+        Args:
+            operator: `A`.
+            rhs: `b`, one field or a batch of fields.
+            controls: K and the tolerance.
+            stats: receives the statistics of the adjoint solve as its cotangent.
+            guess: initial u and lambda.
+        """
         if self.dense:
             operator = materialise(operator)
         return solve(
@@ -65,21 +77,21 @@ class SolveSettings:
         stats: AdjointStats,
         guess: Guess = Guess(),
     ) -> Solution:
-        """Solve for the state after `state`; `operator` is `None` where it changes with the state."""
+        """Solve for the state one time step after `state`; `operator` is `None` if it changes with the state."""
         operator = physics.operator(state) if operator is None else operator
         return self(operator, physics.rhs(state), controls, stats, guess)
 
 
 class SolveTotals(NamedTuple):
-    """What the solves of one update did.
+    """Statistics of the solves of one update.
 
     Attributes:
-        executed: passes of the solver's loop (the largest K of the batch), summed over the solves.
-        matvecs: products with `A` that the loop made for each sample, summed over the solves.
-        residual_mean: relative residual, mean over the batch (and the solves).
-        residual_max: relative residual, largest of the batch.
-        status: the worst `Status` of the batch.
-        values: u of each solve that began from a cached one.
+        executed: executed iterations of the solver's loop (the maximum over the batch), summed over the solves.
+        matvecs: products with `A` per sample, summed over the solves.
+        residual_mean: relative residual, mean over the batch and the solves.
+        residual_max: relative residual, maximum over the batch and the solves.
+        status: the worst `Status` over the batch and the solves.
+        values: u of each solve that started from a cached guess.
     """
 
     executed: Any
@@ -91,7 +103,7 @@ class SolveTotals(NamedTuple):
 
     @classmethod
     def of(cls, solution: Solution, guess: Guess = Guess()) -> "SolveTotals":
-        """Return the totals of one solve that began from `guess`."""
+        """Return the totals of one solve that started from `guess`."""
         return cls(
             jnp.max(solution.iterations),
             jnp.max(solution.matvecs),
@@ -117,14 +129,15 @@ class SolveTotals(NamedTuple):
 
 
 class Task(ABC):
-    """A loss that the training loop can minimise without knowing what it is about.
+    """A loss that the training loop can minimise without knowledge of the physics.
 
     Attributes:
-        samples: training samples, which `batch_size` must divide.
-        solves_per_update: linear solves in one loss, each of which costs K.
-        constant_solves: the first of them, whose systems no parameter reaches, so that they have no adjoint.
+        samples: the number of training samples, which `batch_size` must divide.
+        solves_per_update: the number of linear solves in one evaluation of the loss; each costs K iterations.
+        constant_solves: the number of leading solves that do not depend on the parameters, and so have no adjoint.
         settings: how the physics is solved.
-        physics: what is solved.
+        physics: the physics.
+        error_is_squared: whether the validation error is a squared norm (eq. 56); physics errors then are as well.
     """
 
     samples: int
@@ -134,35 +147,34 @@ class Task(ABC):
     physics: Physics
 
     def cold_cache(self) -> Cache:
-        """Return the cache before the first epoch: zeros, or nothing without warm starts."""
+        """Return the cache before the first epoch: zeros, or an empty cache without warm starts."""
         if not self.settings.warm_start:
             return Cache()
         shape = (self.samples, *self.physics.shape)
         last = self.solves_per_update if self.settings.differentiation.takes_adjoint_guess else 0
         return Cache.zeros(shape, self.solves_per_update, range(self.constant_solves, last))
 
-    # Whether the validation error is a square (eq. 56), whose unit physics errors are to have.
     error_is_squared: ClassVar[bool] = True
 
     @classmethod
     @abstractmethod
     def check(cls, physics: Physics, data: TrajectoryData | None, model: nnx.Module, **options: Any) -> None:
-        """Refuse, before anything is computed, what the task cannot use.
+        """Check physics, data, network and options before anything is computed.
 
         Args:
-            physics: what is solved.
-            data: the source of reference data, if the configuration has one.
-            model: the network, with shapes in place of arrays.
+            physics: the physics.
+            data: the source of reference data, or `None`.
+            model: the network, with array shapes in place of arrays.
             options: the task's own arguments.
 
         Raises:
-            Mismatch: If the physics, data or model is not what the task needs.
+            Mismatch: If the task cannot use the physics, the data or the network.
             ValueError: If an option is outside its range; the message names it.
         """
 
     @abstractmethod
     def arrays(self) -> Any:
-        """Return the pytree of data and constant operators that `loss` and `validate` are given."""
+        """Return the pytree of data and constant operators that `loss` and `validate` take."""
 
     @abstractmethod
     def loss(
@@ -174,19 +186,24 @@ class Task(ABC):
         stats: AdjointStats,
         cache: Cache = Cache(),
     ) -> tuple[Any, SolveTotals]:
-        """Return the loss of the samples at `indices` (float scalar), physics solved as `controls` say.
+        """Return the loss of a minibatch (float scalar), and the statistics of its solves.
 
-        `stats` has one entry for each of `solves_per_update` (see `AdjointStats.of_solve`). `cache` holds where the
-        solves of these samples begin; an empty one is zero.
+        Args:
+            model: the network.
+            arrays: the pytree from `arrays`.
+            indices: sample indices of the minibatch, `(batch_size,)` int32.
+            controls: K and the tolerance of the solves.
+            stats: one entry for each of `solves_per_update`, see `AdjointStats.of_solve`.
+            cache: the initial guesses of these samples; an empty cache means zero guesses.
         """
 
     @abstractmethod
     def validate(self, model: nnx.Module, arrays: Any) -> dict[str, Any]:
-        """Return float scalars by column name, `val_error` among them."""
+        """Return the validation metrics, float scalars by column name. They include `val_error`."""
 
     @abstractmethod
     def probe_systems(self) -> tuple[Operator, Any]:
-        """Return the systems on which the number K_epsilon of converged iterations is measured."""
+        """Return the operator and right-hand sides of the systems on which K_epsilon is measured."""
 
 
 def relative_square(error: Float[Array, "n ..."], reference: Float[Array, "n ..."]) -> Float[Array, ""]:
@@ -196,10 +213,11 @@ def relative_square(error: Float[Array, "n ..."], reference: Float[Array, "n ...
 
 
 def check_emulator(physics: Physics, data: TrajectoryData | None, model: nnx.Module) -> None:
-    """Refuse what cannot be trained on trajectories: physics, data and network of another kind.
+    """Check that an emulator can be trained on trajectories with this physics, data and network.
 
     Raises:
-        Mismatch: If the physics makes no time steps, there is no data, or the network does not map fields to fields.
+        Mismatch: If the physics makes no time steps, there is no data, or the network does not map fields to fields of
+            the same shape.
     """
     if not isinstance(physics, TimeStepper):
         raise Mismatch("physics", "allowed is a physics that makes time steps (prdp.physics.TimeStepper)")
@@ -212,10 +230,16 @@ def check_emulator(physics: Physics, data: TrajectoryData | None, model: nnx.Mod
 
 
 def check_output(model: nnx.Module, inputs: tuple[Any, ...], shape: tuple[int, ...], allowed: str) -> None:
-    """Refuse a network that does not return an array of some shape.
+    """Check that a network returns an array of a given shape.
+
+    Args:
+        model: the network, with array shapes in place of arrays.
+        inputs: its arguments, as shapes.
+        shape: the required shape of its output.
+        allowed: the first part of the error message.
 
     Raises:
-        Mismatch: If it does not; says what it returns.
+        Mismatch: If it does not; the message says what it returns.
     """
     graph, parameters = nnx.split(model)
 
@@ -229,15 +253,15 @@ def check_output(model: nnx.Module, inputs: tuple[Any, ...], shape: tuple[int, .
         raise Mismatch("model", f"{allowed} ({' '.join(str(error).split())[:200]})") from error
     found = getattr(output, "shape", None)
     if found != shape:
-        told = f"of shape {found}" if found is not None else f"a {type(output).__name__}"
-        raise Mismatch("model", f"{allowed}: it returns {told} where {shape} is needed")
+        returned = f"an array of shape {found}" if found is not None else f"a {type(output).__name__}"
+        raise Mismatch("model", f"{allowed}: it returns {returned} where {shape} is needed")
 
 
 def check_step(key: str, value: int, data: TrajectoryData | None) -> None:
-    """Check the number of a time step of the reference trajectories.
+    """Check that a time step is part of the reference trajectories.
 
     Raises:
-        ValueError: If it is none of them.
+        ValueError: If `value` is not an integer from 1 to the number of steps.
     """
     integer(key, value, 1)
     if data is not None and value > data.steps:

@@ -1,4 +1,4 @@
-"""Correction: the solver stays in the loop, and the network corrects each of its steps."""
+"""Correction: the solver stays in the loop, and the network corrects each of its time steps."""
 
 import dataclasses
 from typing import Any
@@ -17,27 +17,27 @@ from prdp.tasks.warm_start import Cache, Guess
 
 
 class Correction(Task):
-    """Train a network `f` to correct a solver's steps, `c = P_K(u[t])`, `u[t+1] = c + f(c)`, against a finer reference.
+    """Train a network `f` to correct a solver's steps, `c = P_K(u[t])`, `u[t+1] = c + f(c)`, towards a finer reference.
 
-    The loss is `sum_(t = 1..unrolled_steps) mean((u[t] - u_r[t])^2)`, over all channels; gradients pass through
-    the solves, each with K iterations. Since the solver is also part of the model that is trained, validation
-    rolls out with the converged one; its metric is eq. 56 on one channel at `validation_step`.
+    The loss is `sum_(t = 1..unrolled_steps) mean((u[t] - u_r[t])^2)`, the mean over samples, channels and points.
+    Gradients pass through the solves, each with K iterations. Since the solver is part of the trained model, validation
+    rolls out with converged solves. Its metric is eq. 56 on one channel at `validation_step`.
 
     Columns: `val_error`, `val_error_step_<t>` for every t up to `validation_step`, and `val_residual_max`, the largest
-    relative residual of the validation's solves (above the tolerance: they were not converged).
+    relative residual of the solves in validation. If it exceeds the tolerance, they did not converge.
 
     Args:
         physics: the time stepper.
-        operator: `A`, where it is constant, else `None`.
-        settings: how it is solved.
+        operator: `A` if it is constant, else `None`.
+        settings: how the physics is solved.
         data: reference trajectories.
-        unrolled_steps: solver and network steps in the loss.
+        unrolled_steps: the number of solver and network steps in the loss.
         validation_step: t of the metric.
         validation_channel: the channel of the metric (0: x-velocity).
-        validation_iterations: the most iterations of a converged solve.
+        validation_iterations: the iteration limit of a converged solve.
 
     Raises:
-        ValueError: an argument is outside its range, or the data is too short.
+        ValueError: If an argument is outside its range, or the trajectories are too short.
 
     Source: paper, section 4.4 and appendix F.4, figure 23; Um et al. 2020.
     """
@@ -47,7 +47,7 @@ class Correction(Task):
 
     @classmethod
     def check(cls, physics: Physics, data: TrajectoryData | None, model: nnx.Module, **options: Any) -> None:
-        """Refuse what the task cannot use, see `Task.check`: it needs trajectories, and a network on fields."""
+        """See `Task.check`. The task needs trajectories and a network that maps fields to fields."""
         check_step("unrolled_steps", options["unrolled_steps"], data)
         check_step("validation_step", options["validation_step"], data)
         integer("validation_channel", options["validation_channel"], 0)
@@ -117,7 +117,8 @@ class Correction(Task):
         reference = arrays["train"][indices]
         state, value, totals = reference[:, 0], jnp.zeros(()), []
         for t in range(1, self.solves_per_update + 1):
-            # The first solve sees no parameter: asked for its adjoint's stats, it would solve one for nothing.
+            # The first solve does not depend on the parameters. Asking for its adjoint's statistics would cause a
+            # needless adjoint solve.
             asked = stats.of_solve(t - 1) if t > 1 else AdjointStats.zero()
             guess = cache.guess(t - 1)
             state, of_step = self._step(self.settings, model, arrays, state, controls, asked, guess)
@@ -127,7 +128,7 @@ class Correction(Task):
 
     def validate(self, model: nnx.Module, arrays: Any) -> dict[str, Any]:
         """Return the errors of the rollout with converged physics, and the worst residual of its solves."""
-        # No gradient is taken, so the mode does not matter; unrolled has no room for so many iterations.
+        # Without a gradient the mode has no effect, but unrolled modes have no room for this many iterations.
         settings = dataclasses.replace(self.settings, differentiation=Implicit())
         converged = Controls(jnp.int32(self.validation_iterations), settings.tolerance)
         reference = arrays["validation"]
@@ -138,7 +139,7 @@ class Correction(Task):
             return state, (error, totals.residual_max)
 
         targets = jnp.moveaxis(reference[:, 1 : self.validation_step + 1, self.channel], 1, 0)
-        # A loop compiles the network once. Where it runs slowly inside loops, the steps are unrolled.
+        # A loop compiles the network only once, but some networks run slowly inside loops. Unroll the steps for those.
         unroll = 1 if getattr(model, "loops_well", True) else self.validation_step
         _, (errors, residuals) = jax.lax.scan(step, reference[:, 0], targets, unroll=unroll)
         columns = {f"val_error_step_{t}": error for t, error in enumerate(errors, 1)}

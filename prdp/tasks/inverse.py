@@ -21,18 +21,18 @@ LOSSES = ("half_mean_square", "half_sum_square", "mse")
 class Inverse(Task):
     """Minimise the distance of `u^[K](theta)` to the reference `u_r = A^-1 b(theta_r)`.
 
-    Validation metric: relative parameter error `||theta - theta_r||_2 / ||theta_r||_2`.
+    The validation metric is the relative parameter error `||theta - theta_r||_2 / ||theta_r||_2`.
 
     Args:
-        physics: with `A` constant and `b(theta)`.
+        physics: a physics with constant `A` and right-hand side `b(theta)`.
         operator: `A`.
-        settings: how it is solved.
+        settings: how the physics is solved.
         reference: theta_r.
-        loss: `half_mean_square`, `||u - u_r||^2 / (2 N)`: with it the paper's learning rates converge.
-            `half_sum_square` is its eq. 1, `mse` its appendix F.1.
+        loss: `half_mean_square`, `||u - u_r||^2 / (2 N)` with N unknowns, with which the paper's learning rates
+            converge; `half_sum_square`, the paper's eq. 1; or `mse`, its appendix F.1.
 
     Raises:
-        ValueError: the reference has the wrong length, or `loss` is unknown.
+        ValueError: If `loss` is unknown or, in `check`, if the reference has the wrong length or is zero.
 
     Source: paper, section 2.2 and appendix F.1.
     """
@@ -42,7 +42,7 @@ class Inverse(Task):
 
     @classmethod
     def check(cls, physics: Physics, data: TrajectoryData | None, model: nnx.Module, **options: Any) -> None:
-        """Refuse what the task cannot use: it needs a steady physics, the vector theta as its model, and no data."""
+        """See `Task.check`. The task needs a steady physics, the vector theta as its model, and no data."""
         one_of("loss", options["loss"], LOSSES)
         reference = options["reference"]
         if not all(map(is_number, reference)):
@@ -91,7 +91,7 @@ class Inverse(Task):
     ) -> tuple[Any, SolveTotals]:
         """Return the loss; there is only one sample."""
         guess = cache.guess(0)
-        # With the axis of samples that the cache has.
+        # Cached guesses have a sample axis, so the right-hand side needs one too.
         rhs = self.physics.rhs(model()) if guess.value is None else self.physics.rhs(model())[None]
         solution = self.settings(arrays["operator"], rhs, controls, stats.of_solve(0), guess)
         error = solution.value - arrays["target"]

@@ -18,9 +18,9 @@ NORMALISATIONS = ("same_step", "previous_step")
 
 
 class MixedChain(Task):
-    """Train an emulator `f` of the time step through the physics: `u^[2] = P_K(f(u^[0]))` against the reference.
+    """Train an emulator `f` of the time step through the physics: fit `u^[2] = P_K(f(u^[0]))` to the reference.
 
-    Validation rolls out the network alone; its metric is the error at `validation_step` (paper, eq. 56),
+    Validation rolls out the network alone. Its metric is the error at `validation_step` (paper, eq. 56),
 
         mean_i ||u_i[t] - u_i,r[t]||^2 / ||u_i,r[t]||^2.
 
@@ -29,15 +29,15 @@ class MixedChain(Task):
 
     Args:
         physics: the time stepper.
-        operator: `A`, where it is constant, else `None`.
-        settings: how it is solved.
+        operator: `A` if it is constant, else `None`.
+        settings: how the physics is solved.
         data: reference trajectories.
-        loss: `mse` (released code) or `nmse`, normalised by the reference of each sample (paper, F.2).
+        loss: `mse` (released code), or `nmse`, normalised by the reference of each sample (paper, F.2).
         validation_step: t of the metric.
         normalisation: `same_step` (eq. 56) or `previous_step` (released code).
 
     Raises:
-        ValueError: an argument is not one of these, or the data is too short.
+        ValueError: If an argument is outside its range, or the trajectories are too short.
 
     Source: paper, section 2.3 and appendix F.2, figure 22.
     """
@@ -46,7 +46,7 @@ class MixedChain(Task):
 
     @classmethod
     def check(cls, physics: Physics, data: TrajectoryData | None, model: nnx.Module, **options: Any) -> None:
-        """Refuse what the task cannot use, see `Task.check`: it needs trajectories, and a network on fields."""
+        """See `Task.check`. The task needs trajectories and a network that maps fields to fields."""
         one_of("loss", options["loss"], LOSSES)
         one_of("normalisation", options["normalisation"], NORMALISATIONS)
         check_step("validation_step", options["validation_step"], data)
@@ -91,7 +91,7 @@ class MixedChain(Task):
         stats: AdjointStats,
         cache: Cache = Cache(),
     ) -> tuple[Any, SolveTotals]:
-        """Return the error of network step and physics step together, mean over batch and space."""
+        """Return the error after the network step and the physics step, averaged over batch and space."""
         target = arrays["targets"][indices]
         prior = model(arrays["inputs"][indices])
         guess = cache.guess(0)
@@ -119,6 +119,6 @@ class MixedChain(Task):
         return {"val_error": same if self.normalisation == "same_step" else previous, **columns}
 
     def probe_systems(self) -> tuple[Operator, Any]:
-        """Return the systems of the second step, from the reference states after the first."""
+        """Return the systems of the second step, built from the reference states after the first."""
         states = jnp.asarray(self.data.train[:, 1])
         return self.physics.operator(states), self.physics.rhs(states)

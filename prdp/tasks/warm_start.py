@@ -1,4 +1,4 @@
-"""Warm starts: the last solution of each training sample is where its next solve begins."""
+"""Warm starts: each solve of a training sample starts from the sample's last solution."""
 
 from typing import Any, NamedTuple
 
@@ -7,11 +7,11 @@ import jax.numpy as jnp
 
 
 class Guess(NamedTuple):
-    """Where one solve of a minibatch begins, and where its adjoint does; `None` is zero.
+    """The initial guesses of one solve of a minibatch and of its adjoint solve; `None` means zero.
 
     Attributes:
-        value: u, a constant: no gradient passes it.
-        multiplier: lambda; what a loss returns as its cotangent is the new one, see `prdp.solve`.
+        value: u, through which no gradient passes.
+        multiplier: lambda. Its cotangent is the new lambda, see `prdp.solve`.
     """
 
     value: Any = None
@@ -19,19 +19,20 @@ class Guess(NamedTuple):
 
 
 class Cache(NamedTuple):
-    """The last u and lambda of each training sample, a field `(samples, *shape)` for each solve of an update.
+    """The last u and lambda of each training sample, one field `(samples, *shape)` for each solve of an update.
 
-    So a warm start costs two fields a sample and solve (one where there is no lambda), and one product with `A` more a
-    solve. It is part of the state of training: checkpoints have it, and a resumed run goes on as if it had not stopped.
+    A warm start therefore stores two fields per sample and solve (one if there is no lambda), and costs one more
+    product with `A` per solve. The cache is part of the training state. Checkpoints contain it, so a resumed run
+    continues as if it had not been interrupted.
 
-    With few iterations u and lambda lag behind the parameters. A lambda that lags can make training oscillate or
-    diverge at a learning rate that suits exact gradients; with unrolled modes, where u alone is kept, K iterations see
-    the last K terms of the adjoint's series only.
+    With few iterations, u and lambda lag behind the parameters. A lagging lambda can make training oscillate or diverge
+    at a learning rate that suits exact gradients. Unrolled modes keep only u, and K iterations then contribute only the
+    last K terms of the adjoint's series.
 
     Attributes:
-        values: u, by solve; empty without warm starts.
-        multipliers: lambda, by solve; `None` where no gradient needs an adjoint solve, or where the differentiation
-            mode has none that starts from a guess (all but `Implicit`).
+        values: u of each solve; empty without warm starts.
+        multipliers: lambda of each solve; `None` if no gradient needs an adjoint solve, or if the adjoint of the
+            differentiation mode takes no guess (all modes but `Implicit`).
     """
 
     values: tuple[Any, ...] = ()
@@ -39,15 +40,15 @@ class Cache(NamedTuple):
 
     @classmethod
     def zeros(cls, shape: tuple[int, ...], solves: int, adjoints: range) -> "Cache":
-        """Return the cache before the first epoch, with a lambda for the solves that `adjoints` names.
+        """Return the cache before the first epoch, with a lambda for the solves in `adjoints`.
 
         Args:
             shape: `(samples, *shape)`.
-            solves: linear solves of one update.
-            adjoints: which of them have an adjoint that is warm-started.
+            solves: the number of linear solves per update.
+            adjoints: the indices of the solves whose adjoint is warm-started.
         """
 
-        # A leaf each: training donates them, and a buffer can be donated once only.
+        # Every leaf is a separate array: training donates the buffers, and each can be donated only once.
         def zero() -> Any:
             return jnp.zeros(shape, jnp.result_type(float))
 
@@ -65,5 +66,5 @@ class Cache(NamedTuple):
         return jax.tree.map(lambda field, new: field.at[indices].set(new), self, batch)
 
     def guess(self, solve: int) -> Guess:
-        """Return where a solve begins, zero if nothing is cached."""
+        """Return the initial guesses of a solve, zero if nothing is cached."""
         return Guess(self.values[solve], self.multipliers[solve]) if self.values else Guess()

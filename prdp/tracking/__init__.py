@@ -1,4 +1,4 @@
-"""Sinks for progress: views of a run that is under way. The record is the truth."""
+"""Sinks that show the progress of a run. The results themselves are kept in the run folder, see `prdp.records`."""
 
 from prdp.tracking.base import RunInfo, Sink
 from prdp.tracking.console import Console, data_progress

@@ -1,4 +1,4 @@
-"""The sink contract."""
+"""The sink interface."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -7,18 +7,18 @@ from typing import Any
 
 @dataclass(frozen=True)
 class RunInfo:
-    """What a sink is told before training.
+    """The description of a run that a sink receives before training.
 
     Attributes:
-        name: the run folder's name.
-        folder: the run folder.
-        identity: physics, solver, diff, schedule, seed.
-        config: resolved configuration.
-        epochs: how many there will be.
-        done: how many a resumed run already has.
+        name: the name of the run folder.
+        folder: the path of the run folder.
+        identity: the options of physics, solver, diff and schedule, and the seed.
+        config: the resolved configuration.
+        epochs: the number of epochs of the whole run.
+        done: the number of epochs that a resumed run has already finished.
         converged_iterations: K_epsilon.
-        experiment: the preset that the run belongs to, if any.
-        rows: of the epochs that a resumed run already has.
+        experiment: the preset that the run belongs to, or `None`.
+        rows: the rows of the history that a resumed run already has, from epoch 0 on.
     """
 
     name: str
@@ -33,13 +33,13 @@ class RunInfo:
 
 
 class Sink:
-    """Receives a run's progress; every method may be left out."""
+    """Receives the progress of a run. Subclasses override the methods they need."""
 
     def check(self) -> None:
-        """Refuse to track, before anything is computed.
+        """Check before anything is computed that the sink can work.
 
         Raises:
-            ValueError: If this cannot work as it is configured.
+            ValueError: If it cannot work as configured.
         """
 
     def lacks(self, folder: Path) -> bool:
@@ -53,4 +53,4 @@ class Sink:
         """Called after every epoch."""
 
     def finish(self, summary: dict[str, Any] | None) -> None:
-        """Called once, with the summary, or `None` where the run did not come to its end."""
+        """Called once at the end, with the summary, or with `None` if the run did not finish."""

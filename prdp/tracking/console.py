@@ -1,4 +1,4 @@
-"""Progress in the terminal, or a line now and then in a log."""
+"""Progress as a bar in the terminal, or as occasional lines in a log."""
 
 import math
 import sys
@@ -15,7 +15,7 @@ _LINES = 10
 
 
 def data_progress() -> Callable[[int, int], None]:
-    """Return a function `(done, total)` that shows how far reference data has come, in the terminal or in ten lines."""
+    """Return a function `(done, total)` that shows the progress of reference data, in the terminal or as ten lines."""
     terminal = Terminal(stderr=True)
     shown = [0]
 
@@ -30,7 +30,7 @@ def data_progress() -> Callable[[int, int], None]:
 
 
 class Console(Sink):
-    """A progress bar with K, error and savings; where output is not a terminal, ten lines a run."""
+    """A progress bar with K, error and savings. If the output is not a terminal, it prints ten lines per run."""
 
     def __init__(self) -> None:
         self._terminal = Terminal(stderr=True)

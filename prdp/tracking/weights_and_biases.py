@@ -1,4 +1,4 @@
-"""Weights & Biases: one log call an epoch, offline unless asked otherwise."""
+"""Weights & Biases: one log call per epoch, offline by default."""
 
 import hashlib
 import json
@@ -18,7 +18,7 @@ from prdp.tracking.base import RunInfo, Sink
 log = logging.getLogger(__name__)
 
 MODES = ("offline", "online")
-# What W&B understands in WANDB_MODE: `dryrun` and `run` are old names.
+# The values of WANDB_MODE that W&B accepts; `dryrun` and `run` are old names.
 _ENVIRONMENT = {
     "offline": "offline",
     "online": "online",
@@ -26,12 +26,12 @@ _ENVIRONMENT = {
     "dryrun": "offline",
     "run": "online",
 }
-# As `wandb.Settings` has them.
+# Limits of `wandb.Settings`.
 LONGEST_TAG = 64
 _LONGEST_PROJECT = 128
 _NOT_IN_PROJECTS = "/\\#?%:"
 _REACHABLE_WITHIN_SECONDS = 2.0
-# Of the configuration, what says where and how a run is kept, not what it computes.
+# Keys of the configuration that say where and how a run is stored, not what it computes.
 _HOUSEKEEPING = (
     "runs_dir", "data_dir", "overwrite", "progress", "checkpoint_seconds", "tracking", "compilation_cache",
     "seeds_per_process", "dry_run",
@@ -41,17 +41,18 @@ _THRESHOLDS = ("tau_step", "tau_stop")
 
 @dataclass(frozen=True)
 class WeightsAndBiasesSettings:
-    """Where the runs appear.
+    """Where and how runs are logged.
 
     Args:
-        mode: `offline` (upload later with `wandb sync`) or `online`. Without a key or a network an online run
-            goes on offline, after a warning. `None`: what WANDB_MODE says, which may also be `disabled`, else offline.
-        project: its project, 1 to 128 characters, as `wandb.Settings` takes them.
-        entity: its team or user, or `None` for the account's default.
-        tags: further tags, beside physics, solver, diff and schedule; each of 1 to 64 characters.
+        mode: `offline` (upload later with `wandb sync`) or `online`. Without an API key or a network, an online run
+            continues offline after a warning. `None` takes the mode from WANDB_MODE, which may also be `disabled`;
+            without that variable the mode is offline.
+        project: the W&B project, 1 to 128 characters that `wandb.Settings` accepts.
+        entity: the W&B team or user, or `None` for the account's default.
+        tags: further tags in addition to physics, solver, diff and schedule, each of 1 to 64 characters.
 
     Raises:
-        ValueError: an argument is what W&B does not take.
+        ValueError: If W&B does not accept an argument.
     """
 
     mode: str | None = None
@@ -77,12 +78,12 @@ class WeightsAndBiasesSettings:
         """Return `offline`, `online` or `disabled`: the option, else WANDB_MODE, else offline.
 
         Raises:
-            ValueError: WANDB_MODE is none that W&B knows.
+            ValueError: If W&B does not know the value of WANDB_MODE.
         """
-        said = os.environ.get("WANDB_MODE", "").strip().lower()
-        if said and said not in _ENVIRONMENT:
-            raise ValueError(f"WANDB_MODE={shown(said)}: allowed are {', '.join(_ENVIRONMENT)}")
-        return self.mode or _ENVIRONMENT.get(said, "offline")
+        variable = os.environ.get("WANDB_MODE", "").strip().lower()
+        if variable and variable not in _ENVIRONMENT:
+            raise ValueError(f"WANDB_MODE={shown(variable)}: allowed are {', '.join(_ENVIRONMENT)}")
+        return self.mode or _ENVIRONMENT.get(variable, "offline")
 
 
 def wandb_sink(
@@ -91,19 +92,19 @@ def wandb_sink(
     """Return the sink of the option `tracking=wandb`, see `WeightsAndBiasesSettings`.
 
     Raises:
-        ValueError: If an argument is what W&B does not take.
+        ValueError: If W&B does not accept an argument.
     """
     return WeightsAndBiases(WeightsAndBiasesSettings(mode, project, entity, tags))
 
 
 class WeightsAndBiases(Sink):
-    """Mirrors the history to a W&B run in the run's folder.
+    """Mirrors the history to a W&B run, whose files are in the run folder.
 
-    The seeds of one configuration make one group. Beside the columns of the history each epoch has the thresholds of
-    r and r_c, `tau_step` and `tau_stop`, where the schedule has them. A resumed run makes a W&B run of its own, with
-    all epochs; that of the interrupted one stays beside it, marked as not finished.
+    The seeds of one configuration form one group. Each epoch logs the columns of the history and, if the schedule has
+    them, the thresholds `tau_step` and `tau_stop` of r and r_c. A resumed run creates a new W&B run with all epochs.
+    The W&B run of the interrupted part remains, marked as not finished.
 
-    No failure of W&B reaches the run: it is reported once, and the run goes on without.
+    A failure of W&B does not stop the run. It is reported once, and the run continues without W&B.
     """
 
     def __init__(self, settings: WeightsAndBiasesSettings):
@@ -116,11 +117,15 @@ class WeightsAndBiases(Sink):
         return tracked and not any((folder / "wandb").glob("*run-*"))
 
     def check(self) -> None:
-        """Refuse a WANDB_MODE that W&B does not know."""
+        """Check WANDB_MODE.
+
+        Raises:
+            ValueError: If W&B does not know its value.
+        """
         self._settings.chosen_mode()
 
     def start(self, info: RunInfo) -> None:
-        """Open the W&B run."""
+        """Open the W&B run, and log the epochs that a resumed run already has."""
         mode = self._settings.chosen_mode()
         if mode == "disabled":
             return
@@ -139,13 +144,13 @@ class WeightsAndBiases(Sink):
                 tags=_tags(info, self._settings.tags),
                 config=described(info.config),
                 dir=str(info.folder),
-                # Seeds that are trained together are several runs at once.
+                # Seeds that train together have several open W&B runs in one process.
                 reinit="create_new",
                 settings=wandb.Settings(console="off", silent=True, init_timeout=20),
             )
             self._run.define_metric("epoch", hidden=True)
             self._run.define_metric("*", step_metric="epoch")
-            # Its name in full: it then does not matter in which order W&B tries the patterns.
+            # With its full name, the order in which W&B tries the patterns does not matter.
             self._run.define_metric("val_error", step_metric="epoch", summary="min,last")
         except Exception as error:
             self._give_up(error)
@@ -153,7 +158,7 @@ class WeightsAndBiases(Sink):
             self.row(row)
 
     def row(self, row: dict[str, Any]) -> None:
-        """Log one epoch; what is not a number is left out."""
+        """Log one epoch without the columns that are NaN."""
         if self._run is None:
             return
         try:
@@ -178,15 +183,15 @@ class WeightsAndBiases(Sink):
 
 
 def described(config: dict[str, Any]) -> dict[str, Any]:
-    """Return the part of a configuration that says what a run computes: no paths, nothing of how it is kept."""
+    """Return the part of a configuration that says what a run computes, without paths and housekeeping keys."""
     return {k: v for k, v in config.items() if k not in _HOUSEKEEPING}
 
 
 def group(info: RunInfo) -> str:
-    """Return the name that all seeds of a configuration share, and no other configuration has.
+    """Return the name that all seeds of a configuration share, and that differs between configurations.
 
-    Physics, solver, mode and schedule (with its K where that is constant, and `small` at the reduced size), then a
-    digest of the configuration without its seed.
+    It consists of physics, solver, mode, schedule (with K if it is constant), `small` at the reduced size, and a digest
+    of the configuration without its seed.
     """
     config = {k: v for k, v in described(info.config).items() if k != "seed"}
     parts = [str(info.identity[k]) for k in ("physics", "solver", "diff", "schedule")]
@@ -212,7 +217,7 @@ def _without_nan(values: dict[str, Any]) -> dict[str, Any]:
 
 
 def choose_mode(wanted: str) -> Literal["offline", "online"]:
-    """Return `online` if that is wanted and possible; else `offline`, after a warning if it was not wanted."""
+    """Return `online` if that is wanted and possible, else `offline`. Warn if `online` was wanted but not possible."""
     if wanted == "offline":
         return "offline"
     problem = obstacle()
@@ -223,7 +228,7 @@ def choose_mode(wanted: str) -> Literal["offline", "online"]:
 
 
 def obstacle() -> str | None:
-    """Return what keeps this machine from going online, in words, or `None`. Takes two seconds at most."""
+    """Return a text that says why W&B cannot be used online, or `None` if it can. Takes at most two seconds."""
     import wandb
 
     if not _has_key(wandb):
@@ -237,7 +242,7 @@ def _has_key(wandb: Any) -> bool:
     settings = wandb.setup().settings
     if settings.api_key:
         return True
-    # Where `wandb login` puts it.
+    # `wandb login` stores the key in the netrc file.
     try:
         places = netrc.netrc(os.environ.get("NETRC"))
     except (OSError, netrc.NetrcParseError):

@@ -1,4 +1,4 @@
-"""The training loop, its one compiled update, and checkpoints."""
+"""The training loop, its compiled update, and checkpoints."""
 
 from prdp.training.checkpoint import load_checkpoint, save_checkpoint
 from prdp.training.converged import converged_iterations

@@ -22,7 +22,7 @@ log = logging.getLogger(__name__)
 
 
 class Checkpoint(NamedTuple):
-    """A moment of a run: the pytree of arrays, and a JSON-able description of the rest."""
+    """A snapshot of a run: `tree`, the pytree of arrays, and `meta`, everything else as JSON values."""
 
     tree: Any
     meta: dict[str, Any]
@@ -33,7 +33,16 @@ class Damaged(ValueError):
 
 
 def save_checkpoint(path: Path, tree: Any, meta: dict[str, Any]) -> None:
-    """Write a checkpoint; a reader sees the previous one or this one, whole."""
+    """Write a checkpoint atomically: a reader sees either the previous one or this one, complete.
+
+    Args:
+        path: the file.
+        tree: a pytree of arrays, whose structure is not stored.
+        meta: JSON values.
+
+    Raises:
+        OSError: If the file cannot be written.
+    """
     leaves = jax.device_get(jax.tree.leaves(tree))
     arrays = {f"{i:05d}": np.asarray(x, order="C") for i, x in enumerate(leaves)}
     text = json.dumps(meta)

@@ -1,4 +1,4 @@
-"""Lanes: several seeds side by side in one program, on one device or spread over several."""
+"""Lanes: several seeds in one program, on one device or spread over several."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -17,21 +17,22 @@ _AXIS = "lanes"
 class Lanes:
     """A leading axis over seeds, spread over devices by `shard_map`.
 
-    A single lane has no axis: functions and pytrees stay as they are.
+    A single lane has no axis: functions and pytrees stay unchanged.
 
-    Lanes share nothing: no device waits for another within an epoch. Where they do not divide evenly, the
-    last lane is repeated and the copies' results are never looked at.
+    Lanes do not communicate, so no device waits for another within an epoch. If the number of lanes is not a multiple
+    of the number of devices, the last lane is repeated, and the results of the copies are ignored.
 
     Args:
-        count: how many seeds.
-        devices: which devices there are; no more are used than shorten the longest queue.
-        lockstep: on each device, `vmap` over its lanes, so that all do the same operation at once: a solve ends when
-            the lane with the largest K does, the others masked. Otherwise one lane comes after another, each with its
-            own K. That is faster on a CPU, where ten seeds of Heat 1D take 0.9 times ten single ones, against 1.4 in
-            lockstep (Burgers, four seeds: 1.0 against 2.3); an accelerator that one seed does not fill wants lockstep.
+        count: the number of seeds.
+        devices: the available devices. A device is used only if it reduces the largest number of lanes per device.
+        lockstep: whether each device uses `vmap` over its lanes, so that all of them do the same operation at once. A
+            solve then ends with the lane of the largest K, and the other lanes are masked. Otherwise the lanes run one
+            after another, each with its own K. This is faster on a CPU: ten seeds of Heat 1D take 0.9 times the time of
+            ten single runs, and 1.4 times in lockstep (Burgers, four seeds: 1.0 and 2.3). Lockstep is faster on an
+            accelerator that a single seed does not fill.
 
     Raises:
-        ValueError: `count` is below 1.
+        ValueError: If `count` is below 1.
     """
 
     count: int
@@ -44,12 +45,12 @@ class Lanes:
 
     @property
     def each(self) -> int:
-        """Lanes on each device."""
+        """The number of lanes per device."""
         return math.ceil(self.count / len(self.devices))
 
     @property
     def mesh(self) -> Mesh:
-        """The devices in use, in a row."""
+        """The one-dimensional mesh of the devices in use."""
         used = math.ceil(self.count / self.each)
         return Mesh(np.asarray(self.devices[:used]), (_AXIS,))
 
@@ -59,7 +60,7 @@ class Lanes:
         return self.each * self.mesh.size
 
     def over(self, function: Callable[..., Any], shared: Sequence[int] = ()) -> Callable[..., Any]:
-        """Return a function over lanes, of arguments that all have the axis but those at the positions `shared`."""
+        """Return a function over lanes. Its arguments have the lane axis, except those at the positions `shared`."""
         if self.count == 1:
             return function
 
@@ -73,20 +74,20 @@ class Lanes:
         return of_lanes
 
     def stack(self, trees: Sequence[Any]) -> Any:
-        """Return one pytree from one of each lane, on its devices."""
+        """Return the pytrees of all lanes stacked into one, placed on the lanes' devices."""
         if self.count == 1:
             return trees[0]
         padded = [*trees, *[trees[-1]] * (self.width - len(trees))]
         return self._placed(jax.tree.map(lambda *x: jnp.stack(x), *padded), PartitionSpec(_AXIS))
 
     def share(self, tree: Any) -> Any:
-        """Return what all lanes use, on each device."""
+        """Return a pytree that all lanes use, with a copy on each device."""
         if self.count == 1:
             return tree
         return self._placed(tree, PartitionSpec())
 
     def lane(self, tree: Any, index: int) -> Any:
-        """Return the pytree of one lane."""
+        """Return the pytree of one lane from a stacked one."""
         return tree if self.count == 1 else jax.tree.map(lambda x: x[index], tree)
 
     def _placed(self, tree: Any, spec: PartitionSpec) -> Any:
@@ -94,7 +95,7 @@ class Lanes:
 
 
 def _in_turn(function: Callable[..., Any], axes: Sequence[int | None]) -> Callable[..., Any]:
-    """Return what `vmap` would, computed for one lane after another."""
+    """Return the equivalent of `vmap` that computes one lane after another."""
 
     def of_all(*arguments: Any) -> Any:
         def of_one(own: Any) -> Any:

@@ -1,4 +1,4 @@
-"""The host's loop over epochs, for one seed or several side by side: ask the schedule, train, validate, emit rows."""
+"""The host's loop over epochs, for one or several seeds: query the schedule, train, validate, append rows."""
 
 import time
 from collections.abc import Iterator, Sequence
@@ -17,7 +17,14 @@ from prdp.training.step import Compiled, TrainState, traced_controls
 
 @dataclass(frozen=True)
 class Plan:
-    """How long a run trains, in what batches, the seed that shuffles them, and the metric that drives the schedule."""
+    """The plan of a training.
+
+    Attributes:
+        epochs: the number of epochs.
+        batch_size: samples per update, a divisor of the number of training samples.
+        seed: the seed of the shuffling.
+        metric: the column of the history that drives the schedule.
+    """
 
     epochs: int
     batch_size: int
@@ -27,9 +34,9 @@ class Plan:
 
 @dataclass
 class RunResult:
-    """What one seed has computed so far: its state, and one row per epoch (epoch 0 is the untrained model).
+    """The result of one seed so far: its state, and one row per epoch (epoch 0 is the untrained model).
 
-    While `in_epoch`, state and rows belong to different moments.
+    While `in_epoch`, the state and the rows are not consistent with each other.
     """
 
     state: TrainState
@@ -40,14 +47,14 @@ class RunResult:
 
 @dataclass(eq=False)
 class Lane:
-    """One seed of a training, without its state, which is stacked with those of the others.
+    """One seed of a training, without its training state, which is stacked with the states of the other lanes.
 
     Attributes:
-        plan: how long it trains, and its seed.
-        schedule_state: where its schedule is.
-        rows: one per epoch.
-        ended: `finished` or `diverged`; empty while it goes on.
-        reason: why it diverged.
+        plan: the number of epochs, the batch size, the seed and the metric.
+        schedule_state: the state of its schedule.
+        rows: one row per epoch.
+        ended: `finished` or `diverged`; empty while the lane is training.
+        reason: why it diverged; empty if it did not.
     """
 
     plan: Plan
@@ -57,7 +64,7 @@ class Lane:
     reason: str = ""
 
     def note_end(self) -> None:
-        """Note whether the last row is the last of the run."""
+        """Set `ended` and `reason` if the last row ends the run."""
         if not self.rows:
             return
         try:
@@ -70,9 +77,9 @@ class Lane:
 
 
 def shuffled(plan: Plan, samples: int, epoch: int) -> np.ndarray:
-    """Return the minibatches of an epoch, `(batches, batch_size)` int32.
+    """Return the sample indices of the minibatches of an epoch, `(batches, batch_size)` int32.
 
-    Drawn on the host from (seed, epoch) alone: a resumed run sees the same batches, and so do all devices.
+    They are drawn on the host and depend on (seed, epoch) alone, so a resumed run sees the same batches on any device.
     """
     order = np.random.default_rng((plan.seed, epoch)).permutation(samples)
     return order.reshape(-1, plan.batch_size).astype(np.int32)
@@ -81,19 +88,19 @@ def shuffled(plan: Plan, samples: int, epoch: int) -> np.ndarray:
 class Training:
     """Train one or several seeds, each with its own shuffling, schedule and K, resumable between any two passes.
 
-    In a pass every lane that goes on trains one epoch, whichever epoch that is: lanes that were interrupted at
-    different moments go on together. A lane that has ended computes on with K = 0, and its results are ignored.
+    In a pass, every lane that has not ended trains its next epoch. Lanes that were interrupted at different epochs
+    therefore continue together. A lane that has ended keeps computing with K = 0, and its results are ignored.
 
-    The columns of seconds hold a lane's share: the wall time divided by the lanes that shared it.
+    The columns of seconds hold a lane's share: the wall time divided by the number of lanes that shared it.
 
     Args:
-        task: what is learnt.
+        task: the task.
         compiled: its executables, over the lanes of `axis`.
-        arrays: what they take, as `axis.share` returned it.
-        schedule: which K comes next.
-        plans: one per lane; they differ in the seed alone.
-        results: where each lane is: before the first epoch, or what a checkpoint holds.
-        axis: of the lanes; of one lane it has no axis at all.
+        arrays: the task's arrays, as returned by `axis.share`.
+        schedule: the schedule of all lanes; each lane has its own state.
+        plans: one per lane; they differ only in the seed.
+        results: the starting point of each lane, either untrained or from a checkpoint.
+        axis: the lanes.
     """
 
     def __init__(
@@ -113,13 +120,18 @@ class Training:
         for lane in self.lanes:
             lane.note_end()
         self._state = axis.stack([result.state for result in results])
-        # While they compute, states and rows belong to different moments.
+        # True during a pass, when the state and the rows are not consistent with each other.
         self._computing = False
 
     def advance(self) -> Iterator[list[Lane]]:
-        """Go on until all lanes have ended; after each pass, yield the lanes that have a new row."""
+        """Train until all lanes have ended. After each pass, yield the lanes that have a new row.
+
+        Raises:
+            UnsuitableMetric: If the schedule of a lane cannot use its metric.
+        """
         while going := [lane for lane in self.lanes if not lane.ended]:
-            # Untrained lanes first: all are, unless a group that goes on had not got far.
+            # Lanes without a row are validated first. In a new group these are all lanes; in a resumed group, those
+            # that were interrupted before their first row.
             untrained_lanes = [lane for lane in going if not lane.rows]
             self._computing = True
             self._pass(untrained_lanes or going, train=not untrained_lanes)
@@ -127,7 +139,7 @@ class Training:
             yield untrained_lanes or going
 
     def result(self, lane: Lane) -> RunResult:
-        """Return a lane with its present state, as a run of its own that can be saved."""
+        """Return the present result of one lane, which can be saved as a run of its own."""
         state = self.axis.lane(self._state, self.lanes.index(lane))
         return RunResult(state, lane.schedule_state, lane.rows, self._computing)
 

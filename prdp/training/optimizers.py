@@ -1,4 +1,4 @@
-"""The optimisers of the paper; any function that makes an optax transformation can stand in their place."""
+"""The optimisers of the paper. Any function that returns an optax transformation can replace them."""
 
 import optax
 
@@ -31,17 +31,17 @@ def adam(
 ) -> optax.GradientTransformation:
     """Return Adam with a decaying learning rate.
 
-    `exponential`: `learning_rate * decay_rate^(step / transition_steps)`, continuous. `cosine`: to
-    `decay_rate * learning_rate` over `transition_steps`.
+    With `exponential`, the rate is `learning_rate * decay_rate^(step / transition_steps)`, continuous in the step. With
+    `cosine`, it falls to `decay_rate * learning_rate` over `transition_steps`. A step is one update.
 
     Args:
         learning_rate: initial rate.
         decay: `constant`, `exponential` or `cosine`.
         decay_rate: in `(0, 1]` (`[0, 1]` for cosine, where it is the floor).
-        transition_steps: updates of one decay.
-        b1: decay of the mean of gradients.
-        b2: decay of the mean of their squares.
-        epsilon: added to the root of the latter.
+        transition_steps: updates per factor of `decay_rate` (exponential), or of the whole decay (cosine).
+        b1: decay of the running mean of the gradients, in `[0, 1)`.
+        b2: decay of the running mean of their squares, in `[0, 1)`.
+        epsilon: added to the square root of the latter, positive.
 
     Raises:
         ValueError: If an argument is outside its range.

@@ -1,4 +1,4 @@
-"""How far a solution of K iterations is from the converged one, K by K."""
+"""The distance of the solution after K iterations to the converged solution, for each K."""
 
 from functools import partial
 from typing import Any
@@ -16,10 +16,21 @@ def physics_errors(
 ) -> tuple[float, ...]:
     """Return `mean_i ||u_i^[K] - u_i||^2 / ||u_i||^2` over the systems, for K = 1 to `iterations`.
 
-    The units are those of the validation error (paper, eq. 56), so that both can be compared; without `squared`
-    it is the mean of the relative norms. `u` is the same solver's, iterated to `tolerance / 100` with at most twice
-    `iterations` steps: where `iterations` is K_epsilon, these reach the square of the tolerance or the floor of the
-    precision. A solver that is not iterative has no error.
+    The errors have the units of the validation error (paper, eq. 56), so that both can be compared. Without `squared`
+    they are means of relative norms. The reference `u` comes from the same solver, iterated to `tolerance / 100` with
+    at most `2 * iterations` iterations. If `iterations` is K_epsilon, these suffice to reach the square of the
+    tolerance or the limit of the precision. The error of a solver that is not iterative is `(0.0,)`.
+
+    Args:
+        solver: the solver.
+        operator: `A`, for one system or a batch.
+        rhs: `b`, `(systems, *shape)`.
+        iterations: the largest K.
+        tolerance: relative residual of a converged solve.
+        squared: whether to average the squares of the relative norms.
+
+    Returns:
+        One error per K, nondimensional.
     """
     if not solver.is_iterative:
         return (0.0,)
@@ -36,10 +47,10 @@ def physics_errors(
             relative = relative_norm(solver.solution(operator, state) - solution, size, rank)
             return jnp.mean(relative**2 if squared else relative)
 
-        # What is kept before iteration k is the error after k.
+        # The record holds the error before each iteration, so entry k is the error after k iterations.
         solved = run(iterations, tolerance, never, Record(iterations, view=error))
         errors = jnp.append(solved.history[1:], error(solved.state))
-        # Those that the loop did not get to are the last one's.
+        # If the loop ended early, the missing errors are those of the last iterate.
         return jnp.where(jnp.arange(1, iterations + 1) < solved.trips, errors, errors[-1])
 
     return tuple(float(error) for error in jax.device_get(measure(operator, rhs)))

@@ -1,4 +1,4 @@
-"""A row of the history, from what an epoch was given and what came back."""
+"""The rows of the history: the inputs and results of each epoch."""
 
 import math
 from typing import Any
@@ -12,11 +12,11 @@ Row = dict[str, Any]
 
 
 class Diverged(Exception):
-    """Training met a loss or a validation error that is not finite."""
+    """The loss or the validation error is not finite."""
 
 
 def levels(task: Task, schedule_state: Any) -> Row:
-    """Return K and tolerance in force; a schedule over iterations says nothing of the tolerance."""
+    """Return the current K and tolerance. Schedules over iterations leave the tolerance to the task's settings."""
     tolerance = getattr(schedule_state, "tolerance", task.settings.tolerance)
     return {"iterations": int(schedule_state.iterations), "tolerance": float(tolerance)}
 
@@ -46,11 +46,11 @@ def trained(last: Row, totals: EpochTotals, updates: int, iterations: int, secon
     """Return the columns of the epoch after `last`.
 
     Args:
-        last: the row before.
-        totals: of the epoch, on the host.
-        updates: in the epoch.
-        iterations: budget of the epoch, K times its solves.
-        seconds: wall time.
+        last: the previous row.
+        totals: the totals of the epoch, on the host.
+        updates: the number of updates in the epoch.
+        iterations: the iteration budget of the epoch, K times its number of solves.
+        seconds: wall time of the epoch.
     """
     return {
         "epoch": last["epoch"] + 1,
@@ -72,24 +72,24 @@ def trained(last: Row, totals: EpochTotals, updates: int, iterations: int, secon
 
 
 def _measured(residual: Any) -> float:
-    """Return a residual, NaN where the mode does not measure it."""
+    """Return a residual, or NaN if the differentiation mode does not measure it."""
     return math.nan if math.isinf(residual) else float(residual)
 
 
 def _status(status: Any) -> int:
-    """Return a status that came back as a float; NaN means that a gradient was not finite."""
+    """Return a status from its float value; NaN means that a gradient was not finite."""
     return int(status) if math.isfinite(status) else int(Status.NON_FINITE)
 
 
 class UnsuitableMetric(ValueError):
-    """A schedule cannot go on from a metric; its text is one line."""
+    """A schedule cannot use a metric. The message is one line."""
 
 
 def decide(schedule: Schedule, schedule_state: Any, row: Row, column: str) -> tuple[Any, Row]:
-    """Give the schedule a column of the row; return its new state and its diagnostics (NaN where it has none).
+    """Update the schedule with a column of the row; return its new state and its diagnostics (NaN if unavailable).
 
     Raises:
-        UnsuitableMetric: If the schedule cannot go on from that value.
+        UnsuitableMetric: If the schedule cannot use that value.
     """
     try:
         state, _ = schedule.update(schedule_state, row[column])
@@ -105,10 +105,10 @@ def decide(schedule: Schedule, schedule_state: Any, row: Row, column: str) -> tu
 
 
 def check(row: Row) -> None:
-    """Refuse to go on from a row that has a non-finite loss or validation error; epoch 0 has no loss yet.
+    """Check that the loss and the validation error of a row are finite. Epoch 0, which has no loss, always passes.
 
     Raises:
-        Diverged: it has.
+        Diverged: If one of them is not finite.
     """
     unusable = [k for k in ("train_loss", "val_error") if not math.isfinite(row[k])]
     if unusable and row["epoch"] > 0:

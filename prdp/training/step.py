@@ -1,4 +1,4 @@
-"""The one compiled update: an epoch of minibatches with K traced."""
+"""The compiled update: an epoch of minibatches, with K as a traced argument."""
 
 import time
 from collections.abc import Callable
@@ -18,7 +18,7 @@ from prdp.training.lanes import Lanes
 
 
 class TrainState(NamedTuple):
-    """What training changes: parameters, optimiser state and where solves begin, all pytrees of arrays."""
+    """The state that training updates: parameters, optimiser state and initial guesses, all pytrees of arrays."""
 
     parameters: Any
     optimizer: Any
@@ -26,7 +26,7 @@ class TrainState(NamedTuple):
 
 
 class EpochTotals(NamedTuple):
-    """Sums and means over the updates of one epoch: scalars, or one of each lane."""
+    """Sums, means and maxima over the updates of one epoch: scalars, or one value per lane."""
 
     loss: Any
     executed: Any
@@ -42,14 +42,15 @@ class EpochTotals(NamedTuple):
 
 @dataclass
 class Compiled:
-    """The executables of a run, and what compiling them took.
+    """The executables of a run, and the cost of compiling them.
 
     Attributes:
         train: `(state, arrays, order, controls) -> (state, EpochTotals)`; donates `state`. `order` holds the sample
-            indices of each minibatch, `(batches, batch_size)` int32. Over lanes, all but `arrays` have their axis.
+            indices of each minibatch, `(batches, batch_size)` int32. With several lanes, all arguments except `arrays`
+            have a leading lane axis.
         validate: `(parameters, arrays) -> {column: value}`.
         seconds: wall time of compilation.
-        compilations: how many times the update was traced and compiled: 1, whatever K does.
+        traces: one entry for each time the update was traced and compiled.
     """
 
     train: Callable[..., Any]
@@ -59,7 +60,7 @@ class Compiled:
 
     @property
     def compilations(self) -> int:
-        """The number of compilations of the update so far."""
+        """The number of compilations of the update so far: 1, however K changes."""
         return len(self.traces)
 
 
@@ -75,13 +76,23 @@ def compile_run(
 ) -> Compiled:
     """Compile training and validation ahead of time.
 
-    With `scan`, a whole epoch is one program, which is fastest for dense layers. XLA's CPU convolutions are 50 to 90
-    times slower inside a loop than outside one: without `scan`, the program is one update, called once a minibatch.
-    Being compiled ahead of time, they cannot recompile silently: a call that does not fit raises instead.
-    Over several `lanes`, `state` holds one state of each, stacked.
+    Programs that are compiled ahead of time cannot recompile silently: a call with other shapes or types raises an
+    error.
+
+    Args:
+        task: the task, which provides the loss and the validation.
+        graph: the network's structure, from `nnx.split`.
+        state: the initial state; with several `lanes`, their states stacked.
+        arrays: the task's arrays.
+        transformation: the optimiser.
+        batch_size: samples per update.
+        scan: whether a whole epoch is one program, which is fastest for dense layers. XLA's CPU convolutions are 50 to
+            90 times slower inside a loop than outside. Without `scan` the program is one update, called once per
+            minibatch.
+        lanes: the seeds that train together.
 
     Raises:
-        ValueError: the cache of `state` is not that of `task.cold_cache()`.
+        ValueError: If the cache of `state` does not have the structure of `task.cold_cache()`.
     """
     if len(state.cache.values) != len(jax.eval_shape(task.cold_cache).values):
         raise ValueError("the state's cache must be that of task.cold_cache()")
@@ -95,7 +106,7 @@ def compile_run(
             return task.loss(model, arrays, indices, controls, stats, cache)
 
         differentiate = jax.value_and_grad(loss, argnums=(0, 1, 2), has_aux=True)
-        # Typed as different on every device: the cotangent of what is shared is a sum over devices.
+        # Mark the zeros as varying over devices. Otherwise their cotangent would be summed over devices.
         stats = vary_alike(AdjointStats.zeros(task.solves_per_update), state.parameters)
         (value, solves), (gradient, stats, multipliers) = differentiate(
             state.parameters, stats, start.multipliers
@@ -103,7 +114,7 @@ def compile_run(
         changes, optimizer = transformation.update(gradient, state.optimizer, state.parameters)
         parameters = optax.apply_updates(state.parameters, changes)
         cache = state.cache.put(indices, Cache(solves.values, multipliers))
-        # Solves that no parameter reaches have no adjoint.
+        # The first solves do not depend on the parameters and have no adjoint.
         stats = jax.tree.map(lambda x: x[task.constant_solves :], stats)
         totals = EpochTotals(
             loss=value,
@@ -151,17 +162,17 @@ def compile_run(
 
 
 def traced_controls(iterations: int, tolerance: float) -> Controls:
-    """Return both as arrays of the kind that the executables take, so that neither ever recompiles."""
+    """Return K and the tolerance as arrays of the types that the executables expect, so that neither recompiles."""
     return Controls(np.int32(iterations), np.asarray(tolerance, jnp.result_type(float)))
 
 
 def _minibatch(order: Any, number: int) -> Any:
-    """Return the indices of one minibatch (of each lane)."""
+    """Return the sample indices of one minibatch (for each lane)."""
     return order[..., number, :]
 
 
 def _looping(update: Callable[..., Any]) -> Callable[..., Any]:
-    """Return an epoch that calls a compiled update once a minibatch."""
+    """Return an epoch that calls a compiled update once per minibatch."""
 
     def train(state: TrainState, arrays: Any, order: Any, controls: Controls) -> Any:
         collected = []
@@ -175,7 +186,7 @@ def _looping(update: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _over_epoch(totals: EpochTotals, xp: Any) -> EpochTotals:
-    """Return one number a field (and lane) from one an update."""
+    """Reduce the totals over the leading axis of updates, to one number per field (and lane)."""
     return EpochTotals(
         loss=xp.mean(totals.loss, axis=0),
         executed=xp.sum(totals.executed, axis=0),
