@@ -348,7 +348,7 @@ def test_too_small_a_buffer_is_refused_or_nan_but_never_silent():
     [
         (prdp.BiCGStab(), convection(9, random(1, 9))),
         (prdp.ConjugateGradient(), heat((1, 9), "dirichlet")),
-        (prdp.SteepestDescent(), heat((1, 9), "dirichlet")),
+        pytest.param(prdp.SteepestDescent(), heat((1, 9), "dirichlet"), marks=pytest.mark.slow),
     ],
 )
 def test_unrolled_krylov_solvers_keep_their_gradient_far_beyond_convergence_in_float32(solver, operator):

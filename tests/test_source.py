@@ -184,6 +184,7 @@ def test_a_checkpoint_of_other_source_warns_and_the_run_notes_both(run_in, tmp_p
         assert len(caplog.messages) == 1
 
 
+@pytest.mark.slow
 def test_the_recipe_with_a_corrected_formula_trains_on_its_own_data(project):  # noqa: F811
     options = ["physics=advection", "epochs=1", "progress=false", "runs_dir=corrected", "data_dir=of_both"]
     options += ["converged_iterations=20"]
