@@ -382,6 +382,7 @@ def test_a_finished_navier_stokes_run_is_skipped(refined, run_in):
     assert (again.skipped, again.folder, again.summary) == (True, refined.folder, refined.summary)
 
 
+@pytest.mark.slow
 def test_an_interrupted_navier_stokes_run_continues_to_the_same_history(
     refined, run_in, tmp_path, monkeypatch
 ):

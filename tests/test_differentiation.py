@@ -83,8 +83,8 @@ def assert_converged_is_dense(solver, mode):
     some_fast(
         SOLVERS,
         [
-            *("jacobi", "richardson", "conjugate_gradient", "heavy_ball", "lbfgs"),
-            *("bicgstab", "gmres_3_diagonal", "direct", "direct_dense"),
+            *("jacobi", "richardson", "conjugate_gradient", "heavy_ball"),
+            *("gmres_3_diagonal", "direct", "direct_dense"),
         ],
     ),
 )
@@ -176,7 +176,7 @@ def test_modes_agree_for_stationary_solvers_with_parameters_in_the_rhs(solver, x
     some_fast(
         itertools.product(MODES, ["jacobi", "steepest_descent", "conjugate_gradient", "gmres_2", "bicgstab"]),
         [
-            *(("implicit", solver) for solver in ("jacobi", "conjugate_gradient", "bicgstab")),
+            *(("implicit", solver) for solver in ("jacobi", "conjugate_gradient")),
             ("unrolled", "steepest_descent"),
         ],
     ),
@@ -255,7 +255,7 @@ def test_the_adjoint_tolerance_is_relative_to_the_cotangent(x64):
     assert int(spent.iterations) == int(expected)
 
 
-@modes
+@pytest.mark.parametrize("mode", some_fast(MODES, ["unrolled"]))
 def test_the_adjoint_stats_counts_what_the_backward_pass_did(mode):
     a, rhs = heat((1, 9), "dirichlet", 0.3), jnp.asarray(random(0, 2, 1, 9), jnp.float32)
 
@@ -360,7 +360,8 @@ def test_unrolled_krylov_solvers_keep_their_gradient_far_beyond_convergence_in_f
         solution = prdp.solve(a, rhs, solver=solver, differentiation=mode, iterations=100, tolerance=0.0)
         return jnp.sum(jnp.sin(1.3 * solution.value))
 
-    gradient = jax.jit(jax.grad(total, (0, 1)), static_argnums=2, compiler_options=ROUNDED_ONCE)
+    options = ROUNDED_ONCE if isinstance(solver, prdp.ConjugateGradient) else None
+    gradient = jax.jit(jax.grad(total, (0, 1)), static_argnums=2, compiler_options=options)
     unrolled, implicit = (gradient(a, rhs, mode) for mode in (prdp.Unrolled(), prdp.Implicit()))
     for ours, exact in zip(jax.tree.leaves(unrolled), jax.tree.leaves(implicit), strict=True):
         np.testing.assert_allclose(ours, exact, atol=3e-6 * np.abs(exact).max())
@@ -402,9 +403,7 @@ def test_gradients_of_a_failed_system_do_not_reach_the_others(mode, x64):
 
 @pytest.mark.parametrize(
     ("solver", "mode"),
-    some_fast(
-        itertools.product(["jacobi", "gmres_2"], MODES), [("jacobi", "unrolled"), ("gmres_2", "implicit")]
-    ),
+    some_fast(itertools.product(["jacobi", "gmres_2"], MODES), [("jacobi", "unrolled")]),
 )
 def test_gradients_with_respect_to_every_coefficient_of_a_stencil(solver, mode, x64):
     # One coefficient field per offset, one operator per sample.

@@ -103,7 +103,7 @@ def central_difference(along, h=2e-4):
     ("family", "restart", "cycles"),
     some_fast(
         [(family, *shape) for family in FAMILIES for shape in ((2, 2), (4, 1))],
-        [("batched", 2, 2), ("two_channels", 2, 2), ("dense_per_sample", 4, 1)],
+        [("batched", 2, 2), ("dense_per_sample", 4, 1)],
     ),
 )
 def test_value_and_gradient_are_those_of_a_plain_loop(family, restart, cycles, x64):
@@ -123,7 +123,7 @@ def test_value_and_gradient_are_those_of_a_plain_loop(family, restart, cycles, x
         np.testing.assert_allclose(a, b, rtol=0, atol=1e-10 * np.abs(b).max())
 
 
-@pytest.mark.parametrize("family", some_fast(FAMILIES, ["symmetric", "non_symmetric"]))
+@pytest.mark.parametrize("family", some_fast(FAMILIES, ["non_symmetric"]))
 def test_jvp_vjp_and_finite_differences_agree(family, x64):
     make, arguments = problem(family)
     direction = jax.tree.map(lambda x: random(6, *x.shape), arguments)
@@ -204,7 +204,9 @@ def test_float32_gradients_of_converged_cycles_are_those_of_float64(restart, x64
         np.testing.assert_allclose(x, y, rtol=0, atol=1e-4)
 
 
-@pytest.mark.parametrize("operator", ["upwind_periodic", "dense_non_symmetric"])
+@pytest.mark.parametrize(
+    "operator", some_fast(["upwind_periodic", "dense_non_symmetric"], ["upwind_periodic"])
+)
 def test_operators_far_from_one_converge_alike_in_float32(operator):
     a = float32(OPERATORS[operator]())
     b = jnp.asarray(random(3, 2, *a.shape), jnp.float32)
@@ -237,7 +239,7 @@ def test_operators_far_from_one_converge_alike_in_float32(operator):
 
 @pytest.mark.parametrize(
     ("restart", "shape"),
-    some_fast(itertools.product([4, 8, 20], [(1, 16), (1, 6, 6)]), [(4, (1, 16)), (20, (1, 6, 6))]),
+    some_fast(itertools.product([4, 8, 20], [(1, 16), (1, 6, 6)]), [(20, (1, 6, 6))]),
 )
 def test_a_singular_inconsistent_system_keeps_its_best_iterate(restart, shape):
     a = float32(laplacian(shape, len(shape) - 1, 1.0, "periodic"))
@@ -378,7 +380,7 @@ def test_a_multiple_of_the_identity_is_solved_by_one_vector_in_float32(n):
 
 @pytest.mark.parametrize(
     ("batch", "restart"),
-    some_fast(itertools.product([(), (0,), (2, 3)], [1, 5]), [((), 1), ((0,), 5), ((2, 3), 5)]),
+    some_fast(itertools.product([(), (0,), (2, 3)], [1, 5]), [((), 1), ((0,), 1), ((2, 3), 5)]),
 )
 def test_any_batch_is_differentiable(batch, restart, x64):
     a = heat((1, 12), "dirichlet", 2.0)
@@ -399,7 +401,7 @@ def test_any_batch_is_differentiable(batch, restart, x64):
 
 def test_vmap_over_operators_is_a_loop_over_them(x64):
     make, (winds, rhs, _) = problem("batched")
-    total = jax.value_and_grad(lambda w, b: jnp.sum(jnp.sin(cycles_of(4, 2, make(w), b, 0 * b))), (0, 1))
+    total = jax.value_and_grad(lambda w, b: jnp.sum(jnp.sin(cycles_of(2, 2, make(w), b, 0 * b))), (0, 1))
     together, one_after_another = jax.jit(
         lambda *x: (jax.vmap(total)(*x), jax.lax.map(lambda y: total(*y), x))
     )(winds, rhs)
@@ -455,7 +457,10 @@ def test_the_program_does_not_grow_with_the_restart():
     assert all(100 < x < 1.5 * y for x, y in zip(size(66), size(33), strict=True))
 
 
-@pytest.mark.parametrize("preconditioner", [prdp.solvers.Diagonal(), prdp.solvers.Fourier()])
+@pytest.mark.parametrize(
+    "preconditioner",
+    some_fast([prdp.solvers.Diagonal(), prdp.solvers.Fourier()], [prdp.solvers.Diagonal()]),
+)
 def test_preconditioned_cycles_have_exact_gradients(preconditioner, x64):
     solver = prdp.solvers.Preconditioned(prdp.GMRES(3), preconditioner)
     arguments = random(1, 9), random(2, 3, 9)

@@ -16,8 +16,8 @@ SYMMETRIC = {name for name, make in OPERATORS.items() if make().symmetric}
 PAIRS = [
     (s, o) for s, o in itertools.product(SOLVERS, OPERATORS) if SOLVERS[s].non_symmetric or o in SYMMETRIC
 ]
-# Every solver and every operator takes part twice or thrice.
-FAST = [(s, o) for s, o in PAIRS if (list(SOLVERS).index(s) + list(OPERATORS).index(o)) % 6 == 0]
+# Every solver and every operator takes part once or twice.
+FAST = [(s, o) for s, o in PAIRS if (list(SOLVERS).index(s) + list(OPERATORS).index(o)) % 8 == 0]
 
 
 def matrices_of(operator, batch=1):
@@ -87,7 +87,7 @@ def test_conjugate_gradient_is_exact_after_as_many_iterations_as_eigenvalues(x64
     assert int(solution.iterations) == 3
 
 
-@pytest.mark.parametrize("restart", some_fast([1, 2, 3, 8], [2, 8]))
+@pytest.mark.parametrize("restart", some_fast([1, 2, 3, 8], [2]))
 def test_a_gmres_cycle_minimises_the_residual_over_its_krylov_space(restart, x64):
     a, b = OPERATORS["dense_non_symmetric"](), random(2, 6)
     matrix, rhs = np.asarray(a.as_dense()), np.asarray(b)
@@ -220,7 +220,7 @@ def test_k_is_traced(solver):
 
 @pytest.mark.parametrize(
     "solver",
-    some_fast(SOLVERS, ["jacobi", "conjugate_gradient", "lbfgs", "gmres_2", "bicgstab_diagonal", "direct"]),
+    some_fast(SOLVERS, ["jacobi", "conjugate_gradient", "bicgstab_diagonal", "direct"]),
 )
 def test_a_system_does_not_notice_its_batch(solver, x64):
     case, a = SOLVERS[solver], heat((1, 9), "dirichlet", 0.2)
@@ -251,7 +251,13 @@ def test_a_zero_right_hand_side_is_converged_at_once_whatever_the_guess(solver):
     np.testing.assert_array_equal(solution.value, 0)
 
 
-@pytest.mark.parametrize("solver", some_fast(SOLVERS, SOLVERS.keys() - {"damped_jacobi", "gmres_2"}))
+@pytest.mark.parametrize(
+    "solver",
+    some_fast(
+        SOLVERS,
+        SOLVERS.keys() - {"damped_jacobi", "steepest_descent_recomputed", "gmres_2", "gmres_3", "bicgstab"},
+    ),
+)
 def test_right_hand_sides_that_are_zero_not_finite_tiny_or_huge(solver):
     a = heat((1, 9), "dirichlet")
 
@@ -370,11 +376,16 @@ def test_every_status_says_what_to_try():
     assert [s.has_value for s in Status] == [True] * 5 + [False] * 5
 
 
-def test_float32_reaches_the_papers_tolerance_on_spd_matrices():
+@pytest.mark.parametrize(
+    "solver",
+    some_fast(
+        ["jacobi", "conjugate_gradient", "gmres_3", "bicgstab", "steepest_descent"],
+        ["jacobi", "conjugate_gradient"],
+    ),
+)
+def test_float32_reaches_the_papers_tolerance_on_spd_matrices(solver):
     a = Dense(jnp.asarray(spd_matrix(30), jnp.float32), (30,), True)
-    for name in ("jacobi", "conjugate_gradient", "gmres_3", "bicgstab", "steepest_descent"):
-        solution = prdp.solve(
-            a, jnp.asarray(random(0, 4, 30), jnp.float32), solver=SOLVERS[name].solver, iterations=999
-        )
-        np.testing.assert_array_equal(solution.status, Status.CONVERGED)
-        assert solution.value.dtype == jnp.float32
+    rhs = jnp.asarray(random(0, 4, 30), jnp.float32)
+    solution = prdp.solve(a, rhs, solver=SOLVERS[solver].solver, iterations=999)
+    np.testing.assert_array_equal(solution.status, Status.CONVERGED)
+    assert solution.value.dtype == jnp.float32
