@@ -1,11 +1,12 @@
 """The tables that drive the suite: a new solver, mode or operator takes part by one row here."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Container, Iterable
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 
 from prdp.differentiation import Implicit, Unrolled
 from prdp.linalg import (
@@ -33,6 +34,15 @@ from prdp.solvers import (
     Solver,
     SteepestDescent,
 )
+
+
+def some_fast(cases: Iterable[Any], fast: Container[Any]) -> list[Any]:
+    """All cases for `parametrize`, those that are not named as fast marked as slow."""
+    marked = []
+    for case in cases:
+        marks = () if case in fast else pytest.mark.slow
+        marked.append(pytest.param(*(case if isinstance(case, tuple) else (case,)), marks=marks))
+    return marked
 
 
 class SolverCase(NamedTuple):

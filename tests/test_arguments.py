@@ -1,5 +1,6 @@
 """What `solve` is given is normalised once or refused in one line, and works under JAX's own checks."""
 
+import itertools
 import os
 import subprocess
 import sys
@@ -11,7 +12,7 @@ import pytest
 
 import prdp
 from prdp import Status
-from tests.cases import SOLVERS, random, spd_matrix
+from tests.cases import SOLVERS, random, some_fast, spd_matrix
 
 
 def heat(points=9, strength=0.03):
@@ -59,7 +60,10 @@ def test_other_numbers_than_real_ones_are_refused():
     refused("operator is a .*allowed is a prdp.Operator", a.matrix, rhs, iterations=3)
 
 
-@pytest.mark.parametrize("solver", SOLVERS)
+@pytest.mark.parametrize(
+    "solver",
+    some_fast(SOLVERS, ["jacobi", "richardson", "heavy_ball", "gmres_3_diagonal", "direct", "direct_dense"]),
+)
 def test_python_numbers_are_parameters_too(solver):
     a = prdp.Stencil((3, -0.5, -0.5), ((0,), (1,), (-1,)), (9,), "dirichlet", True)
     function = prdp.FunctionOperator(
@@ -80,11 +84,11 @@ def test_the_higher_precision_is_that_of_the_solve(solver, x64):
         (jnp.ones(9, jnp.float32), a.astype(jnp.float32), jnp.float32),
         (jnp.ones(9), a.astype(jnp.float32), jnp.float64),
     ):
-        value, gradient = jax.value_and_grad(
-            lambda b, operator=operator: jnp.sum(
-                prdp.solve(operator, b, solver=SOLVERS[solver].solver, iterations=60).value
-            )
-        )(rhs)
+        total = lambda a, b: jnp.sum(  # noqa: E731
+            prdp.solve(a, b, solver=SOLVERS[solver].solver, iterations=60).value
+        )
+        # That is decided when it is traced.
+        value, gradient = jax.eval_shape(jax.value_and_grad(total, 1), operator, rhs)
         assert value.dtype in (kind, jnp.float32)
         assert gradient.dtype == rhs.dtype
 
@@ -95,7 +99,7 @@ def test_the_higher_precision_is_that_of_the_solve(solver, x64):
 def test_empty_batches_have_values_and_gradients(mode):
     a, rhs = heat(), jnp.zeros((0, 9))
     solve = lambda b: jnp.sum(prdp.solve(a, b, differentiation=mode, iterations=4).value)  # noqa: E731
-    value, gradient = jax.value_and_grad(solve)(rhs)
+    value, gradient = jax.jit(jax.value_and_grad(solve))(rhs)
     assert float(value) == 0
     assert gradient.shape == (0, 9)
 
@@ -119,26 +123,48 @@ def test_operators_are_multiplied_by_numbers_from_both_sides():
         a / field
 
 
-CHECKED = """
-import jax, jax.numpy as jnp, numpy as np, prdp
-jax.config.update("jax_numpy_dtype_promotion", "strict")
-jax.config.update("jax_numpy_rank_promotion", "raise")
-jax.config.update("jax_debug_nans", True)
-rhs = jnp.asarray(np.random.default_rng(0).standard_normal((3, 9)), jnp.float32)
-field = jnp.ones((9,), jnp.float32)
-heat = prdp.identity((9,), 1, "dirichlet") - 0.01 * prdp.laplacian((9,), 1, 0.1, "dirichlet")
-wind = heat + field * prdp.forward_difference((9,), 1, 10.0, "dirichlet")
-for a in (heat, wind, prdp.Dense(wind.as_dense().astype(jnp.float32), (9,))):
-    a.mv(rhs), a.transpose().mv(rhs), a.diagonal(), a.row_sum_bound(), -a, a / 2
-    solvers = [prdp.GMRES(2), prdp.Direct()] if a is wind else [prdp.BiCGStab() if a is heat else prdp.Jacobi()]
-    for solver in solvers:
-        for mode in (prdp.Implicit(), prdp.Unrolled(4)):
-            def loss(a, b, stats):
-                options = dict(solver=solver, differentiation=mode, iterations=4, adjoint_stats=stats)
-                return jnp.sum(prdp.solve(a, b, **options).value ** 2)
-            jax.block_until_ready(jax.grad(loss, (0, 1, 2))(a.astype(jnp.float32), rhs, prdp.AdjointStats.zero()))
-print("all done")
-"""
+def of_each_kind():
+    """A heat equation, one with a wind, and the latter's matrix."""
+    field = jnp.ones((9,), jnp.float32)
+    eye = prdp.identity((9,), 1, "dirichlet")
+    diffusion = eye - 0.01 * prdp.laplacian((9,), 1, 0.1, "dirichlet")
+    wind = diffusion + field * prdp.forward_difference((9,), 1, 10.0, "dirichlet")
+    return {"heat": diffusion, "wind": wind, "dense": prdp.Dense(wind.as_dense().astype(jnp.float32), (9,))}
+
+
+@pytest.mark.parametrize(
+    ("kind", "solver", "mode"),
+    some_fast(
+        itertools.product(
+            ["heat", "wind", "dense"],
+            [prdp.Jacobi(), prdp.BiCGStab(), prdp.GMRES(2), prdp.Direct()],
+            [prdp.Implicit(), prdp.Unrolled(4)],
+        ),
+        [
+            ("heat", prdp.BiCGStab(), prdp.Implicit()),
+            ("wind", prdp.GMRES(2), prdp.Unrolled(4)),
+            ("dense", prdp.Jacobi(), prdp.Implicit()),
+        ],
+    ),
+)
+def test_jaxs_own_checks_pass(kind, solver, mode):
+    rhs = jnp.asarray(random(0, 3, 9), jnp.float32)
+
+    def loss(a, b, stats):
+        options = {"solver": solver, "differentiation": mode, "iterations": 4, "adjoint_stats": stats}
+        return jnp.sum(prdp.solve(a, b, **options).value ** 2)
+
+    with jax.numpy_dtype_promotion("strict"), jax.numpy_rank_promotion("raise"), jax.debug_nans(True):
+        a = of_each_kind()[kind]
+        a.mv(rhs), a.transpose().mv(rhs), a.diagonal(), a.row_sum_bound(), -a, a / 2
+        # Not jitted: the check for NaN sees what enters and leaves each program.
+        jax.block_until_ready(jax.grad(loss, (0, 1, 2))(a.astype(jnp.float32), rhs, prdp.AdjointStats.zero()))
+
+
+def test_jaxs_check_for_nan_sees_a_failed_solve():
+    with jax.debug_nans(True), pytest.raises(FloatingPointError):
+        prdp.solve(heat(), jnp.ones(9).at[3].set(jnp.nan), iterations=4)
+
 
 SHARDED = """
 import jax, jax.numpy as jnp, numpy as np, prdp
@@ -147,27 +173,36 @@ assert len(jax.devices()) == 2
 mesh = jax.sharding.Mesh(np.array(jax.devices()), ("x",))
 a = prdp.identity((9,), 1, "dirichlet") - 0.01 * prdp.laplacian((9,), 1, 0.1, "dirichlet")
 rhs = jnp.asarray(np.random.default_rng(0).standard_normal((4, 9)), jnp.float32)
-for solver in (prdp.Jacobi(), prdp.ConjugateGradient(), prdp.GMRES(2), prdp.LBFGS()):
-    for mode in (prdp.Implicit(), prdp.Unrolled(3)):
-        def loss(a, b):
-            return jnp.sum(prdp.solve(a, b, solver=solver, differentiation=mode, iterations=2).value ** 2)
-        def sharded(a, b):
-            value, gradient = jax.value_and_grad(loss, (0, 1))(a, b)
-            return jax.lax.psum(value, "x"), gradient
-        specs = {"in_specs": (P(), P("x")), "out_specs": (P(), (P(), P("x")))}
-        ours = jax.jit(jax.shard_map(sharded, mesh=mesh, **specs))(a, rhs)
-        whole = jax.value_and_grad(loss, (0, 1))(a, rhs)
-        jax.tree.map(lambda x, y: np.testing.assert_allclose(x, y, rtol=1e-4, atol=1e-5), ours, whole)
+for solver, mode in (CASES):
+    def loss(a, b):
+        return jnp.sum(prdp.solve(a, b, solver=solver, differentiation=mode, iterations=2).value ** 2)
+    def sharded(a, b):
+        value, gradient = jax.value_and_grad(loss, (0, 1))(a, b)
+        return jax.lax.psum(value, "x"), gradient
+    specs = {"in_specs": (P(), P("x")), "out_specs": (P(), (P(), P("x")))}
+    ours = jax.jit(jax.shard_map(sharded, mesh=mesh, **specs))(a, rhs)
+    whole = jax.jit(jax.value_and_grad(loss, (0, 1)))(a, rhs)
+    jax.tree.map(lambda x, y: np.testing.assert_allclose(x, y, rtol=1e-4, atol=1e-5), ours, whole)
 print("all done")
 """
+SHARDED_CASES = [
+    f"(prdp.{solver}, prdp.{mode})"
+    for solver, mode in itertools.product(
+        ("Jacobi()", "ConjugateGradient()", "GMRES(2)", "LBFGS()"), ("Implicit()", "Unrolled(3)")
+    )
+]
 
 
-@pytest.mark.parametrize(
-    ("program", "flags"), [(CHECKED, ""), (SHARDED, "--xla_force_host_platform_device_count=2")]
-)
-def test_jaxs_own_checks_pass(program, flags):
-    environment = {**os.environ, "XLA_FLAGS": f"{os.environ.get('XLA_FLAGS', '')} {flags}".strip()}
+@pytest.mark.parametrize("cases", some_fast(["every_pair", "of_each_one"], ["of_each_one"]))
+def test_batches_that_are_sharded_over_devices_have_the_same_gradients(cases):
+    # The number of devices is chosen when JAX starts.
+    chosen = SHARDED_CASES if cases == "every_pair" else [SHARDED_CASES[i] for i in (1, 2, 4)]
+    flags = f"{os.environ.get('XLA_FLAGS', '')} --xla_force_host_platform_device_count=2"
     ended = subprocess.run(
-        [sys.executable, "-c", program], env=environment, capture_output=True, text=True, timeout=300
+        [sys.executable, "-c", SHARDED.replace("CASES", ", ".join(chosen))],
+        env={**os.environ, "XLA_FLAGS": flags.strip()},
+        capture_output=True,
+        text=True,
+        timeout=300,
     )
     assert ended.stdout == "all done\n", ended.stderr[-2000:]

@@ -1,6 +1,8 @@
 """The correction task against plain NumPy computations, and its runs end to end."""
 
+import itertools
 from collections.abc import Callable
+from functools import cache
 from typing import Any, NamedTuple
 
 import jax
@@ -18,6 +20,7 @@ from prdp.physics import FilteredNoise, FourierSeries, Heat, NavierStokes
 from prdp.records import COLUMNS
 from prdp.tasks import Correction, SolveSettings
 from prdp.tracking import Sink
+from tests.cases import some_fast
 from tests.folders import assert_same_history
 
 WEIGHTS = np.array([0.04, -0.07, 0.05])
@@ -92,11 +95,6 @@ def datasets():
     return {name: case.source.generate(case.physics, np.float64) for name, case in CASES.items()}
 
 
-@pytest.fixture(params=CASES)
-def name(request):
-    return request.param
-
-
 def task_of(name, datasets, mode, tolerance, dense=False, **options):
     physics = CASES[name].physics
     operator = physics.operator() if physics.operator_is_constant else None
@@ -124,12 +122,17 @@ def value_and_gradient(task, indices, iterations):
     return value, totals, gradient["weights"][...], jax.tree.map(jnp.sum, cost)
 
 
+@cache
+def matrix_of(name):
+    return jax.jit(lambda state: CASES[name].physics.operator(state).as_dense())
+
+
 class Plain:
     """The task by hand: sample by sample, with dense matrices."""
 
     def __init__(self, name, data):
         self.case, self.data = CASES[name], data
-        self.matrix = jax.jit(lambda state: self.case.physics.operator(state).as_dense())
+        self.matrix = matrix_of(name)
 
     def step(self, state, iterations=None):
         """The physics' part of a step, with so many iterations or exactly, and its relative residual."""
@@ -177,7 +180,16 @@ def difference_quotients(function, step=1e-4):
     return np.array(quotients)
 
 
-@pytest.mark.parametrize("mode", ["converged", "converged_dense", "three_iterations"])
+@pytest.mark.parametrize(
+    ("name", "mode"),
+    some_fast(
+        itertools.product(CASES, ["converged", "converged_dense", "three_iterations"]),
+        [
+            *(("navier_stokes", mode) for mode in ("converged", "three_iterations")),
+            *(("heat", mode) for mode in ("converged_dense", "three_iterations")),
+        ],
+    ),
+)
 def test_loss_and_gradient_are_those_of_a_plain_computation(name, mode, datasets, x64):
     if mode == "three_iterations":
         task = task_of(name, datasets, Unrolled(5), 0.0)
@@ -259,6 +271,7 @@ def test_validation_with_too_few_iterations_says_so(name, channel, datasets, x64
     assert residual > 1e-3
 
 
+@pytest.mark.parametrize("name", CASES)
 def test_systems_to_probe_are_those_of_the_first_solves(name, datasets, x64):
     operator, rhs = task_of(name, datasets, Implicit(), 1e-9).probe_systems()
     plain, states = Plain(name, datasets[name]), datasets[name].train[:, 0]
@@ -369,6 +382,7 @@ def test_a_finished_navier_stokes_run_is_skipped(refined, run_in):
     assert (again.skipped, again.folder, again.summary) == (True, refined.folder, refined.summary)
 
 
+@pytest.mark.slow
 def test_an_interrupted_navier_stokes_run_continues_to_the_same_history(
     refined, run_in, tmp_path, monkeypatch
 ):

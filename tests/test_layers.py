@@ -4,9 +4,8 @@ import ast
 import importlib
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
-
-import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 FILES = sorted((ROOT / "prdp").rglob("*.py"))
@@ -59,14 +58,20 @@ USERS = {
 PUBLIC = {"linear_solve", "differentiation", "solvers", "linalg", "schedules"}
 
 
-def identify(path: Path) -> str:
+def named(path: Path) -> str:
     return str(path.relative_to(ROOT))
 
 
+@cache
+def parsed(path: Path) -> ast.Module:
+    return ast.parse(path.read_text())
+
+
+@cache
 def imports(path: Path) -> set[str]:
     """All modules that a file imports, `from a import b` as `a.b` where that is a module."""
     found = set()
-    for node in ast.walk(ast.parse(path.read_text())):
+    for node in ast.walk(parsed(path)):
         if isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
@@ -101,20 +106,20 @@ def allowed(user: str) -> set[str]:
     return below | {user} | {p for p, users in USERS.items() if user in users}
 
 
-@pytest.mark.parametrize("path", FILES, ids=identify)
-def test_imports_point_down_only(path):
-    user = home(path)
-    permitted = allowed(user) if user else PUBLIC
-    assert packages(path) <= permitted
+def test_imports_point_down_only():
+    users = {path: home(path) for path in FILES}
+    surplus = {
+        named(path): packages(path) - (allowed(user) if user else PUBLIC) for path, user in users.items()
+    }
+    assert {file: used for file, used in surplus.items() if used} == {}
 
 
 def test_every_package_has_its_place():
     assert {home(path) for path in FILES} <= {"", *RANK, *BESIDE}
 
 
-@pytest.mark.parametrize(
-    ("user", "used", "verdict"),
-    [
+def test_the_rule_itself():
+    for user, used, verdict in (
         ("linalg", "solvers", False),
         ("solvers", "linalg", True),
         ("models", "physics", False),
@@ -126,50 +131,65 @@ def test_every_package_has_its_place():
         ("run", "suite", False),
         ("analysis", "records", True),
         ("records", "training", False),
-    ],
-)
-def test_the_rule_itself(user, used, verdict):
-    assert (used in allowed(user)) == verdict
+    ):
+        assert (used in allowed(user)) == verdict, (user, used)
 
 
-@pytest.mark.parametrize("path", [p for p in FILES if home(p) == "models"], ids=identify)
-def test_models_know_nothing_of_physics(path):
-    assert packages(path) <= {"models", "checks"}
+def test_models_know_nothing_of_physics():
+    models = [path for path in FILES if home(path) == "models"]
+    assert models
+    assert {
+        named(path): packages(path) for path in models if not packages(path) <= {"models", "checks"}
+    } == {}
 
 
-@pytest.mark.parametrize("path", FILES, ids=identify)
-def test_what_each_part_may_take_from_outside(path):
+def forbidden_outside(path: Path) -> set[str]:
+    """What a file imports from outside although its part may not."""
     outside = {m.split(".")[0] for m in imports(path)} - {"prdp"} - sys.stdlib_module_names
-    part = home(path)
+    part, found = home(path), set()
     if part in ("", "schedules", "atomic"):
-        assert not outside
+        found |= outside
     if part in ("tracking", "analysis"):
-        assert not outside & {"jax", "jaxlib", "flax", "optax"}
+        found |= outside & {"jax", "jaxlib", "flax", "optax"}
     if part not in ("run", "config", "suite"):
-        assert not outside & {"hydra", "omegaconf"}
+        found |= outside & {"hydra", "omegaconf"}
+    return found
 
 
-@pytest.mark.parametrize("path", [p for p in FILES if p.name == "__init__.py"], ids=identify)
-def test_package_files_only_re_export(path):
-    body = ast.parse(path.read_text()).body
-    assert ast.get_docstring(ast.Module(body, [])), "no docstring"
-    # The root's lazy table is the one exception.
-    lazy = home(path) == ""
-    for node in body[1:]:
-        is_all = isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "__all__"
-        assert isinstance(node, ast.Import | ast.ImportFrom) or is_all or lazy, ast.unparse(node)
+def test_what_each_part_may_take_from_outside():
+    assert {named(path): found for path in FILES if (found := forbidden_outside(path))} == {}
 
 
-@pytest.mark.parametrize("path", [p for p in FILES if p.name == "__init__.py"], ids=identify)
-def test_every_exported_name_exists(path):
-    module = importlib.import_module(".".join(path.parent.relative_to(ROOT).parts))
-    assert len(set(module.__all__)) == len(module.__all__)
-    assert [name for name in module.__all__ if not hasattr(module, name)] == []
+def test_package_files_only_re_export():
+    offenders = []
+    for path in (p for p in FILES if p.name == "__init__.py"):
+        body = parsed(path).body
+        if not ast.get_docstring(ast.Module(body, [])):
+            offenders.append((named(path), "no docstring"))
+        if home(path) == "":
+            # The root's lazy table is the one exception.
+            continue
+        for node in body[1:]:
+            is_all = isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "__all__"
+            if not (isinstance(node, ast.Import | ast.ImportFrom) or is_all):
+                offenders.append((named(path), ast.unparse(node)))
+    assert offenders == []
 
 
-@pytest.mark.parametrize("path", [*FILES, *PROGRAMS], ids=identify)
-def test_no_file_is_longer_than_a_reader_holds(path):
-    assert len(path.read_text().splitlines()) <= 300
+def test_every_exported_name_exists():
+    offenders = []
+    for path in (p for p in FILES if p.name == "__init__.py"):
+        module = importlib.import_module(".".join(path.parent.relative_to(ROOT).parts))
+        missing = [name for name in module.__all__ if not hasattr(module, name)]
+        if missing or len(set(module.__all__)) != len(module.__all__):
+            offenders.append((named(path), missing or "a name twice"))
+    assert offenders == []
+
+
+def test_no_file_is_longer_than_a_reader_holds():
+    lengths = {named(path): len(path.read_text().splitlines()) for path in (*FILES, *PROGRAMS)}
+    assert len(lengths) > 100
+    assert {file: length for file, length in lengths.items() if length > 300} == {}
 
 
 def test_schedules_run_where_nothing_is_installed():

@@ -1,5 +1,8 @@
 """Navier-Stokes against analysis, dense algebra and finite differences."""
 
+import itertools
+from functools import partial
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -9,7 +12,7 @@ import prdp
 from prdp.data import oseen, reference_solution
 from prdp.data.sparse import as_sparse
 from prdp.physics import FilteredNoise, NavierStokes
-from tests.cases import MODES, random
+from tests.cases import MODES, random, some_fast
 
 SOLVERS = {
     "gmres": prdp.GMRES(4),
@@ -49,14 +52,22 @@ def roll_out(n, steps, nu=0.01, end=0.4):
     return state, taylor_green(n, end, nu)
 
 
-def test_taylor_green_vortices_decay_at_first_order():
+@pytest.mark.parametrize(
+    ("grids", "tolerance"),
+    [
+        # On coarse grids the pressure is not yet there.
+        (((32, 14), (64, 28)), 0.2),
+        pytest.param(((24, 10), (48, 20), (96, 40)), 0.15, marks=pytest.mark.slow),
+    ],
+)
+def test_taylor_green_vortices_decay_at_first_order(grids, tolerance):
     # Upwinding and backward Euler are of first order: halving h and dt halves the error, in velocity and pressure.
     errors = []
-    for n, steps in ((24, 10), (48, 20), (96, 40)):
+    for n, steps in grids:
         state, exact = roll_out(n, steps)
         errors.append([np.sqrt(np.mean((state - exact)[0, c] ** 2)) for c in range(3)])
     orders = np.log2(np.array(errors)[:-1] / np.array(errors)[1:])
-    np.testing.assert_allclose(orders[-1], 1, atol=0.15)
+    np.testing.assert_allclose(orders[-1], 1, atol=tolerance)
     assert errors[-1][0] < 0.1
 
 
@@ -126,7 +137,7 @@ def test_a_reference_that_is_not_converged_is_refused(monkeypatch):
         reference_solution(NavierStokes(6), random_state(NavierStokes(6)))
 
 
-@pytest.mark.parametrize("solver", SOLVERS)
+@pytest.mark.parametrize("solver", some_fast(SOLVERS, ["gmres", "gmres_fourier", "direct"]))
 def test_a_converged_step_is_free_of_divergence(solver, x64):
     physics = NavierStokes(8)
     state = jnp.asarray(random_state(physics))
@@ -143,14 +154,20 @@ def test_a_converged_step_is_free_of_divergence(solver, x64):
     np.testing.assert_allclose(jnp.mean(solution.value[:, 2], (-1, -2)), 0, atol=1e-12)
 
 
-@pytest.mark.parametrize("mode", MODES)
-@pytest.mark.parametrize("solver", SOLVERS)
+@pytest.mark.parametrize(
+    ("solver", "mode"),
+    some_fast(
+        itertools.product(SOLVERS, MODES),
+        [("bicgstab_fourier", "implicit"), ("gmres_fourier", "unrolled")],
+    ),
+)
 def test_the_gradient_of_a_step_with_respect_to_its_state(solver, mode, x64):
     # The cotangent has a mean in the pressure, the null space of the system without its pin.
     physics = NavierStokes(4, diffusivity=0.02)
     state, direction = jnp.asarray(random_state(physics)), random(2, 2, *physics.shape)
 
     @jax.jit
+    @jax.value_and_grad
     def value(state):
         solution = prdp.solve(
             physics.operator(state),
@@ -163,10 +180,10 @@ def test_the_gradient_of_a_step_with_respect_to_its_state(solver, mode, x64):
         return jnp.sum(jnp.sin(3 * solution.value + 0.5))
 
     step = 1e-4
-    ahead, behind = (value(state + s * step * direction) for s in (1, -1))
-    far_ahead, far_behind = (value(state + 2 * s * step * direction) for s in (1, -1))
+    ahead, behind = (value(state + s * step * direction)[0] for s in (1, -1))
+    far_ahead, far_behind = (value(state + 2 * s * step * direction)[0] for s in (1, -1))
     difference = (8 * (ahead - behind) - (far_ahead - far_behind)) / (12 * step)
-    gradient = jnp.sum(jax.grad(value)(state) * direction)
+    gradient = np.sum(value(state)[1] * direction)
     np.testing.assert_allclose(gradient, difference, rtol=1e-7)
 
 
@@ -175,7 +192,9 @@ def test_an_adjoint_tolerance_relative_to_the_primal_loses_the_gradient(x64):
     physics = NavierStokes(8)
     state, target = (jnp.asarray(random_state(physics, key=k)) for k in (0, 1))
 
-    def loss(state, relative_to):
+    @partial(jax.jit, static_argnums=1)
+    @jax.value_and_grad
+    def loss(state, relative_to, factor):
         solution = prdp.solve(
             physics.operator(state),
             physics.rhs(state),
@@ -184,20 +203,16 @@ def test_an_adjoint_tolerance_relative_to_the_primal_loses_the_gradient(x64):
             iterations=400,
             tolerance=1e-5,
         )
-        return 1e-3 * jnp.mean((solution.value - target) ** 2)
+        return factor * jnp.mean((solution.value - target) ** 2)
 
     direction = random(3, *state.shape)
-    difference = (
-        loss(state + 1e-4 * direction, "cotangent") - loss(state - 1e-4 * direction, "cotangent")
-    ) / 2e-4
-    right = jnp.sum(direction * jax.grad(loss)(state, "cotangent"))
-    np.testing.assert_allclose(right, difference, rtol=1e-3)
-    np.testing.assert_array_equal(jax.grad(loss)(state, "primal"), 0)
+    ahead, behind = (loss(state + s * 1e-4 * direction, "cotangent", 1e-3)[0] for s in (1, -1))
+    _, gradient = loss(state, "cotangent", 1e-3)
+    np.testing.assert_allclose(np.sum(direction * gradient), (ahead - behind) / 2e-4, rtol=1e-3)
+    np.testing.assert_array_equal(loss(state, "primal", 1e-3)[1], 0)
     # A large loss gets its gradient either way.
-    large = jax.grad(lambda s: 1e9 * loss(s, "primal"))(state)
-    np.testing.assert_allclose(
-        large, 1e9 * jax.grad(loss)(state, "cotangent"), atol=1e-3 * jnp.abs(large).max()
-    )
+    _, large = loss(state, "primal", 1e6)
+    np.testing.assert_allclose(large, 1e9 * gradient, atol=1e-3 * np.abs(large).max())
 
 
 def test_the_converged_iterations_are_the_papers():

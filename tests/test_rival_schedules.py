@@ -279,7 +279,9 @@ def test_a_mistake_is_one_line(compose, mistake, told):
     "options",
     [
         "schedule=geometric schedule.grace_window=2 schedule.tau_step=0.01",
-        "schedule=flatness schedule.grace_window=2 schedule.tau_step=0.01",
+        pytest.param(
+            "schedule=flatness schedule.grace_window=2 schedule.tau_step=0.01", marks=pytest.mark.slow
+        ),
         "schedule=hoag schedule.sequence=cubic",
         "schedule=matched",
     ],

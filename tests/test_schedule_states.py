@@ -1,5 +1,6 @@
 """No state of a schedule holds a NaN, whatever JAX's checks are, and no metric is taken that has no ratio."""
 
+import itertools
 import json
 import math
 
@@ -22,6 +23,7 @@ from prdp.schedules import (
 )
 from prdp.tasks import MixedChain
 from prdp.training import UnsuitableMetric
+from tests.cases import some_fast
 
 EAGER = {"tau_step": 0.9, "tau_stop": 0.8, "grace_window": 2, "smoothing_window": 1}
 EVERY = {
@@ -74,11 +76,16 @@ def strict(arrays):
         yield
 
 
-@pytest.mark.parametrize("wrap", [jax.jit, lambda f: f], ids=["jitted", "eager"])
-@pytest.mark.parametrize("name", EVERY)
-def test_schedules_trace_under_all_checks_of_jax(arrays, strict, name, wrap):
+@pytest.mark.parametrize(
+    ("name", "way"),
+    some_fast(
+        itertools.product(EVERY, ["jitted", "eager"]),
+        [*((name, "jitted") for name in EVERY), ("tolerance_prdp", "eager"), ("hoag adaptive", "eager")],
+    ),
+)
+def test_schedules_trace_under_all_checks_of_jax(arrays, strict, name, way):
     schedule = EVERY[name]
-    found, state = traced_levels(schedule, arrays, wrap)
+    found, state = traced_levels(schedule, arrays, jax.jit if way == "jitted" else lambda f: f)
     np.testing.assert_allclose(found, levels(schedule, METRICS), rtol=1e-5)
     assert all(np.isfinite(x) or np.isinf(x) for x in jax.tree.leaves(state))
 
@@ -203,10 +210,17 @@ def test_a_negative_metric_ends_a_run_in_one_line_with_its_column(run_in, tmp_pa
         return {**columns, "val_error": -1.0 - columns["val_error"]}
 
     monkeypatch.setattr(MixedChain, "validate", negative)
+    options = (
+        "physics=heat1d",
+        "epochs=2",
+        "converged_iterations=25",
+        "model.width=8",
+        "data.train_samples=25",
+    )
     with pytest.raises(
         UnsuitableMetric, match=r"^val_error=-\d\S* after epoch 0 does not suit the schedule PRDP: "
     ):
-        run_in(tmp_path, "physics=heat1d", "epochs=2", "converged_iterations=25")
+        run_in(tmp_path, *options)
     # A schedule that does not look at it is not disturbed.
-    outcome = run_in(tmp_path, "physics=heat1d", "epochs=2", "converged_iterations=25", "schedule=fixed")
+    outcome = run_in(tmp_path, *options, "schedule=fixed")
     assert (pd.read_parquet(outcome.folder / "history.parquet")["val_error"] < 0).all()

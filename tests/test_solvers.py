@@ -10,23 +10,33 @@ import pytest
 import prdp
 from prdp import Status
 from prdp.linalg import Dense, Stencil, identity, laplacian
-from tests.cases import OPERATORS, SOLVERS, heat, random, spd_matrix
+from tests.cases import OPERATORS, SOLVERS, heat, random, some_fast, spd_matrix
 
+SYMMETRIC = {name for name, make in OPERATORS.items() if make().symmetric}
 PAIRS = [
-    (s, o)
-    for s, o in itertools.product(SOLVERS, OPERATORS)
-    if SOLVERS[s].non_symmetric or OPERATORS[o]().symmetric
+    (s, o) for s, o in itertools.product(SOLVERS, OPERATORS) if SOLVERS[s].non_symmetric or o in SYMMETRIC
 ]
+# Every solver and every operator takes part once or twice.
+FAST = [(s, o) for s, o in PAIRS if (list(SOLVERS).index(s) + list(OPERATORS).index(o)) % 8 == 0]
+
+
+def matrices_of(operator, batch=1):
+    """The operator's matrix for each sample."""
+    matrix = np.asarray(jax.jit(lambda a: a.as_dense())(operator))
+    return np.broadcast_to(matrix, (batch, *matrix.shape[-2:]))
 
 
 def dense_solution(operator, rhs):
-    matrix = np.asarray(operator.as_dense())
     flat = np.asarray(rhs).reshape(-1, operator.size)
-    matrices = np.broadcast_to(matrix, (len(flat), *matrix.shape[-2:]))
-    return np.linalg.solve(matrices, flat[..., None])[..., 0].reshape(rhs.shape)
+    return np.linalg.solve(matrices_of(operator, len(flat)), flat[..., None])[..., 0].reshape(rhs.shape)
 
 
-@pytest.mark.parametrize(("solver", "operator"), PAIRS)
+def test_the_fast_pairs_hold_every_solver_and_every_operator():
+    assert {s for s, _ in FAST} == set(SOLVERS)
+    assert {o for _, o in FAST} == set(OPERATORS)
+
+
+@pytest.mark.parametrize(("solver", "operator"), some_fast(PAIRS, FAST))
 def test_converged_value_equals_the_dense_solve(solver, operator, x64):
     case, a = SOLVERS[solver], OPERATORS[operator]()
     b = random(7, 3, *a.shape)
@@ -34,9 +44,9 @@ def test_converged_value_equals_the_dense_solve(solver, operator, x64):
     np.testing.assert_array_equal(solution.status, Status.CONVERGED)
     expected = dense_solution(a, b)
     np.testing.assert_allclose(solution.value, expected, atol=1e-11 * np.abs(expected).max())
-    true_residual = jnp.linalg.norm((b - a.mv(solution.value)).reshape(3, -1), axis=1)
-    true_residual /= jnp.linalg.norm(b.reshape(3, -1), axis=1)
-    np.testing.assert_allclose(solution.residual_norm, true_residual, atol=1e-13)
+    flat, value = (np.asarray(x).reshape(3, -1) for x in (b, solution.value))
+    residual = np.linalg.norm(flat - np.einsum("bij,bj->bi", matrices_of(a, 3), value), axis=1)
+    np.testing.assert_allclose(solution.residual_norm, residual / np.linalg.norm(flat, axis=1), atol=1e-13)
 
 
 @pytest.mark.parametrize("solver", [s for s in SOLVERS if SOLVERS[s].solver.requires_symmetric])
@@ -77,7 +87,7 @@ def test_conjugate_gradient_is_exact_after_as_many_iterations_as_eigenvalues(x64
     assert int(solution.iterations) == 3
 
 
-@pytest.mark.parametrize("restart", [1, 2, 3, 8])
+@pytest.mark.parametrize("restart", some_fast([1, 2, 3, 8], [2]))
 def test_a_gmres_cycle_minimises_the_residual_over_its_krylov_space(restart, x64):
     a, b = OPERATORS["dense_non_symmetric"](), random(2, 6)
     matrix, rhs = np.asarray(a.as_dense()), np.asarray(b)
@@ -106,7 +116,10 @@ def test_gmres_survives_an_exhausted_krylov_space(x64):
     np.testing.assert_allclose(solution.value, random(0, 6) / 2, rtol=1e-14)
 
 
-@pytest.mark.parametrize("operator", ["dense_non_symmetric", "upwind_periodic", "heat_1d_dirichlet"])
+@pytest.mark.parametrize(
+    "operator",
+    some_fast(["dense_non_symmetric", "upwind_periodic", "heat_1d_dirichlet"], ["dense_non_symmetric"]),
+)
 def test_bicgstab_iterates_are_those_of_the_textbook(operator, x64):
     a = OPERATORS[operator]()
     matrix, rhs = np.asarray(a.as_dense()), random(0, 2, *a.shape)
@@ -148,7 +161,9 @@ def test_bicgstab_reports_each_breakdown_and_spares_the_others(x64):
     np.testing.assert_array_equal(together.iterations[:3], 1)
     assert np.isfinite(together.value).all()
     np.testing.assert_allclose(
-        together.residual_norm, jnp.linalg.norm(b - a.mv(together.value), axis=1), atol=1e-14
+        together.residual_norm,
+        np.linalg.norm(b - np.einsum("bij,bj->bi", a.matrix, together.value), axis=1),
+        atol=1e-14,
     )
     one = Dense(spd_matrix(3), (3,))
     alone = prdp.solve(one, b[3], solver=prdp.BiCGStab(), iterations=50, tolerance=1e-12)
@@ -156,22 +171,31 @@ def test_bicgstab_reports_each_breakdown_and_spares_the_others(x64):
     np.testing.assert_allclose(together.value[3], alone.value, rtol=1e-14)
 
 
-@pytest.mark.parametrize("n", [2, 4, 31])
+@pytest.mark.parametrize("n", some_fast([2, 4, 31], [2, 31]))
 def test_a_skew_symmetric_matrix_breaks_bicgstab_down_even_where_rounding_hides_the_zero(n, x64):
     matrices = random(0, 50, n, n)
     a = Dense(matrices - matrices.swapaxes(1, 2), (n,))
     solution = prdp.solve(a, random(1, 50, n), solver=prdp.BiCGStab(), iterations=100)
     np.testing.assert_array_equal(solution.status, Status.BREAKDOWN)
-    np.testing.assert_array_less(jnp.abs(solution.value), 1e-10)
+    np.testing.assert_array_less(np.abs(solution.value), 1e-10)
 
 
-@pytest.mark.parametrize("boundary", ["dirichlet", "periodic"])
-@pytest.mark.parametrize("shape", [(1, 7), (2, 4, 6), (1, 3, 4, 5)])
+@pytest.mark.parametrize(
+    ("boundary", "shape"),
+    some_fast(
+        itertools.product(["dirichlet", "periodic"], [(1, 7), (2, 4, 6), (1, 3, 4, 5)]),
+        [
+            ("dirichlet", (2, 4, 6)),
+            ("dirichlet", (1, 3, 4, 5)),
+            ("periodic", (1, 7)),
+            ("periodic", (2, 4, 6)),
+        ],
+    ),
+)
 def test_fast_transforms_equal_dense_lu(boundary, shape, x64):
     a, b = heat(shape, boundary), random(0, 2, *shape)
     spectral = prdp.solve(a, b, solver=prdp.Direct("spectral"), iterations=1).value
-    dense = prdp.solve(a, b, solver=prdp.Direct("dense"), iterations=1).value
-    np.testing.assert_allclose(spectral, dense, atol=1e-14)
+    np.testing.assert_allclose(spectral, dense_solution(a, b), atol=1e-14)
 
 
 def test_the_spectral_factorisation_is_refused_where_modes_do_not_diagonalise():
@@ -194,7 +218,10 @@ def test_k_is_traced(solver):
     assert len(traces) == 1
 
 
-@pytest.mark.parametrize("solver", SOLVERS)
+@pytest.mark.parametrize(
+    "solver",
+    some_fast(SOLVERS, ["jacobi", "conjugate_gradient", "bicgstab_diagonal", "direct"]),
+)
 def test_a_system_does_not_notice_its_batch(solver, x64):
     case, a = SOLVERS[solver], heat((1, 9), "dirichlet", 0.2)
     smooth = jnp.sin(jnp.pi * jnp.arange(1, 10) / 10)[None]
@@ -215,27 +242,44 @@ def test_the_iteration_leaves_at_the_first_residual_below_the_tolerance(x64):
     assert float(after) < 1e-6 <= float(before)
 
 
-@pytest.mark.parametrize("solver", SOLVERS)
-def test_zero_right_hand_side_is_converged_at_once(solver):
-    a = heat((1, 9), "dirichlet")
-    guess = jnp.ones((1, 9))
-    for kwargs in ({}, {"guess": guess}):
-        solution = prdp.solve(a, jnp.zeros((1, 9)), solver=SOLVERS[solver].solver, iterations=9, **kwargs)
-        assert int(solution.iterations) == 0
-        assert Status(int(solution.status)) is Status.CONVERGED
-        np.testing.assert_array_equal(solution.value, 0)
+@pytest.mark.parametrize("solver", some_fast(SOLVERS, ["jacobi", "conjugate_gradient", "gmres_3_diagonal"]))
+def test_a_zero_right_hand_side_is_converged_at_once_whatever_the_guess(solver):
+    a, options = heat((1, 9), "dirichlet"), {"solver": SOLVERS[solver].solver, "guess": jnp.ones((1, 9))}
+    solution = prdp.solve(a, jnp.zeros((1, 9)), iterations=9, **options)
+    assert int(solution.iterations) == 0
+    assert Status(int(solution.status)) is Status.CONVERGED
+    np.testing.assert_array_equal(solution.value, 0)
 
 
-@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
-@pytest.mark.parametrize("solver", SOLVERS)
-def test_a_non_finite_system_is_nan_and_spares_the_others(solver, bad):
+@pytest.mark.parametrize(
+    "solver",
+    some_fast(
+        SOLVERS,
+        SOLVERS.keys() - {"damped_jacobi", "steepest_descent_recomputed", "gmres_2", "gmres_3", "bicgstab"},
+    ),
+)
+def test_right_hand_sides_that_are_zero_not_finite_tiny_or_huge(solver):
     a = heat((1, 9), "dirichlet")
-    b = jnp.ones((2, 1, 9)).at[1, 0, 4].set(bad)
-    solution = prdp.solve(a, b, solver=SOLVERS[solver].solver, iterations=400)
-    assert Status(int(solution.status[0])) is Status.CONVERGED
-    assert Status(int(solution.status[1])) is Status.NON_FINITE
-    assert np.isfinite(solution.value[0]).all()
-    assert np.isnan(solution.value[1]).all()
+
+    def solve(rhs, **options):
+        rhs = jnp.asarray(np.asarray(rhs)[:, None], jnp.float32)
+        return jax.device_get(prdp.solve(a, rhs, solver=SOLVERS[solver].solver, **options))
+
+    rhs = np.ones((5, 9))
+    rhs[0] = 0
+    rhs[2:, 4] = np.nan, np.inf, -np.inf
+    solution = solve(rhs, iterations=400)
+    # Zero is converged at once.
+    assert solution.iterations[0] == 0
+    np.testing.assert_array_equal(solution.value[0], 0)
+    # What is not finite has no value, and spares the others.
+    np.testing.assert_array_equal(solution.status, [Status.CONVERGED] * 2 + [Status.NON_FINITE] * 3)
+    assert np.isfinite(solution.value[1]).all()
+    assert np.isnan(solution.value[2:]).all()
+    # Solutions scale: float32 inner products would underflow at 1e-30 and overflow at 1e30.
+    scales = np.float32([1e-30, 1e-12, 1, 1e12, 1e30])[:, None]
+    values = solve(scales * np.asarray(random(0, 9), np.float32), iterations=6, tolerance=0.0).value[:, 0]
+    np.testing.assert_allclose(values / scales, np.tile(values[2], (5, 1)), rtol=3e-5, atol=1e-6)
 
 
 def test_a_divergent_iteration_is_reported_as_such():
@@ -269,17 +313,6 @@ def test_a_direction_without_curvature_breaks_down(solver):
     solution = prdp.solve(a, jnp.ones(2), solver=solver, iterations=5)
     assert Status(int(solution.status)) is Status.BREAKDOWN
     assert np.isfinite(solution.value).all()
-
-
-@pytest.mark.parametrize("scale", [1e-30, 1e-12, 1e12, 1e30])
-@pytest.mark.parametrize("solver", SOLVERS)
-def test_solutions_scale_with_the_right_hand_side(solver, scale):
-    # Without scaling, float32 inner products would underflow at 1e-30 and overflow at 1e30.
-    a, b = heat((1, 9), "dirichlet"), jnp.asarray(random(0, 1, 9), jnp.float32)
-    solve = lambda rhs: prdp.solve(a, rhs, solver=SOLVERS[solver].solver, iterations=6, tolerance=0.0)  # noqa: E731
-    np.testing.assert_allclose(
-        solve(b * jnp.float32(scale)).value / jnp.float32(scale), solve(b).value, rtol=3e-5, atol=1e-6
-    )
 
 
 def test_a_good_guess_saves_iterations_and_costs_one_product(x64):
@@ -343,11 +376,16 @@ def test_every_status_says_what_to_try():
     assert [s.has_value for s in Status] == [True] * 5 + [False] * 5
 
 
-def test_float32_reaches_the_papers_tolerance_on_spd_matrices():
+@pytest.mark.parametrize(
+    "solver",
+    some_fast(
+        ["jacobi", "conjugate_gradient", "gmres_3", "bicgstab", "steepest_descent"],
+        ["jacobi", "conjugate_gradient"],
+    ),
+)
+def test_float32_reaches_the_papers_tolerance_on_spd_matrices(solver):
     a = Dense(jnp.asarray(spd_matrix(30), jnp.float32), (30,), True)
-    for name in ("jacobi", "conjugate_gradient", "gmres_3", "bicgstab", "steepest_descent"):
-        solution = prdp.solve(
-            a, jnp.asarray(random(0, 4, 30), jnp.float32), solver=SOLVERS[name].solver, iterations=999
-        )
-        np.testing.assert_array_equal(solution.status, Status.CONVERGED)
-        assert solution.value.dtype == jnp.float32
+    rhs = jnp.asarray(random(0, 4, 30), jnp.float32)
+    solution = prdp.solve(a, rhs, solver=SOLVERS[solver].solver, iterations=999)
+    np.testing.assert_array_equal(solution.status, Status.CONVERGED)
+    assert solution.value.dtype == jnp.float32
