@@ -24,7 +24,7 @@ from prdp.analysis.report.differences import load_differences
 from prdp.analysis.report.inline import inline
 from prdp.analysis.report.provenance import cover, needed, trace
 from prdp.analysis.report.tradeoff import TRADEOFF
-from prdp.analysis.report.verdicts import headlines, remarks
+from prdp.analysis.report.verdicts import headlines
 from prdp.analysis.rules import Rule
 from prdp.analysis.tables import TABLES, NothingToShow, Table, TableSpec
 from prdp.suite.presets import preset_title
@@ -218,7 +218,7 @@ def test_what_is_not_run_is_named_with_its_command(page):
     said = words(page)
     assert "fig_10 0 of 0 its jobs are not recorded" in said
     assert "fig_6 6 of 8 2 of Heat 3D (reduced)" in said
-    assert "All runs are recorded of fig_4 (9), table_1 (6)." in said
+    assert "Complete experiments (runs): fig_4 (9), table_1 (6)." in said
     assert "python train.py -m experiment=fig_6" in said
 
 
@@ -280,10 +280,10 @@ def test_the_front_has_what_is_saved_and_its_parts(records, judgements):
 
 def test_remarks_repeat_neither_the_numbers_nor_the_reason(judgements):
     for j in judgements:
-        assert "Paper:" not in remarks(j)
-        assert not j.claim.why or j.claim.why not in remarks(j)
-        assert remarks(j) or j.verdict is not Verdict.NOT_RUN
-    assert any("95 % interval" in remarks(j) for j in judgements)
+        assert "Paper:" not in j.remarks
+        assert not j.claim.why or j.claim.why not in j.remarks
+        assert j.remarks or j.verdict is not Verdict.NOT_RUN
+    assert any("95 % interval" in j.remarks for j in judgements)
 
 
 def test_the_page_needs_nothing_from_outside(page):
@@ -369,8 +369,8 @@ def test_a_drawing_keeps_its_text_and_shape_but_shares_no_names():
     )
     assert inline(drawing, "fig", 'x "y"') == (
         '<svg viewBox="0 0 72 36" class="plot" role="img" aria-label="x &quot;y&quot;" style="--width: 72"><g><defs>'
-        '<path id="fig-m" d="M 0.12 -1.5 L 2 3" /></defs><use href="#fig-m" x="1.23" transform="scale(0.12345)" />'
-        '<g clip-path="url(#fig-c)"><text>a <tspan>b</tspan> c</text></g><clipPath id="fig-c" /></g></svg>'
+        '<path id="fig-0" d="M 0.12 -1.5 L 2 3" /></defs><use href="#fig-0" x="1.23" transform="scale(0.12345)" />'
+        '<g clip-path="url(#fig-1)"><text>a <tspan>b</tspan> c</text></g><clipPath id="fig-1" /></g></svg>'
     )
 
 

@@ -13,7 +13,7 @@ import pytest
 
 import prdp
 from prdp import components, together
-from prdp.analysis.records import load_runs
+from prdp.analysis import load_runs
 from prdp.config import ConfigError, parse
 from prdp.training import Lanes, Plan, RunResult, Together, compile_run
 from tests.conftest import ROOT

@@ -6,30 +6,25 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from prdp.analysis.figures import style
-from prdp.analysis.figures.base import converged, finished, name_of, panels, seeds_of
+from prdp.analysis.figures.base import converged, name_of, panels, seeds_of
+from prdp.analysis.quantities import parameters
 from prdp.analysis.records import Records
 
-# The paper's: the error falls like n^(-1/5).
+# The paper reports an error proportional to n^(-1/5).
 SLOPE = -1 / 5
-
-
-def parameters(summaries: pd.DataFrame) -> pd.Series:
-    """Return the parameters of each run's MLP: weights and biases of `model.depth` hidden layers of `model.width`."""
-    size = summaries["physics.points"] ** summaries["physics.dimensions"]
-    width, depth = summaries["model.width"], summaries["model.depth"]
-    return ((size + 1) * width + (depth - 1) * (width + 1) * width + (width + 1) * size).astype("int64")
 
 
 def by_size(summaries: pd.DataFrame, column: str) -> pd.DataFrame:
     """Return mean and standard deviation (0 for one run) of a column by the number of parameters."""
-    grouped = summaries.groupby(parameters(summaries).to_numpy())[column].agg(["mean", "std"])
+    sizes = {width: parameters(runs) for width, runs in summaries.groupby("model.width")}
+    grouped = summaries.groupby(summaries["model.width"].map(sizes))[column].agg(["mean", "std"])
     return grouped.fillna({"std": 0.0})
 
 
 @style.styled
 def fig_25(records: Records) -> Figure:
     """Draw the final error and PRDP's savings of Heat 1D networks of several sizes."""
-    runs = finished(panels(records, ("fig_25",), ("heat1d",), status="finished")["heat1d"])
+    runs = panels(records, ("fig_25",), ("heat1d",), status="finished")["heat1d"]
     kinds = (
         (converged(runs), "converged", style.CONVERGED, "s"),
         (runs.where(schedule="prdp"), "PRDP", style.PRDP, "o"),

@@ -1,4 +1,4 @@
-"""Names beside points, so that no name covers another, a point or a line."""
+"""Labels beside points, placed so that no label covers another, a point or a line."""
 
 import math
 from collections.abc import Iterator, Sequence

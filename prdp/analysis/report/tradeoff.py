@@ -1,4 +1,4 @@
-"""What iterations saved cost in accuracy: PRDP beside every fixed K that would save as much."""
+"""Accuracy over iterations saved: PRDP and every fixed K."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -20,7 +20,7 @@ _COLUMNS = 3
 
 
 class _PlainLogFormatter(LogFormatter):
-    """Labels where Matplotlib would have them, but 0.6 and not 6e-01."""
+    """Labels at Matplotlib's places, as 0.6 instead of 6e-01."""
 
     def __call__(self, x: float, pos: int | None = None) -> str:
         return f"{x:g}" if super().__call__(x, pos) else ""
@@ -28,7 +28,7 @@ class _PlainLogFormatter(LogFormatter):
 
 @style.styled
 def draw(records: Records) -> Figure:
-    """Draw the final error over the iterations saved, a panel a problem.
+    """Draw the final error over the iterations saved, one panel per problem.
 
     Raises:
         NothingToDraw: no problem has both PRDP and converged runs.
@@ -52,9 +52,9 @@ TRADEOFF = FigureSpec(
     "Final error over iterations saved",
     EXPERIMENTS,
     draw,
-    "Error after training, relative to the mean of the converged runs, over the share of their iterations that is "
-    "saved. Circles: fixed K, named beside them (dark: converged). Diamonds: PRDP, every seed small, their mean large. "
-    "Bars are one standard deviation. Below and to the right of another point is better than it.",
+    "Error after training, relative to the mean of the converged runs, over the share of iterations saved. Circles: "
+    "fixed K, labelled (dark: converged). Diamonds: PRDP, seeds small, their mean large. Bars are one standard "
+    "deviation. Below and to the right is better.",
 )
 
 
@@ -67,7 +67,7 @@ def _cases(records: Records) -> Iterator[pd.DataFrame]:
     whole = runs.groupby("case").filter(
         lambda case: case["is_converged"].any() and (case["schedule"] == "prdp").any()
     )
-    # A reduced problem stands in only where the paper's has no runs.
+    # A reduced problem is shown only if the paper's has no runs.
     full = set(whole.loc[whole["scale"] == "full", "physics"])
     whole = whole[(whole["scale"] == "full") | ~whole["physics"].isin(full)]
     cases = {int(group.first["case"]): None for group in groups(whole)} if len(whole) else {}
@@ -76,10 +76,7 @@ def _cases(records: Records) -> Iterator[pd.DataFrame]:
 
 def _panel(ax: Axes, case: pd.DataFrame) -> None:
     converged = case.loc[case["is_converged"], "val_error_final"].mean()
-    case = case.assign(
-        saved=100 * (1 - case["iterations_total"] / case["iterations_converged_total"]),
-        relative=case["val_error_final"] / converged,
-    )
+    case = case.assign(saved=100 * case["savings"], relative=case["val_error_final"] / converged)
     arms = [g for g in groups(case) if g.first["schedule"] in ("fixed", "prdp")]
     for arm in arms:
         _point(ax, arm)

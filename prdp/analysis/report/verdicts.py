@@ -1,24 +1,25 @@
-"""Judgements as the page shows them: rows of a table, and what stands at the front."""
+"""Judgements as the page shows them: rows of a table, and the summary."""
 
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from prdp.analysis.claims import Claim, Judgement, Verdict
+from prdp.analysis.claims import Judgement, Verdict
+from prdp.analysis.problems import problem
 
 SYMBOLS = {Verdict.REPRODUCED: "✓", Verdict.NOT_REPRODUCED: "✗", Verdict.NOT_RUN: "○"}
 
 
 @dataclass(frozen=True)
 class Headline:
-    """What PRDP saves on one problem, and at what price.
+    """The savings of PRDP on one problem, with error and time.
 
     Attributes:
         label: the problem.
         saved: the share of iterations saved.
-        parts: that by incomplete convergence and by progressive refinement; empty where the paper does not split.
-        accuracy: the error against that of converged physics, if the paper claims something of it.
-        time: the share of time saved, likewise.
+        parts: the shares by incomplete convergence and by progressive refinement; empty if the paper does not split.
+        accuracy: the error relative to converged physics, if the paper has a claim about it.
+        time: the share of time saved, if the paper has a claim about it.
     """
 
     label: str
@@ -39,7 +40,7 @@ def readings(judgements: Iterable[Judgement]) -> list[Judgement]:
 
 
 def tally(judgements: Iterable[Judgement]) -> dict[Verdict, int]:
-    """Return how many judgements have which verdict."""
+    """Return the number of judgements by verdict."""
     counts = Counter(j.verdict for j in judgements)
     return {verdict: counts[verdict] for verdict in Verdict}
 
@@ -50,33 +51,17 @@ def measured(judgement: Judgement) -> str:
 
 
 def seeds(judgement: Judgement) -> str:
-    """Return how many runs there are of how many in the paper."""
+    """Return the number of runs and of the paper's seeds."""
     if judgement.claim.seeds == 1:
         return "no seed" if judgement.runs else "-"
     return f"{judgement.runs} of {judgement.claim.seeds}"
 
 
-def remarks(judgement: Judgement) -> str:
-    """Return what the judgement's text says beyond the numbers, the rule and the reason."""
-    claim, text = judgement.claim, judgement.text
-    if judgement.verdict is Verdict.NOT_RUN:
-        return text.partition(f"Paper: {claim.printed}. ")[2]
-    after = text.partition(f"{claim.rule.text}: {judgement.verdict.value}.")[2]
-    return (after.removesuffix(f"Why: {claim.why}") if claim.why else after).strip()
-
-
 def headlines(judgements: Iterable[Judgement]) -> list[Headline]:
-    """Return the savings of every problem, those with a network first."""
+    """Return the savings of every problem, networks first."""
     main = main_claims(judgements)
-    found = [_headline(j, main) for j in main if _is_savings(j.claim)]
-    return sorted(found, key=lambda headline: headline.saved.claim.physics == "poisson")
-
-
-def _is_savings(claim: Claim) -> bool:
-    return (claim.quantity, claim.parameters) in (
-        ("mean", {"column": "savings"}),
-        ("poisson", {"part": "savings"}),
-    )
+    found = [_headline(j, main) for j in main if j.claim.headline]
+    return sorted(found, key=lambda headline: problem(str(headline.saved.claim.physics)).kind == "inverse")
 
 
 def _headline(saved: Judgement, judgements: list[Judgement]) -> Headline:
@@ -89,7 +74,7 @@ def _headline(saved: Judgement, judgements: list[Judgement]) -> Headline:
         if (j.claim.quantity, j.claim.parameters) == ("mean", {"column": column})
     ]
     return Headline(
-        saved.claim.statement.partition(":")[0],
+        saved.claim.headline or "",
         saved,
         tuple(parts) if all(j.ours is not None for j in parts) else (),
         _plain(here, "accuracy"),

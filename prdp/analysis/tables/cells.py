@@ -1,4 +1,4 @@
-"""Records as the text of cells."""
+"""Statistics of arms as the text of table cells."""
 
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple
@@ -7,23 +7,14 @@ import pandas as pd
 
 from prdp.analysis.claims import Claim
 from prdp.analysis.comparison import diverged, finished, tidy
-from prdp.analysis.quantities import Selection
-from prdp.analysis.records import Records
+from prdp.analysis.problems import is_inverse, place, title
+from prdp.analysis.records import OWN, Records
 from prdp.analysis.statistics import Statistic, describe
 from prdp.analysis.tables.table import NothingToShow
 
 EMPTY = "-"
 # Claims by id.
 Paper = Mapping[str, Claim]
-TITLES = {
-    "poisson": "Poisson",
-    "heat1d": "Heat 1D",
-    "heat2d": "Heat 2D",
-    "heat3d": "Heat 3D",
-    "burgers": "Burgers",
-    "navier_stokes": "Navier-Stokes",
-}
-NETWORKS = tuple(TITLES)[1:]
 
 
 class Group(NamedTuple):
@@ -41,17 +32,13 @@ class Group(NamedTuple):
 
     @property
     def name(self) -> str:
-        """The physics, its size if that is not the paper's, and what tells the case from others."""
-        parts = [TITLES.get(self.first["physics"], self.first["physics"])]
-        if self.first["scale"] != "full":
-            parts.append("(reduced)")
-        if self.first["variant"]:
-            parts.append(f"({self.first['variant']})")
-        return " ".join(parts)
+        """The problem, its size if that is not the paper's, and the settings in which the case differs from others."""
+        name = title(self.first["physics"], reduced=self.first["scale"] != "full")
+        return f"{name} ({self.first['variant']})" if self.first["variant"] else name
 
     @property
     def seeds(self) -> str:
-        """How many runs, and how many of them diverged."""
+        """The number of runs, and how many of them diverged."""
         lost = diverged(self.runs)
         return f"{len(self.runs)}" if not lost else f"{len(self.runs)}, {lost} diverged"
 
@@ -61,8 +48,7 @@ class Group(NamedTuple):
 
     def median(self, column: str = "val_error_final") -> str:
         """Return a final error x1e-2, median and its 95 % interval."""
-        found = describe(self.done[column], interval_of="median")
-        return f"{100 * found.median:.2f}{interval(found, 100, 2)}" if found.runs else EMPTY
+        return median(describe(self.done[column], interval_of="median"))
 
     def error(self, column: str = "val_error_final") -> str:
         """Return a final error x1e-2, mean ± std."""
@@ -80,26 +66,26 @@ class Group(NamedTuple):
         return str(low) if low == high else f"{low} to {high}"
 
 
-def runs_of(records: Records, *experiments: str, physics: tuple[str, ...] = NETWORKS) -> pd.DataFrame:
-    """Return the runs of some experiments and physics.
+def runs_of(records: Records, *experiments: str, inverse: bool = False) -> pd.DataFrame:
+    """Return the runs of some experiments: those of networks, or those of inverse problems.
 
     Raises:
         NothingToShow: there is none.
     """
     runs = tidy(records.of(*experiments))
-    runs = runs[runs["physics"].isin(physics)] if len(runs) else runs
+    runs = runs[is_inverse(runs["physics"]) == inverse] if len(runs) else runs
     if runs.empty:
-        raise NothingToShow(f"no run of {', '.join(experiments)}")
+        raise NothingToShow(f"no run of {', '.join(e for e in experiments if e != OWN)}")
     return runs
 
 
 def groups(runs: pd.DataFrame) -> Iterator[Group]:
     """Yield the arms of the cases: the paper's order of physics, its size first, baseline before schedules."""
     order = runs.assign(
-        _physics=runs["physics"].map({p: i for i, p in enumerate(TITLES)}),
+        _physics=runs["physics"].map(place),
         _reduced=runs["scale"] != "full",
         _schedule=runs["schedule"] != "fixed",
-        # A schedule's runs end at different levels.
+        # The runs of a schedule end at different levels.
         _level=runs["iterations_final"].where(runs["schedule"] == "fixed", 0),
     )
     keys = ["_physics", "_reduced", "case", "_schedule", "_level", "arm"]
@@ -108,7 +94,7 @@ def groups(runs: pd.DataFrame) -> Iterator[Group]:
 
 
 def spread(statistic: Statistic, scale: int, digits: int) -> str:
-    """Return mean ± std, the mean alone of one run."""
+    """Return mean ± std; of one run the value alone."""
     if not statistic.runs:
         return "diverged" if statistic.diverged else EMPTY
     mean = f"{scale * statistic.mean:.{digits}f}"
@@ -116,10 +102,15 @@ def spread(statistic: Statistic, scale: int, digits: int) -> str:
 
 
 def interval(statistic: Statistic, scale: int, digits: int) -> str:
-    """Return the 95 % interval, empty of one run."""
+    """Return the 95 % interval; empty for one run."""
     if statistic.low is None or statistic.high is None:
         return ""
     return f" ({scale * statistic.low:.{digits}f} to {scale * statistic.high:.{digits}f})"
+
+
+def median(statistic: Statistic) -> str:
+    """Return the median of an error x1e-2 with its 95 % interval."""
+    return f"{100 * statistic.median:.2f}{interval(statistic, 100, 2)}" if statistic.runs else EMPTY
 
 
 def change(statistic: Statistic) -> str:
@@ -130,16 +121,16 @@ def change(statistic: Statistic) -> str:
 
 
 def printed(paper: Paper, claim: str, group: Group | None = None) -> str:
-    """Return the paper's number of a claim without its unit; empty if there is none or `group` is a reduced problem."""
+    """Return the paper's number of a claim without its unit; empty without one or if `group` is a reduced problem."""
     if claim not in paper or (group is not None and group.first["scale"] != "full"):
         return EMPTY
     numbers = [x for x in (paper[claim].paper, paper[claim].spread) if x is not None]
     return " ± ".join(f"{x:g}" for x in numbers)
 
 
-def case_of(group: Group, runs: pd.DataFrame, records: Records) -> Selection:
-    """Return the runs of a group's case as a selection."""
-    return Selection(runs[runs["case"] == group.first["case"]], records)
+def case_of(group: Group, runs: pd.DataFrame) -> pd.DataFrame:
+    """Return all runs of a group's case."""
+    return runs[runs["case"] == group.first["case"]]
 
 
 def seeds_note(runs: pd.DataFrame) -> list[str]:
@@ -147,12 +138,12 @@ def seeds_note(runs: pd.DataFrame) -> list[str]:
     notes = []
     counts = runs.groupby(["case", "arm"])["seed"].nunique()
     if (counts == 1).any():
-        notes.append("A number without ± is of one seed.")
+        notes.append("A number without ± comes from one seed.")
     lost = diverged(runs)
     if lost:
-        notes.append(f"{lost} runs diverged: they are counted, and in no mean.")
+        notes.append(f"Diverged runs: {lost}. They are counted as seeds but enter no mean.")
     if (runs["scale"] != "full").any():
         notes.append(
-            "Reduced problems (scale=small) are not the paper's and are compared with none of its numbers."
+            "Reduced problems (scale=small) are not the paper's and are not compared with its numbers."
         )
     return notes
