@@ -126,17 +126,26 @@ def varying(runs: pd.DataFrame, columns: list[str]) -> list[str]:
     return [c for c in columns if runs[c].nunique(dropna=False) > 1]
 
 
-def distinguish(runs: pd.DataFrame, within: list[str], columns: list[str]) -> pd.Series:
-    """Return a label for each run: the values of the columns that vary within its group."""
+def distinguish(
+    runs: pd.DataFrame, within: list[str], columns: list[str], *, only_unusual: bool = False
+) -> pd.Series:
+    """Return a label for each run: the values of the columns that vary within its group.
+
+    Args:
+        runs: the runs.
+        within: the columns that make the groups.
+        columns: the columns to show.
+        only_unusual: leave out values that most runs of the group have.
+    """
     label = pd.Series("", runs.index, dtype=object)
     columns = varying(runs, columns)
-    if not columns:
-        return label
-    for _, group in runs.groupby(within, dropna=False):
-        shown = [c for c in varying(group, columns) if not _follows(group, c)]
-        if shown:
-            values = {c: f"{_key(c)} = " + group[c].map(_plain) for c in shown}
-            label.loc[group.index] = pd.DataFrame(values).agg(", ".join, axis="columns")
+    for _, group in runs.groupby(within, dropna=False) if columns else ():
+        texts = pd.DataFrame(index=group.index)
+        for column in [c for c in varying(group, columns) if not _follows(group, c)]:
+            values = group[column].map(_plain)
+            text = f"{_key(column)} = " + values
+            texts[column] = text.mask(values == values.mode()[0], "") if only_unusual else text
+        label.loc[group.index] = [", ".join(filter(None, row)) for row in texts.to_numpy().tolist()]
     return label
 
 

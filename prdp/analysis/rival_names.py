@@ -20,12 +20,7 @@ _REFERENCE_MODE = "implicit"
 # What distinguishes the rivals of a problem; all other settings distinguish problems.
 _RIVAL = ("solver", "diff", "schedule")
 # Names in print. Others are shown as they are, with spaces for underscores.
-_SOLVERS = {
-    "conjugate_gradient": CG,
-    "lbfgs": "L-BFGS",
-    "gmres": "GMRES",
-    "bicgstab": "BiCGStab",
-}
+_SOLVERS = {"conjugate_gradient": CG, "lbfgs": "L-BFGS", "gmres": "GMRES", "bicgstab": "BiCGStab"}
 _MODES = {"jfb": "JFB", "neumann": "Neumann", "reduced_cg": "reduced CG", "one_step": "one-step"}
 _SCHEDULES = {
     "prdp": "PRDP",

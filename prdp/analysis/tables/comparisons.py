@@ -91,7 +91,7 @@ def fig_25(records: Records, paper: Paper) -> Table:
     exponent = EMPTY if ours is None else spread(ours, 1, 3)
     notes = [
         f"Error of PRDP over the number of parameters n: n^p with p = {exponent}, fitted by seed (paper: about "
-        f"{printed(paper, 'fig_25.exponent')}); savings in the paper: about {printed(paper, 'fig_25.savings')} %.",
+        f"{printed(paper, 'fig_25.exponent')}); savings in the paper: about {printed(paper, 'fig_25.savings')} %."
     ]
     return _table("Savings and network size, Heat 1D (figure 25)", rows, notes, runs)
 

@@ -4,16 +4,7 @@ import pandas as pd
 
 from prdp.analysis.quantities import excess, sufficient
 from prdp.analysis.records import OWN, Records
-from prdp.analysis.tables.cells import (
-    EMPTY,
-    Paper,
-    case_of,
-    change,
-    groups,
-    printed,
-    runs_of,
-    seeds_note,
-)
+from prdp.analysis.tables.cells import EMPTY, Paper, case_of, change, groups, printed, runs_of, seeds_note
 from prdp.analysis.tables.table import NothingToShow, Table
 
 # Column of the summaries -> its header.

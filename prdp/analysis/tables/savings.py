@@ -7,16 +7,7 @@ from prdp.analysis.problems import title
 from prdp.analysis.quantities import matvecs_saved, time_saved
 from prdp.analysis.records import OWN, Records
 from prdp.analysis.statistics import describe
-from prdp.analysis.tables.cells import (
-    EMPTY,
-    Group,
-    Paper,
-    groups,
-    printed,
-    runs_of,
-    seeds_note,
-    spread,
-)
+from prdp.analysis.tables.cells import EMPTY, Group, Paper, groups, printed, runs_of, seeds_note, spread
 from prdp.analysis.tables.table import NothingToShow, Table
 
 
@@ -99,7 +90,13 @@ def _seconds(group: Group, runs: pd.DataFrame, paper: Paper) -> dict[str, str]:
     physics = group.first["physics"]
     same = (runs["case"] == group.first["case"]) & (runs["device"] == group.first["device"])
     converged = finished(runs[same & runs["is_converged"]])
-    rows = {"problem": group.name, "device": str(group.first["device"]), "seeds": group.seeds}
+    rows = {
+        "problem": group.name,
+        "schedule": group.first["arm"],
+        "device": str(group.first["device"]),
+        "seeds": group.seeds,
+    }
+    known = paper if group.first["schedule"] == "prdp" else {}
     for header, column in (
         ("train, s", "seconds_train"),
         ("validate, s", "seconds_validate"),
@@ -108,11 +105,11 @@ def _seconds(group: Group, runs: pd.DataFrame, paper: Paper) -> dict[str, str]:
         rows[header] = " / ".join(spread(describe(x[column]), 1, 1) for x in (converged, group.done))
     return {
         **rows,
-        "paper: saved %": printed(paper, f"wall_clock.{physics}", group),
+        "paper: saved %": printed(known, f"wall_clock.{physics}", group),
         "ours: saved %": group.percent("saved"),
         "training only": group.percent("saved_training"),
         "with compilation": group.percent("saved_all"),
-        "paper: no validation": printed(paper, f"wall_clock.{physics}.no_validation", group),
+        "paper: no validation": printed(known, f"wall_clock.{physics}.no_validation", group),
         "ours: no validation": group.percent("saved_unvalidated"),
     }
 
