@@ -145,7 +145,8 @@ def distinguish(
             values = group[column].map(_plain)
             text = f"{_key(column)} = " + values
             texts[column] = text.mask(values == values.mode()[0], "") if only_unusual else text
-        label.loc[group.index] = [", ".join(filter(None, row)) for row in texts.to_numpy().tolist()]
+        joined = [", ".join(filter(None, row)) for row in texts.to_numpy().tolist()]
+        label.loc[group.index] = pd.Series(joined, group.index)
     return label
 
 

@@ -1,11 +1,10 @@
 """Own runs: training curves, K and savings of every problem, with a line for each arm of each configuration."""
 
-from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import seaborn as sns
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from prdp.analysis.comparison import case_columns, distinguish, tidy
@@ -47,7 +46,7 @@ def _place(physics: object, scale: object) -> tuple[tuple[int, str], str]:
     return place(str(physics)), str(scale)
 
 
-def _row(axes: Sequence[Axes], runs: pd.DataFrame, records: Records) -> None:
+def _row(axes: np.ndarray, runs: pd.DataFrame, records: Records) -> None:
     error, levels, key = axes
     parts = [(arm, records.keep(records.summaries["run"].isin(arm.runs["run"]))) for arm in groups(runs)]
     drawn = []
