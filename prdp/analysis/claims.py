@@ -35,6 +35,11 @@ class Verdict(Enum):
     NOT_REPRODUCED = "not reproduced"
     NOT_RUN = "not run"
 
+    @property
+    def symbol(self) -> str:
+        """A mark for tables."""
+        return {Verdict.REPRODUCED: "✓", Verdict.NOT_REPRODUCED: "✗", Verdict.NOT_RUN: "○"}[self]
+
 
 @dataclass(frozen=True)
 class Claim:
@@ -44,7 +49,6 @@ class Claim:
         id: its name.
         place: section, figure or table of the paper.
         statement: what the number measures.
-        headline: the problem, if the claim is in the summary of the report; else null.
         paper: the number in `unit`; null if only its sign is claimed.
         spread: its standard deviation in the paper in `unit`; null if none is given.
         unit: a key of `_UNITS`.
@@ -66,7 +70,6 @@ class Claim:
     rule: Rule
     quantity: str
     experiments: tuple[str, ...]
-    headline: str | None = None
     paper: float | None = None
     spread: float | None = None
     parameters: dict[str, Any] = field(default_factory=dict)
@@ -131,12 +134,22 @@ class Judgement:
         return " ".join(filter(None, (head, judged, self.remarks, why)))
 
     @property
+    def measured(self) -> str:
+        """Our number as text, with its uncertainty."""
+        return self.claim.number(self.ours, self.uncertainty)
+
+    @property
     def printed(self) -> str:
         """Our number as text, with its uncertainty and the number of runs."""
-        if self.ours is None:
-            return "-"
-        number = self.claim.number(self.ours, self.uncertainty)
-        return number if self.claim.seeds == 1 else f"{number} ({in_seeds(self.runs)})"
+        one = self.ours is None or self.claim.seeds == 1
+        return self.measured if one else f"{self.measured} ({in_seeds(self.runs)})"
+
+    @property
+    def seeds(self) -> str:
+        """The number of runs and of the paper's seeds."""
+        if self.claim.seeds == 1:
+            return "no seed" if self.runs else "-"
+        return f"{self.runs} of {self.claim.seeds}"
 
 
 def load_claims(path: Path) -> list[Claim]:

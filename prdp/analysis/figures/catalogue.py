@@ -9,6 +9,7 @@ from prdp.analysis.figures.inverse import fig_3, fig_15
 from prdp.analysis.figures.own import own
 from prdp.analysis.figures.rivals import rivals
 from prdp.analysis.figures.savings import fig_2, fig_7
+from prdp.analysis.figures.tradeoff import EXPERIMENTS, tradeoff
 from prdp.analysis.figures.wall_clock import fig_24
 from prdp.analysis.records import OWN
 
@@ -97,6 +98,15 @@ _SPECS = (
         ("fig_26",),
         fig_26,
         f"Validation error and K of PRDP for either metric. {_BAND} Beneath: every run thin, the median thick.",
+    ),
+    FigureSpec(
+        "savings_accuracy",
+        "Final error over iterations saved",
+        EXPERIMENTS,
+        tradeoff,
+        "Error after training, relative to the mean of the converged runs, over the share of iterations saved. "
+        "Circles: fixed K, labelled (dark: converged). Diamonds: PRDP, seeds small, their mean large. Bars are one "
+        "standard deviation. Below and to the right is better.",
     ),
     FigureSpec(
         "rivals",

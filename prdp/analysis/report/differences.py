@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
 import yaml
 
 from prdp.analysis.claims import Claim, Judgement, Verdict
+from prdp.analysis.claims_report import rows
 from prdp.analysis.tables import Table
 
 TITLE = "Numbers of the paper that are not reproduced"
@@ -115,14 +115,6 @@ def as_markdown(topics: Sequence[Explained], judgements: Iterable[Judgement]) ->
 
 
 def _section(topic: Explained) -> str:
-    rows = [
-        {
-            "claim": j.claim.statement + (f" (read as: {j.claim.reading})" if j.claim.reading else ""),
-            "verdict": j.verdict.value,
-            "paper": j.claim.printed,
-            "here": j.printed,
-        }
-        for j in topic.judgements
-    ]
+    frame = rows(topic.judgements, "claim", "verdict", "paper", "ours").rename(columns={"ours": "here"})
     head = "\n\n".join([topic.difference.title, *topic.difference.paragraphs])
-    return Table(head, pd.DataFrame(rows)).to_markdown()
+    return Table(head, frame).to_markdown()

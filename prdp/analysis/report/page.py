@@ -10,15 +10,15 @@ import pandas as pd
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
 
+from prdp.analysis import readme_table
 from prdp.analysis.claims import Claim, Judgement, Verdict
+from prdp.analysis.claims_report import default, readings, tally
 from prdp.analysis.figures import FigureSpec, NothingToDraw, svg
 from prdp.analysis.figures.base import FAST
 from prdp.analysis.records import Records
-from prdp.analysis.report import verdicts
 from prdp.analysis.report.differences import TITLE, Difference, explain, unexplained
 from prdp.analysis.report.inline import inline
 from prdp.analysis.report.provenance import Coverage, Provenance, cover, describe, needed, trace
-from prdp.analysis.report.tradeoff import TRADEOFF
 from prdp.analysis.rivals import EXPERIMENT
 from prdp.analysis.tables import NothingToShow, Table, TableSpec
 from prdp.analysis.tables.rivals import regret
@@ -71,6 +71,9 @@ def render(
     drawn = [
         _figure(spec, records, coverage, needed(records, spec.experiments, FAST)) for spec in figures.values()
     ]
+    overview = Table(
+        "", pd.DataFrame(readme_table.cells(list(judgements)), columns=["problem", *readme_table.COLUMNS])
+    )
     topics = explain(differences, judgements)
     rest = unexplained(topics, judgements)
     template = _environment().get_template("page.html.j2")
@@ -79,15 +82,15 @@ def render(
         incomplete=[c for c in coverage.values() if c.present < c.jobs or not c.jobs],
         complete=[c for c in coverage.values() if 0 < c.jobs == c.present],
         waiting={name: _waiting(judgements, name) for name in coverage},
-        main=verdicts.main_claims(judgements),
-        readings=verdicts.readings(judgements),
+        main=default(judgements),
+        readings=readings(judgements),
         differences_title=TITLE,
         topics=topics,
         unexplained=rest,
         reasons={j.claim.id: f"difference-{t.difference.id}" for t in topics for j in t.judgements}
         | {j.claim.id: f"why-{j.claim.id}" for j in rest},
-        headlines=verdicts.headlines(judgements),
-        tradeoff=_figure(TRADEOFF, records, coverage, TRADEOFF.experiments),
+        overview=overview,
+        tally=tally,
         shown=[item.spec.name for item in drawn if item.content],
         choice="choice" in {t.spec.name for t in shown if t.content},
         regret=_regret(records, oracles),
@@ -97,7 +100,6 @@ def render(
         absent=[("Table", t) for t in shown if not t.content]
         + [("Figure", f) for f in drawn if not f.content],
         Verdict=Verdict,
-        verdicts=verdicts,
     )
 
 

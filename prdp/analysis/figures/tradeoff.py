@@ -9,13 +9,14 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import LogFormatter
 
 from prdp.analysis.comparison import finished
-from prdp.analysis.figures import FigureSpec, NothingToDraw, style
+from prdp.analysis.figures import style
+from prdp.analysis.figures.base import FAST, NothingToDraw
 from prdp.analysis.records import Records
 from prdp.analysis.statistics import describe
-from prdp.analysis.tables import NothingToShow
 from prdp.analysis.tables.cells import Group, groups, runs_of
+from prdp.analysis.tables.table import NothingToShow
 
-EXPERIMENTS = ("fig_4", "fig_6", "fig_8", "fig_10", "table_1", "fast")
+EXPERIMENTS = ("fig_4", "fig_6", "fig_8", "fig_10", "table_1", FAST)
 _COLUMNS = 3
 
 
@@ -27,7 +28,7 @@ class _PlainLogFormatter(LogFormatter):
 
 
 @style.styled
-def draw(records: Records) -> Figure:
+def tradeoff(records: Records) -> Figure:
     """Draw the final error over the iterations saved, one panel per problem.
 
     Raises:
@@ -45,17 +46,6 @@ def draw(records: Records) -> Figure:
     for ax in axes[len(cases) :]:
         ax.set_axis_off()
     return figure
-
-
-TRADEOFF = FigureSpec(
-    "savings_accuracy",
-    "Final error over iterations saved",
-    EXPERIMENTS,
-    draw,
-    "Error after training, relative to the mean of the converged runs, over the share of iterations saved. Circles: "
-    "fixed K, labelled (dark: converged). Diamonds: PRDP, seeds small, their mean large. Bars are one standard "
-    "deviation. Below and to the right is better.",
-)
 
 
 def _cases(records: Records) -> Iterator[pd.DataFrame]:
