@@ -1,4 +1,4 @@
-"""Judge every number of the paper on the records. Trains nothing; rules and reasons are in results/paper.yaml.
+"""Judge every number of the paper by the records. Trains nothing; rules and reasons are in results/paper.yaml.
 
 python scripts/claims.py                  one claim after the other
 python scripts/claims.py --markdown       a table

@@ -1,4 +1,4 @@
-"""The numbers of the paper, and whether the records reproduce them."""
+"""The claims of the paper, and whether the records reproduce them."""
 
 import inspect
 import math
@@ -229,13 +229,13 @@ def _verdict(claim: Claim, found: Statistic) -> Judgement:
 def _caveats(claim: Claim, found: Statistic) -> list[str]:
     caveats = []
     if found.diverged:
-        caveats.append(f"Of {found.runs + found.diverged} runs {found.diverged} diverged and have no number.")
+        caveats.append(f"{found.diverged} of {found.runs + found.diverged} runs diverged and have no number.")
     if claim.seeds > 1 and found.runs == 1:
         caveats.append(f"One seed of the paper's {claim.seeds}: no spread.")
     elif found.runs < claim.seeds:
         caveats.append(f"{in_seeds(found.runs)} of the paper's {claim.seeds}.")
     if claim.rule.interval and found.low is not None and found.high is not None:
-        excluded = "" if found.high <= claim.rule.margin else ", which does not exclude more"
+        excluded = "" if found.high <= claim.rule.margin else "; a larger difference is not excluded"
         caveats.append(f"95 % interval: {claim.number(found.low)} to {claim.number(found.high)}{excluded}.")
     return caveats
 
@@ -249,7 +249,7 @@ def _missing(claim: Claim, selection: Selection, runs: Selection) -> str:
     name = " and ".join(claim.experiments)
     text = f"Not run: experiment {name}."
     if not selection.runs.empty:
-        text = f"Not run: experiment {name} has {len(selection.runs)} runs of it, but not all that it takes."
+        text = f"Not run: experiment {name} has only {len(selection.runs)} of the runs that it needs."
     if len(reduced):
         text += f" Its {len(reduced)} runs of the reduced problem (scale=small) do not count."
     return text

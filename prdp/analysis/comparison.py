@@ -151,7 +151,7 @@ def distinguish(
 
 
 def _follows(runs: pd.DataFrame, column: str) -> bool:
-    """Whether a parameter of a group says no more than the name chosen in that group."""
+    """Whether a parameter of a group is determined by the name chosen in that group."""
     group = column.partition(".")[0]
     if group == column or group not in runs or runs[group].nunique(dropna=False) < 2:
         return False

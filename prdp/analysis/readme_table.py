@@ -65,7 +65,7 @@ def table(judgements: list[Judgement]) -> str:
 def _cell(judgement: Judgement | None, seeds: int) -> str:
     if judgement is None:
         return ""
-    # The table says that errors are x1e-2.
+    # The text above the table states that errors are x1e-2.
     printed = judgement.claim.printed.removesuffix(" x1e-2")
     if judgement.ours is None:
         return f"not run (paper {printed})"

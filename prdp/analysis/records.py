@@ -177,7 +177,7 @@ def complete(summaries: pd.DataFrame) -> pd.DataFrame:
             names = names.mask(names.isna() & marked, name)
         filled[group] = names.infer_objects()
     if "epochs" in summaries:
-        # A diverged run of an earlier version stopped early, and nothing says how long it was to train.
+        # A diverged run of an earlier version stopped early, and its planned length was not recorded.
         planned = summaries.get("planned_epochs", pd.Series(pd.NA, summaries.index, dtype="Int64"))
         filled["planned_epochs"] = planned.fillna(summaries["epochs"]).astype("int64")
     return summaries.assign(**filled)

@@ -68,7 +68,7 @@ def settings(config: dict[str, Any]) -> dict[str, Any]:
     """Return every setting that can change numbers, by its column.
 
     The name chosen in a group is the column of the group. Its class (`_target_`) is kept only if it is not one of
-    prdp's, which the name stands for.
+    prdp's, which the name already identifies.
     """
     kept = {k: v for k, v in config.items() if k not in (*_HOUSEKEEPING, "seed", "seeds_per_process")}
     found: dict[str, Any] = {}

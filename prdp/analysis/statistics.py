@@ -83,8 +83,7 @@ def sufficient_level(errors: Mapping[int, Statistic], converged: int) -> int | N
         converged: K_eps.
 
     Returns:
-        Null if K_eps has no spread, which takes two seeds, or if a run of it diverged. A level of which one run
-        diverged does not suffice.
+        Null if K_eps has fewer than two seeds or a diverged run. A level with a diverged run is not sufficient.
     """
     baseline = errors.get(converged)
     if baseline is None or baseline.std is None or baseline.diverged:

@@ -10,7 +10,7 @@ from matplotlib.ticker import MaxNLocator, NullFormatter
 
 from prdp.analysis.figures import style
 from prdp.analysis.figures.base import name_of, panels, seeds_of
-from prdp.analysis.figures.curves import draw_band, draw_ends, draw_staircases, error_axis, table
+from prdp.analysis.figures.curves import draw_band, draw_errors, draw_staircases, table
 from prdp.analysis.records import Records
 
 # Draws one kind of run into a panel.
@@ -36,18 +36,15 @@ def draw_columns(
     heights = (1.6, *[1.0] * len(rows))
     axes = figure.subplots(1 + len(rows), len(found), sharex="col", height_ratios=heights, squeeze=False)
     for (error, *others), runs in zip(axes.T, found.values(), strict=True):
-        drawn = []
-        parts = [(name, part, *line) for (name, part), line in zip(kinds(runs).items(), _LINES, strict=True)]
-        for name, part, colour, dashes in parts:
-            if part.summaries.empty:
-                continue
-            drawn.append(table(part, "val_error"))
-            draw_band(error, drawn[-1], color=colour, linestyle=dashes, label=name)
+        parts = [
+            (part, {"color": colour, "linestyle": dashes, "label": name})
+            for (name, part), (colour, dashes) in zip(kinds(runs).items(), _LINES, strict=True)
+            if len(part.summaries)
+        ]
+        draw_errors(error, parts)
+        for part, line in parts:
             for ax, draw in zip(others, rows.values(), strict=True):
-                draw(ax, part, color=colour, linestyle=dashes)
-        error_axis(error, drawn)
-        for _, part, colour, _ in parts:
-            draw_ends(error, part, "val_error", color=colour)
+                draw(ax, part, color=line["color"], linestyle=line["linestyle"])
         error.set_title(f"{name_of(runs)}\n{seeds_of(runs)}", pad=4)
         others[-1].set(xlabel="epoch", xlim=(0, runs.histories["epoch"].max()))
     for ax, label in zip(axes[:, 0], ("validation error", *rows), strict=True):

@@ -71,6 +71,18 @@ def draw_ends(ax: Axes, records: Records, column: str, **marker: Any) -> None:
         ax.plot(last["epoch"], min(last[column], top), "x", clip_on=False, markersize=5, **marker)
 
 
+def draw_errors(ax: Axes, parts: Iterable[tuple[Records, dict[str, Any]]]) -> None:
+    """Draw the validation error of some runs, each part as a band in its own line, on a logarithmic axis."""
+    parts = [(records, line) for records, line in parts if len(records.summaries)]
+    tables = [table(records, "val_error") for records, _ in parts]
+    for values, (_, line) in zip(tables, parts, strict=True):
+        draw_band(ax, values, **line)
+    if tables:
+        error_axis(ax, tables)
+    for records, line in parts:
+        draw_ends(ax, records, "val_error", color=line["color"])
+
+
 def draw_staircases(
     ax: Axes, records: Records, column: str = "iterations", *, linestyle: str = "-", **line: Any
 ) -> pd.DataFrame:

@@ -1,5 +1,7 @@
 """Error and savings over the size of the network (figure 25)."""
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
@@ -31,23 +33,12 @@ def fig_25(records: Records) -> Figure:
     )
     figure = style.canvas(style.WIDTH * 2, 2.7)
     error, saved = figure.subplots(1, 2)
+    error.set(xscale="log", yscale="log", xlabel="parameters n", ylabel="final validation error")
     for part, name, colour, marker in kinds:
         if part.summaries.empty:
             continue
-        means = by_size(part.summaries, "val_error_final")
-        below = np.minimum(means["std"], 0.9 * means["mean"])
-        error.errorbar(
-            means.index,
-            means["mean"],
-            yerr=[below, means["std"]],
-            color=colour,
-            marker=marker,
-            markersize=4,
-            capsize=2,
-            label=name,
-        )
+        _points(error, by_size(part.summaries, "val_error_final"), name, colour, marker)
     _slope(error, by_size(runs.summaries, "val_error_final")["mean"])
-    error.set(xscale="log", yscale="log", xlabel="parameters n", ylabel="final validation error")
     error.legend(loc="upper right")
     error.set_title(f"{name_of(runs)}, {seeds_of(runs)}", pad=4)
     refined = kinds[1][0].summaries
@@ -57,20 +48,17 @@ def fig_25(records: Records) -> Figure:
             ("savings_incomplete_convergence", "IC", "#a06cbf", "^"),
             ("savings_progressive_refinement", "PR", style.OTHER, "v"),
         ):
-            means = 100 * by_size(refined, column)
-            saved.errorbar(
-                means.index,
-                means["mean"],
-                yerr=means["std"],
-                color=colour,
-                marker=marker,
-                markersize=4,
-                capsize=2,
-                label=name,
-            )
+            _points(saved, 100 * by_size(refined, column), name, colour, marker)
         saved.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=3)
     saved.set(xscale="log", ylim=(0, 100), xlabel="parameters n", ylabel="iterations saved by PRDP (%)")
     return figure
+
+
+def _points(ax: Axes, means: pd.DataFrame, name: str, colour: str, marker: str) -> None:
+    # On a logarithmic axis the bar may not reach zero.
+    below = np.minimum(means["std"], 0.9 * means["mean"]) if ax.get_yscale() == "log" else means["std"]
+    look: Any = {"color": colour, "marker": marker, "markersize": 4, "capsize": 2, "label": name}
+    ax.errorbar(means.index, means["mean"], yerr=[below, means["std"]], **look)
 
 
 def _slope(ax: Axes, means: pd.Series) -> None:

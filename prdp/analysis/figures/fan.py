@@ -1,5 +1,7 @@
 """Validation error by fixed K with PRDP drawn over it, and the K of PRDP beneath (figures 4, 6, 8 and 10)."""
 
+from typing import Any
+
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, MaxNLocator, NullLocator
@@ -7,7 +9,7 @@ from matplotlib.ticker import FixedLocator, MaxNLocator, NullLocator
 from prdp.analysis.comparison import tidy
 from prdp.analysis.figures import style
 from prdp.analysis.figures.base import FAST, name_of, panels, seeds_of
-from prdp.analysis.figures.curves import draw_band, draw_ends, draw_staircases, error_axis, table
+from prdp.analysis.figures.curves import draw_errors, draw_staircases
 from prdp.analysis.figures.savings import draw_savings
 from prdp.analysis.quantities import fan, sufficient
 from prdp.analysis.quantities.errors import Level
@@ -29,23 +31,16 @@ def converged_level(records: Records) -> int:
 def draw_fan(ax: Axes, records: Records, *, prdp: bool = True) -> None:
     """Draw the validation error of every fixed K, and of PRDP."""
     levels, converged = fixed_levels(records), converged_level(records)
-    drawn = []
+    parts: list[tuple[Records, dict[str, Any]]] = []
     for level, runs in levels.items():
-        errors = table(runs, "val_error")
         colour = style.level_colour(level, converged)
-        draw_band(ax, errors, color=colour, linewidth=1.6 if level == converged else 1.0)
-        drawn.append(errors)
-    refined = records.where(schedule="prdp")
-    if prdp and len(refined.summaries):
-        errors = table(refined, "val_error")
-        draw_band(ax, errors, color=style.PRDP, linewidth=1.5, zorder=4, label="PRDP")
-        drawn.append(errors)
-        ax.legend(loc="upper right", bbox_to_anchor=(1.0, 0.97))
-    error_axis(ax, drawn)
-    for level, runs in levels.items():
-        draw_ends(ax, runs, "val_error", color=style.level_colour(level, converged))
+        parts.append((runs, {"color": colour, "linewidth": 1.6 if level == converged else 1.0}))
     if prdp:
-        draw_ends(ax, refined, "val_error", color=style.PRDP)
+        look = {"color": style.PRDP, "linewidth": 1.5, "zorder": 4, "label": "PRDP"}
+        parts.append((records.where(schedule="prdp"), look))
+    draw_errors(ax, parts)
+    if ax.get_legend_handles_labels()[0]:
+        ax.legend(loc="upper right", bbox_to_anchor=(1.0, 0.97))
     title = f"{name_of(records)}, {seeds_of(records)}"
     top = style.level_strip(ax, list(levels), converged) if levels else ax
     top.set_title(title, pad=4)
@@ -80,7 +75,7 @@ def _column(error: Axes, levels: Axes, records: Records) -> None:
 
 @style.styled
 def fig_6(records: Records) -> Figure:
-    """Draw the three heat equations beside each other."""
+    """Draw the three heat equations in columns."""
     found = panels(records, ("fig_6", FAST), ("heat1d", "heat2d", "heat3d"))
     figure = style.canvas(style.WIDTH * len(found), 3.7)
     axes = figure.subplots(2, len(found), sharex="col", height_ratios=(2.2, 1), squeeze=False)

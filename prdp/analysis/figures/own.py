@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from prdp.analysis.comparison import case_columns, distinguish, tidy
 from prdp.analysis.figures import style
 from prdp.analysis.figures.base import NothingToDraw
-from prdp.analysis.figures.curves import draw_band, draw_ends, draw_staircases, error_axis, table
+from prdp.analysis.figures.curves import draw_errors, draw_staircases
 from prdp.analysis.problems import place, title
 from prdp.analysis.quantities import savings
 from prdp.analysis.records import OWN, Records
@@ -48,18 +48,17 @@ def _place(physics: object, scale: object) -> tuple[tuple[int, str], str]:
 
 def _row(axes: np.ndarray, runs: pd.DataFrame, records: Records) -> None:
     error, levels, key = axes
-    parts = [(arm, records.keep(records.summaries["run"].isin(arm.runs["run"]))) for arm in groups(runs)]
-    drawn = []
-    for i, (arm, part) in enumerate(parts):
+    parts = []
+    for i, arm in enumerate(groups(runs)):
         usual = arm.first["is_converged"] and not arm.first["variant"]
-        colour = style.CONVERGED if usual else _COLOURS[i % len(_COLOURS)]
-        line: dict[str, Any] = {"color": colour, "linestyle": "--" if arm.first["is_converged"] else "-"}
-        drawn.append(table(part, "val_error"))
-        draw_band(error, drawn[-1], label=_label(arm), **line)
+        line: dict[str, Any] = {
+            "color": style.CONVERGED if usual else _COLOURS[i % len(_COLOURS)],
+            "linestyle": "--" if arm.first["is_converged"] else "-",
+        }
+        part = records.keep(records.summaries["run"].isin(arm.runs["run"]))
         draw_staircases(levels, part, **line)
-    error_axis(error, drawn)
-    for _, part in parts:
-        draw_ends(error, part, "val_error", color="black")
+        parts.append((part, {**line, "label": _label(arm)}))
+    draw_errors(error, parts)
     error.set(xlabel="epoch", ylabel="validation error", xlim=(0, runs["epochs"].max()))
     levels.set(xlabel="epoch", ylabel="iterations K", xlim=(0, runs["epochs"].max()))
     levels.set_ylim(bottom=0)

@@ -9,7 +9,7 @@ from matplotlib.ticker import MaxNLocator
 from prdp.analysis.comparison import finished
 from prdp.analysis.figures import style
 from prdp.analysis.figures.base import FAST, converged, name_of, panels, seeds_of
-from prdp.analysis.figures.curves import draw_band, error_axis, table
+from prdp.analysis.figures.curves import draw_errors
 from prdp.analysis.figures.wall_clock import alone, draw_seconds
 from prdp.analysis.quantities import savings
 from prdp.analysis.records import Records
@@ -122,16 +122,12 @@ def fig_2(records: Records) -> Figure:
     timed = alone(runs)
     widths = (1.35, 1, 1) if len(timed.summaries) else (1.35, 1)
     error, bars, *time = figure.subplots(1, len(widths), width_ratios=widths)
-    drawn = []
-    for part, colour, label in (
-        (converged(runs), style.CONVERGED, "converged"),
-        (runs.where(schedule="prdp"), style.PRDP, "PRDP"),
-    ):
-        if len(part.summaries):
-            drawn.append(table(part, "val_error"))
-            draw_band(error, drawn[-1], color=colour, label=label)
-    if drawn:
-        error_axis(error, drawn)
+    kinds = {
+        "converged": (converged(runs), style.CONVERGED),
+        "PRDP": (runs.where(schedule="prdp"), style.PRDP),
+    }
+    draw_errors(error, [(part, {"color": colour, "label": name}) for name, (part, colour) in kinds.items()])
+    if error.lines:
         error.legend(loc="upper right")
     error.set(xlabel="epoch", ylabel="validation error", xlim=(0, runs.histories["epoch"].max()))
     error.set_title(f"(a) {name_of(runs)}, {seeds_of(runs)}", pad=4)

@@ -44,7 +44,7 @@ class Selection:
         """Return the runs of an arm, in the order of their seeds: prdp, train_loss, tolerance, linear or converged.
 
         Args:
-            name: of the arm.
+            name: the name of the arm.
             only: values of columns that choose one of several arms of that name.
 
         Raises:

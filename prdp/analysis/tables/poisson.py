@@ -68,7 +68,7 @@ def fig_3(records: Records, paper: Paper) -> Table:
         raise NothingToShow("no pair of runs of fig_3 or readings")
     notes = [
         *_NOTES[1:],
-        "Section 2.2 says an increment of 6 and F.1 tau_stop = 0.98; 5 and 0.9 (in force in the released code) give "
+        "Section 2.2 has an increment of 6, F.1 has tau_stop = 0.98. The released code runs with 5 and 0.9, which give "
         "the printed savings.",
         "Steepest descent: the released code recomputes its residual; Algorithm 2 updates it by recursion.",
     ]
