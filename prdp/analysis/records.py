@@ -149,8 +149,14 @@ def load(folder: Path) -> Records:
     ).with_own()
 
 
-# Keys that were added after runs had been recorded, with the value that these runs had.
-_LATER_KEYS = {"scale": "full", "metric": "val_error", "solver.warm_start": False, "schedule.least": 1}
+# Keys that were added after runs had been recorded: the value that these runs had, and the group whose options have the
+# key (null for all). A new key of the configuration needs an entry here, or new runs differ from recorded ones.
+_LATER_KEYS: dict[str, tuple[Any, str | None]] = {
+    "scale": ("full", None),
+    "metric": ("val_error", None),
+    "solver.warm_start": (False, None),
+    "schedule.least": (1, "schedule"),
+}
 # The names in groups that were not recorded at first: a column that only this option has -> its name.
 _MARKS = {
     "model": {"model.channels": "resnet", "model.initial": "parameters", "model.width": "mlp"},
@@ -163,19 +169,18 @@ _MARKS = {
 def complete(summaries: pd.DataFrame) -> pd.DataFrame:
     """Return summaries of an earlier version with the columns that were added since."""
     filled: dict[str, Any] = {}
-    for key, value in _LATER_KEYS.items():
-        if key in summaries and summaries[key].isna().any():
-            missing = summaries[key].isna()
-            if key == "schedule.least":
-                # Not every schedule has it.
-                missing &= summaries["schedule"].isin(summaries.loc[~missing, "schedule"])
+    for key, (value, group) in _LATER_KEYS.items():
+        missing = summaries[key].isna() if key in summaries else pd.Series(False, summaries.index)
+        if group is not None:
+            missing &= summaries[group].isin(summaries.loc[~missing, group])
+        if missing.any():
             filled[key] = summaries[key].mask(missing, value).infer_objects()
-    for group, marks in _MARKS.items():
-        names = summaries.get(group, pd.Series(None, summaries.index, dtype=object))
+    for name_of, marks in _MARKS.items():
+        names = summaries.get(name_of, pd.Series(None, summaries.index, dtype=object))
         for column, name in marks.items():
             marked = summaries[column].notna() if column in summaries else pd.Series(False, names.index)
             names = names.mask(names.isna() & marked, name)
-        filled[group] = names.infer_objects()
+        filled[name_of] = names.infer_objects()
     if "epochs" in summaries:
         # A diverged run of an earlier version stopped early, and its planned length was not recorded.
         planned = summaries.get("planned_epochs", pd.Series(pd.NA, summaries.index, dtype="Int64"))

@@ -13,8 +13,18 @@ from prdp.analysis.records import GENERAL, GROUPS, Records, complete, empty, fla
 
 # Keys of the configuration that change no number: where and how a run is kept. `seeds_per_process` is recorded
 # nevertheless, because it changes seconds.
-_HOUSEKEEPING = (
-    *("runs_dir", "data_dir", "overwrite", "progress", "checkpoint_seconds", "compilation_cache", "tracking"),
+HOUSEKEEPING = frozenset(
+    [
+        "runs_dir",
+        "data_dir",
+        "overwrite",
+        "progress",
+        "checkpoint_seconds",
+        "compilation_cache",
+        "tracking",
+        "dry_run",
+        "seeds_per_process",
+    ]
 )
 # The keys of provenance.json that become columns.
 _PROVENANCE = ("prdp", "commit", "uncommitted_changes", "device", "cpu_count")
@@ -70,7 +80,7 @@ def settings(config: dict[str, Any]) -> dict[str, Any]:
     The name chosen in a group is the column of the group. Its class (`_target_`) is kept only if it is not one of
     prdp's, which the name already identifies.
     """
-    kept = {k: v for k, v in config.items() if k not in (*_HOUSEKEEPING, "seed", "seeds_per_process")}
+    kept = {k: v for k, v in config.items() if k not in HOUSEKEEPING and k != "seed"}
     found: dict[str, Any] = {}
     for key, value in flatten(kept).items():
         group, _, rest = key.partition(".")
