@@ -1,4 +1,4 @@
-"""Judge every number of the paper on the records. Trains nothing; rules and reasons are in results/paper.yaml.
+"""Judge every number of the paper by the records. Trains nothing; rules and reasons are in results/paper.yaml.
 
 python scripts/claims.py                  one claim after the other
 python scripts/claims.py --markdown       a table
@@ -12,7 +12,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from prdp.analysis import front, load
+from prdp.analysis import load, readme_table
 from prdp.analysis.claims import Verdict, judge, load_claims
 from prdp.analysis.claims_report import as_json, as_markdown, as_text
 from prdp.analysis.report import differences
@@ -39,7 +39,7 @@ def main() -> None:
     write_text(arguments.out / "claims.md", as_markdown(judgements))
     write_text(arguments.out / "differences.md", differences.as_markdown(topics, judgements))
     if arguments.out == RESULTS:
-        write_text(README, front.placed(README.read_text(), judgements))
+        write_text(README, readme_table.placed(README.read_text(), judgements))
     print(as_markdown(judgements) if arguments.markdown else as_text(judgements))
     if arguments.strict and any(j.verdict is Verdict.NOT_REPRODUCED for j in judgements):
         sys.exit(1)

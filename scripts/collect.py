@@ -1,8 +1,8 @@
-"""Add the finished runs below results/runs to the committed records in results/records.
+"""Add every finished run below results/runs to the committed records in results/records.
 
 python scripts/collect.py [--runs results/runs] [--records results/records]
 
-Nothing recorded is lost: a run whose folder is gone keeps its record.
+A run whose folder is gone keeps its record. Runs that no preset names belong to the experiment `own`.
 """
 
 import argparse

@@ -3,7 +3,7 @@
     python scripts/figures.py                 all that have data
     python scripts/figures.py fig_4 fig_6     some of them
 
-Writes results/figures/<name>.png (200 dpi) and .pdf, and says what is missing. The same records give the same bytes.
+Writes results/figures/<name>.png (200 dpi) and .pdf, and reports missing runs. The same records give the same bytes.
 Example trajectories (figures 16 to 20) need no records: see scripts/trajectories.py.
 """
 
@@ -17,7 +17,7 @@ ROOT = Path(__file__).resolve().parents[1]
 
 
 def missing(spec: FigureSpec, records: Records) -> str:
-    """Return how many runs of a figure's own experiment are not recorded yet, in words; empty if none."""
+    """Return the number of missing runs of a figure's first experiment in words; empty if none is missing."""
     jobs = records.jobs[records.jobs["experiment"] == spec.experiments[0]]
     absent = int((~jobs["run"].isin(records.summaries["run"])).sum())
     return f"{absent} of {len(jobs)} runs of {spec.experiments[0]} missing" if absent else ""

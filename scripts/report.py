@@ -1,4 +1,4 @@
-"""Write the report: one HTML page that needs nothing else, with every claim, table and figure. Trains nothing.
+"""Write the report: one self-contained HTML page with every claim, table and figure. Trains nothing.
 
 python scripts/report.py                                    results/records -> results/report/index.html
 python scripts/report.py --records DIR --out page.html      others

@@ -1,4 +1,4 @@
-"""Write the tables of the records beside the paper's values. Trains nothing.
+"""Write tables of recorded and published numbers. Trains nothing.
 
 python scripts/tables.py                      all of them, to results/tables/<name>.md and .tex
 python scripts/tables.py table_1 savings      some of them

@@ -1,4 +1,4 @@
-"""From run folders to committed records: nothing is lost, nothing is changed, and damage is told."""
+"""From run folders to committed records: nothing is lost, nothing is changed, and damage is reported."""
 
 import shutil
 
@@ -7,7 +7,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
+import prdp.config
 from prdp.analysis import Records, load, load_runs, merge, save
+from prdp.analysis.run_folders import HOUSEKEEPING, settings
 from prdp.records import RunFolder, provenance, summarise
 from prdp.suite import Ledger, plan
 from prdp.suite import collect as collecting
@@ -27,14 +29,14 @@ CONFIGS = {
 }
 
 
-def left(path, physics="heat1d", seed=0, status="finished", error=0.3):
+def left(path, physics="heat1d", seed=0, status="finished", error=0.3, **config):
     """A run folder as a run leaves it."""
     rows = [*ROWS[:3], row(3, val_error=error)]
     if physics == "poisson":
         rows = [{k: v for k, v in r.items() if k != "val_error_step_1"} for r in rows]
     folder = RunFolder(path)
     folder.acquire()
-    folder.begin({**CONFIGS[physics], "seed": seed, "runs_dir": str(path.parent)}, ORIGIN)
+    folder.begin({**CONFIGS[physics], "seed": seed, "runs_dir": str(path.parent), **config}, ORIGIN)
     identity = {**IDENTITY, "physics": physics, "seed": seed}
     folder.end(rows, summarise(rows, identity, 12, 1, status))
     folder.release()
@@ -47,7 +49,7 @@ def jobs(*rows):
 
 def records(folders, *rows):
     found = load_runs(folders)
-    return Records(found.summaries, found.histories, jobs(*rows))
+    return Records(found.summaries, found.histories, jobs(*rows)).with_own()
 
 
 def in_order(frame, keys):
@@ -154,7 +156,7 @@ def test_merging_keeps_every_run_and_the_newer_of_two(both, tmp_path):
             in_order(both.history(run), ["epoch"]),
             check_dtype=False,
         )
-    pd.testing.assert_frame_equal(merged.jobs, both.jobs)
+    assert set(merged.of("own").summaries["run"]) == {"c", "d"}
     nothing = load(tmp_path / "nowhere")
     for pair in ((both, nothing), (nothing, both), (both, both)):
         assert_equal(merge(*pair), both)
@@ -170,8 +172,7 @@ def test_a_job_whose_run_has_another_name_today_keeps_the_recorded_one(both, tmp
         ("new", "x=9", "never-run-either"),
     )
     merged = merge(both, Records(nothing.summaries, nothing.histories, today))
-    found = {(e, o): r for e, o, r in merged.jobs.replace({np.nan: None}).itertuples(index=False)}
-    assert found == {
+    assert filed(merged) == {
         ("fig", "x=1"): "a",
         ("fig", "x=2"): "b",
         ("fig", "x=3"): None,
@@ -180,8 +181,8 @@ def test_a_job_whose_run_has_another_name_today_keeps_the_recorded_one(both, tmp
     }
     # As soon as the run of today's name is there, it counts.
     renamed = records([left(tmp_path / "a-renamed")], ("fig", "x=1", "a-renamed"))
-    assert list(merge(both, renamed).jobs["run"]) == ["a-renamed"]
-    assert sorted(merge(both, renamed).summaries["run"]) == ["a", "a-renamed", "b", "c"]
+    assert set(filed(merge(both, renamed)).values()) == {"a-renamed"}
+    assert sorted(merge(both, renamed).summaries["run"]) == ["a-renamed", "b", "c"]
 
 
 PRESETS = {
@@ -206,7 +207,9 @@ def planned(runs):
 
 
 def filed(records):
-    return {(e, o): r for e, o, r in records.jobs.replace({np.nan: None}).itertuples(index=False)}
+    """The runs of the presets' jobs."""
+    jobs = records.jobs[records.jobs["experiment"] != "own"]
+    return {(e, o): r for e, o, r in jobs.replace({np.nan: None}).itertuples(index=False)}
 
 
 def test_collecting_files_each_run_under_its_experiments(presets, tmp_path):
@@ -216,11 +219,17 @@ def test_collecting_files_each_run_under_its_experiments(presets, tmp_path):
     left(poisson, "poisson")
     left(shared, seed=1)
     RunFolder(left(unfinished, seed=2)).set_status("running")
-    # Of no preset.
-    left(runs / "heat1d-of-my-own")
+    # Of no preset, with a class of its own.
+    left(runs / "heat1d-of-my-own", model={"name": "fourier", "_target_": "mine.Fourier", "width": 3})
     found = collecting.collect(runs, where)
     assert_equal(found, load(where))
-    assert sorted(found.summaries["run"]) == sorted([poisson.name, shared.name])
+    assert sorted(found.summaries["run"]) == sorted([poisson.name, shared.name, "heat1d-of-my-own"])
+    (own,) = found.of("own").summaries.to_dict("records")
+    assert (own["run"], own["model"], own["model._target_"]) == (
+        "heat1d-of-my-own",
+        "fourier",
+        "mine.Fourier",
+    )
     assert filed(found) == {
         ("one", " ".join(PRESETS["one"][0])): poisson.name,
         ("one", " ".join(PRESETS["one"][1])): shared.name,
@@ -231,7 +240,7 @@ def test_collecting_files_each_run_under_its_experiments(presets, tmp_path):
     shutil.rmtree(runs)
     left(unfinished, seed=2)
     again = collecting.collect(runs, where)
-    assert sorted(again.summaries["run"]) == sorted(f.name for f in folders.values())
+    assert sorted(again.summaries["run"]) == sorted(["heat1d-of-my-own", *(f.name for f in folders.values())])
     assert all(filed(again).values())
 
 
@@ -301,10 +310,46 @@ def test_a_truncated_record_is_told_and_not_written_over(both, presets, tmp_path
 
 
 def test_a_key_of_later_days_is_filled_in_for_runs_of_before(tmp_path):
-    before = pd.DataFrame({"run": ["a"], "physics": ["heat1d"], "seed": [1]})
+    before = pd.DataFrame(
+        {"run": ["a"], "physics": ["heat1d"], "seed": [1], "model.width": [64], "epochs": [7]}
+    )
     after = pd.DataFrame({"run": ["b"], "physics": ["burgers"], "seed": [1], "solver.warm_start": [True]})
+    after = after.assign(model="mine", planned_epochs=9, epochs=8)
     histories = pd.DataFrame({"run": ["a", "b"], "epoch": [0, 0]})
-    jobs = pd.DataFrame(columns=["experiment", "overrides", "run"])
-    save(Records(pd.concat([before, after], ignore_index=True), histories, jobs), tmp_path)
-    found = load(tmp_path).summaries.set_index("run")["solver.warm_start"]
-    assert found.to_dict() == {"a": False, "b": True}
+    save(Records(pd.concat([before, after], ignore_index=True), histories, jobs()), tmp_path)
+    found = load(tmp_path).summaries.set_index("run")
+    assert found["solver.warm_start"].to_dict() == {"a": False, "b": True}
+    assert found["model"].to_dict() == {"a": "mlp", "b": "mine"}
+    assert found["planned_epochs"].to_dict() == {"a": 7, "b": 9}
+
+
+def test_every_setting_that_can_change_numbers_is_a_column():
+    config = {
+        "seed": 1,
+        "epochs": 5,
+        "precision": "float64",
+        "runs_dir": "here",
+        "progress": False,
+        "tracking": {"name": "wandb", "project": "x"},
+        "noise": 0.1,
+        "model": {
+            "name": "mine",
+            "_target_": "mine.Net",
+            "inner": {"_target_": "prdp.models.MLP", "width": 3},
+        },
+        "solver": {"name": "jacobi", "_target_": "prdp.solvers.Jacobi", "relaxation": 0.5},
+    }
+    assert settings(config) == {
+        "planned_epochs": 5,
+        "precision": "float64",
+        "config.noise": 0.1,
+        "model": "mine",
+        "model._target_": "mine.Net",
+        "model.inner.width": 3,
+        "solver": "jacobi",
+        "solver.relaxation": 0.5,
+    }
+
+
+def test_what_the_run_path_calls_housekeeping_tells_no_runs_apart():
+    assert getattr(prdp.config, "HOUSEKEEPING", HOUSEKEEPING) <= HOUSEKEEPING

@@ -19,7 +19,7 @@ from prdp.analysis.report.differences import (
     load_differences,
     unexplained,
 )
-from tests.made_up_records import NOTHING
+from tests.made_up_records import records
 
 RESULTS = Path(__file__).resolve().parents[1] / "results"
 CLAIMS = load_claims(RESULTS / "paper.yaml")
@@ -40,7 +40,7 @@ def topics(judgements):
 
 def judged(verdict, ours=2.0, identity="fig_4.level"):
     claim = replace(CLAIMS[0], id=identity, statement="Rounds <of> K_eps", seeds=10)
-    return Judgement(claim, ours, 0.5, 3, verdict, f"{identity}: {verdict.value}.")
+    return Judgement(claim, ours, 0.5, 3, verdict)
 
 
 def plain(text):
@@ -121,7 +121,7 @@ def test_a_topic_is_shown_as_long_as_a_claim_calls_for_it(verdict, not_run, show
 
 
 def test_page_and_markdown_have_the_prose_and_the_numbers_of_the_judgements(judgements, topics):
-    page = render(NOTHING, judgements, {}, {}, {}, differences=DIFFERENCES)
+    page = render(records(), judgements, {}, {}, {}, differences=DIFFERENCES)
     markdown = as_markdown(topics, judgements)
     for topic in topics:
         name = topic.difference.id
@@ -151,8 +151,8 @@ def test_other_records_change_the_numbers_and_not_the_words():
 
 def test_what_is_in_no_topic_stands_below_them_with_its_own_reason():
     found = [judged(Verdict.NOT_REPRODUCED), judged(Verdict.REPRODUCED, identity="fig_4.savings")]
-    assert "- fig_4.level: not reproduced.\n" in as_markdown([], found)
-    page = render(NOTHING, found, {}, {}, {})
+    assert f"- {found[0].text}\n" in as_markdown([], found)
+    page = render(records(), found, {}, {}, {})
     assert '<article id="why-fig_4.level">' in page
     assert '<a href="#why-fig_4.level">Why</a>' in page
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from prdp.analysis import front, load
+from prdp.analysis import load, readme_table
 from prdp.analysis.claims import judge, load_claims
 
 ROOT = Path(__file__).parents[1]
@@ -42,4 +42,4 @@ def test_every_place_in_the_map_exists(word):
 
 def test_the_verdicts_are_those_of_the_records():
     judgements = judge(load_claims(ROOT / "results" / "paper.yaml"), load(ROOT / "results" / "records"))
-    assert front.placed(README, judgements) == README, "run `make claims`"
+    assert readme_table.placed(README, judgements) == README, "run `make claims`"

@@ -1,7 +1,6 @@
 """The rivals: what each is called and costs, which no other beats, and the words that follow from the numbers."""
 
 import itertools
-import re
 
 import numpy as np
 import pandas as pd
@@ -10,13 +9,11 @@ import pytest
 from prdp.analysis.figures import FIGURES, svg
 from prdp.analysis.figures.labels import Label, label_points
 from prdp.analysis.figures.style import canvas
-from prdp.analysis.regret import best_in_hindsight, load_oracles, regrets
-from prdp.analysis.report import render
-from prdp.analysis.report.advice import answers
-from prdp.analysis.report.findings import findings
-from prdp.analysis.rivals import compare, front
+from prdp.analysis.regret import load_oracles, regrets
+from prdp.analysis.rivals import compare, pareto_front
 from prdp.analysis.tables import TABLES, NothingToShow
-from tests.hand_made import records, run
+from prdp.analysis.tables.rivals import regret
+from tests.made_up_records import records, run
 
 SEEDS = (1, 2, 3)
 NOISE = {1: -0.002, 2: 0.0, 3: 0.002}
@@ -153,7 +150,7 @@ def test_the_front_is_what_no_other_beats():
         for k, (cost, error) in numbers.items()
         if all((c, e) == (cost, error) or c > cost or e > error for c, e in numbers.values())
     }
-    found = front(problem.rivals, "matvecs")
+    found = pareto_front(problem.rivals, "matvecs")
     assert {r.name for r in found} == expected
     assert 1 < len(expected) < len(numbers)
     costs = [r.cost("matvecs") for r in found]
@@ -164,7 +161,7 @@ def test_equals_are_both_on_the_front_and_what_diverged_is_not():
     lost = arm("matched", cost=1, error=0.001)
     lost[0][0]["status"] = "diverged"
     problem = only([*arm(), *arm(diff="unrolled"), *lost, *arm("linear", cost=100, error=0.03)])
-    assert {r.name for r in front(problem.rivals, "matvecs")} == {"converged", "unrolled"}
+    assert {r.name for r in pareto_front(problem.rivals, "matvecs")} == {"converged", "unrolled"}
     assert not problem.no_worse(named(problem, "matched"), problem.converged)
 
 
@@ -185,7 +182,7 @@ def test_poisson_is_charged_until_the_common_error():
     assert problem.prdp.cost("seconds") == pytest.approx(15 / 20 + 16 * 0.5 / 21)
     assert problem.converged.cost("matvecs") == 2 * 12 * 600
     assert named(problem, "JFB + PRDP").attained is None
-    assert [r.name for r in front(problem.rivals, "matvecs")] == ["PRDP"]
+    assert [r.name for r in pareto_front(problem.rivals, "matvecs")] == ["PRDP"]
     assert not problem.no_worse(named(problem, "JFB + PRDP"), problem.prdp)
 
 
@@ -217,13 +214,10 @@ def test_regret_is_against_the_best_as_accurate_and_the_best_as_cheap():
     assert ours.iterations.mean == pytest.approx((24 / 16 + 24 / 20) / 2)
     assert ours.error.mean == pytest.approx((0.018 / 0.018 + 0.02 / 0.016 + 0.022 / 0.03) / 3)
     assert found["converged"].error.mean == pytest.approx((0.018 / 0.01 + 0.02 / 0.016 + 0.022 / 0.03) / 3)
-    assert best_in_hindsight(problem, searched, 0.1) == "K = 1 for 5 epochs, then K = 3 for 5 epochs"
-    assert best_in_hindsight(problem, searched[searched["seed"] == 3], 0.1) == ""
-    said = " ".join(findings([problem], {"heat1d": searched})[0].sentences)
-    assert (
-        "PRDP (3 seeds) takes 1.35 ± 0.21 times the iterations of the cheapest as accurate, is more" in said
-    )
-    assert "more accurate than all of them on 1 of 3" in said
+    table = regret(records(*base()), {"heat1d": searched}).frame.set_index("schedule")
+    assert table.loc["PRDP", ["problem", "seeds", "iterations", "unmatched"]].tolist() == [
+        *("Heat 1D", "3", "1.35 ± 0.21", "1")
+    ]
 
 
 def test_schedules_over_tolerances_have_no_regret_and_poisson_has_no_seed():
@@ -243,107 +237,18 @@ def test_oracles_are_read_by_their_physics(tmp_path):
     assert load_oracles(tmp_path / "none") == {}
 
 
-EPOCHS, WARM, NONE = "The number of epochs is known beforehand", "The last solution", "None of these holds"
-
-
-def answer(condition, runs):
-    return next(a for a in answers(compare(records(*runs))) if a.condition.startswith(condition))
-
-
-@pytest.mark.parametrize(
-    ("two_stages", "verdict"),
-    [
-        ({"cost": 20, "seconds": 0.7}, "On Heat 1D: two stages, a small K for nine tenths of the training"),
-        ({"cost": 20, "seconds": 0.79}, "On Heat 1D: cheaper than PRDP in products only, so measure first."),
-        ({"cost": 39, "seconds": 0.7}, "On Heat 1D: cheaper than PRDP in seconds only, so measure first."),
-        ({"cost": 39, "seconds": 0.79}, "On Heat 1D: no reason to leave PRDP for it."),
-        ({"cost": 20, "seconds": 0.7, "error": 0.024}, "On Heat 1D: no reason to leave PRDP for it."),
-    ],
-)
-def test_the_verdict_follows_the_numbers(two_stages, verdict):
-    found = answer(EPOCHS, [*base(), *arm("two_stage", **two_stages)])
-    assert len(found.picks) == 1
-    assert found.picks[0].startswith(verdict)
-    assert ("PRDP alone is not the answer" in found.picks[0]) == ("nine tenths" in verdict)
-    if "error" in two_stages:
-        detail = (
-            "Heat 1D: the most accurate, two stages, has an error of +20.0 % (20.0 to 20.0) against PRDP."
-        )
-    else:
-        share = f"{100 * two_stages['cost'] / 40:.3g} % of the products"
-        detail = (
-            f"Heat 1D: against PRDP, two stages takes {share} and {100 * two_stages['seconds'] / 0.8:.3g} %"
-        )
-    assert found.details[0].startswith(detail)
-
-
-def test_each_problem_has_its_own_verdict():
-    burgers = {"physics": "burgers", "solver": "gmres"}
-    other = [*arm(**burgers), *arm("prdp", level=4, cost=40, seconds=0.8, **burgers)]
-    runs = [*base(), *other, *arm("two_stage", cost=20, seconds=0.5), *arm("two_stage", cost=90, **burgers)]
-    found = answer(EPOCHS, runs)
-    assert [pick[:12] for pick in found.picks] == ["On Heat 1D: ", "On Burgers: "]
-    assert "nine tenths" in found.picks[0]
-    assert "no reason" in found.picks[1]
-
-
-def test_cases_without_runs_are_left_out_and_the_rest_is_what_needs_nothing_more():
-    found = {
-        a.condition: a for a in answers(compare(records(*base(), *arm("two_stage", cost=1, seconds=0.1))))
-    }
-    assert list(found) == [EPOCHS, NONE]
-    assert found[NONE].picks == ("On Heat 1D: PRDP.",)
-    better = {a.condition: a for a in answers(compare(records(*base(), *arm("matched", cost=30))))}
-    assert better[NONE].picks == ("On Heat 1D: matched.",)
-    assert "matched takes 30 % of the products" in better[NONE].details[0]
-    # 39 of 40 products are not enough less.
-    assert answer(NONE, [*base(), *arm("matched", cost=39)]).picks == ("On Heat 1D: PRDP.",)
-    worse = answer(NONE, base(error=0.03))
-    assert worse.picks == ("On Heat 1D: converged.",)
-    assert answers(compare(records(*arm("two_stage")))) == []
-
-
-def test_what_reaches_an_error_that_prdp_does_not_is_the_answer():
-    runs = [
-        inverse("fixed", [600] * 20, 1e-5, schedule="fixed"),
-        inverse("prdp", [10] * 20, 1e-3),
-        inverse("warm", [300] * 20, 1e-5, schedule="fixed", **{"solver.warm_start": True}),
-    ]
-    found = answer(WARM, runs)
-    assert found.picks == ("On Poisson: warm starts. PRDP alone is not the answer.",)
-    said = findings([only(runs)], {})[0]
-    assert said.runs == "one run each, no seeds"
-    assert "PRDP does not reach a parameter error of 2e-05." in said.sentences
-
-
-def test_findings_say_how_many_seeds_and_where_prdp_stands():
-    said = findings([only(base())], {})[0]
-    assert (said.problem, said.runs) == ("Heat 1D", "3 seeds")
-    assert "PRDP is on the front in products." in said.sentences
-    assert (
-        "Against converged training, PRDP takes 40 % of the products and 80 % of the seconds, error +0.0 % "
-        "(0.0 to 0.0)." in said.sentences
-    )
-    beaten = findings([only([*base(), *arm("matched", cost=10, error=0.01, seeds=(1, 2))])], {})[0]
-    assert beaten.runs == "2 seeds"
-    assert (
-        "PRDP is not on the front in products: by medians, matched is at least as accurate with 25 % of PRDP's "
-        "products." in beaten.sentences
-    )
-
-
 def test_the_tables_have_every_rival_and_say_what_is_not_reached():
     runs = [*base(), inverse("a", [600] * 9, 1e-5, schedule="fixed"), inverse("b", [9] * 9, 1e-3, diff="jfb")]
     frame = TABLES["rivals"].build(records(*runs), {}).frame.set_index("rival")
     assert list(frame.index) == ["converged", "PRDP"]
-    assert frame.loc["PRDP", ["products", "seconds", "error x1e-2", "front"]].tolist() == [
+    assert frame.loc["PRDP", ["products", "seconds", "error x1e-2", "Pareto front"]].tolist() == [
         "80 ± 0",
         "0.80 ± 0.00",
         "2.00 ± 0.20",
         "products, seconds",
     ]
     assert frame.loc["PRDP", "against converged, %"] == "+0.0 (0.0 to 0.0)"
-    assert frame.loc["converged", "front"] == "-"
+    assert frame.loc["converged", "Pareto front"] == "-"
     poisson = TABLES["rivals_poisson"].build(records(*runs), {}).frame.set_index("rival")
     assert poisson.loc["JFB + PRDP", ["products", "final error"]].tolist() == ["not reached", "1.0e-03"]
     assert poisson.loc["converged", ["products", "updates"]].tolist() == ["10,800", "9"]
@@ -393,22 +298,3 @@ def test_names_cover_neither_names_nor_points():
     assert not any(box.contains(*point) for box in boxes for point in points)
     row = ax.transData.transform((1, 3))[1]
     assert not any(box.y0 < row < box.y1 for box in boxes)
-
-
-def test_the_report_says_what_to_pick():
-    runs = records(*base(), *arm("two_stage", cost=20, seconds=0.5))
-    page = render(
-        runs,
-        [],
-        {},
-        {"rivals": FIGURES["rivals"]},
-        {"rivals": "Rivals."},
-        {"heat1d": oracle([(1, 9, 0.01, [1])])},
-    )
-    section = re.search(r'<section id="pick".*?</section>', page, re.DOTALL)[0]
-    assert "two stages, a small K for nine tenths of the training" in section
-    assert "(3 seeds)" in section
-    assert "found in hindsight, PRDP (1 seed)" in section
-    assert 'href="#rivals"' in section
-    empty = render(records(), [], {}, {"rivals": FIGURES["rivals"]}, {"rivals": "Rivals."})
-    assert "has no runs yet" in re.search(r'<section id="pick".*?</section>', empty, re.DOTALL)[0]

@@ -11,7 +11,7 @@ from prdp.analysis.comparison import baseline, diverged, finished, tidy
 from prdp.analysis.quantities import QUANTITIES, Ambiguous, Selection, parameters
 from prdp.analysis.records import Records
 from prdp.analysis.statistics import Statistic, describe, exponent, relative_difference, sufficient_level
-from tests.hand_made import pair, records, run
+from tests.made_up_records import pair, records, run
 
 
 def test_mean_std_and_median_are_those_of_the_sample():
@@ -121,16 +121,51 @@ def test_arms_and_cases_are_told_apart_by_what_differs():
 
 
 def test_of_two_records_of_one_run_the_last_counts():
-    old = run("old", ["e"], levels=[2], error=0.5)
-    new = run("new", ["e"], levels=[2], error=0.1, recorded="2026-02-01T00:00:00Z")
+    old = run("old", ["e"], levels=[2])
+    new = run("new", ["e"], levels=[2], recorded="2026-02-01T00:00:00Z", seconds_train=9.0)
     assert list(tidy(records(new, old))["run"]) == ["new"]
+
+
+def test_records_of_one_configuration_and_seed_with_other_numbers_are_refused():
+    old, new = (run(name, ["e"], levels=[2], error=error) for name, error in (("old", 0.5), ("new", 0.1)))
+    with pytest.raises(
+        ValueError, match=r"runs old and new have the same .* \(val_error_final: 0\.5 and 0\.1\)"
+    ):
+        tidy(records(old, new))
+
+
+@pytest.mark.parametrize(
+    ("key", "values"),
+    [
+        ("model", ("mlp", "fourier_operator")),
+        ("optimizer", ("adam", "lion")),
+        ("task", ("mixed_chain", "mine")),
+        ("data", ("fourier", "mine")),
+        ("diff", ("implicit", "mine")),
+        ("metric", ("val_error", "val_error_step_2")),
+        ("schedule", ("prdp", "mine")),
+        ("physics", ("heat1d", "wave")),
+        ("solver", ("jacobi", "sor")),
+        ("precision", ("float32", "float64")),
+        ("planned_epochs", (1, 2)),
+        ("schedule._target_", (None, "mine.Schedule")),
+        ("model._target_", ("mine.A", "mine.B")),
+        ("config.noise", (0.1, 0.2)),
+    ],
+)
+def test_whatever_setting_differs_tells_runs_apart(key, values):
+    frame = tidy(records(*(run(str(v), ["e"], levels=[2], **{key: v}) for v in values)))
+    assert len(frame) == 2
+    label = frame["physics"] + frame["variant"] + frame["arm"]
+    assert label.nunique() == 2
+    assert any(str(v) in text for v in values for text in label) or key == "metric"
 
 
 def test_runs_of_other_lengths_are_other_cases_and_a_diverged_run_is_of_its_own():
     made = records(
         run("long", ["e"], levels=[2] * 4),
         run("short", ["e"], levels=[2] * 2, seed=2),
-        run("lost", ["e"], levels=[2], seed=3, status="diverged"),
+        run("lost", ["e"], levels=[2], seed=3, status="diverged", planned_epochs=4),
     )
     frame = tidy(made).set_index("run")
     assert frame.loc["long", "case"] != frame.loc["short", "case"]
@@ -166,7 +201,9 @@ def test_quantities_of_seeds_have_the_numbers_of_the_records():
 
 
 def test_what_diverged_is_counted_and_in_no_mean():
-    selection = select(*pair(["e"]), run("x", ["e"], levels=[2], seed=4, error=math.inf, status="diverged"))
+    selection = select(
+        *pair(["e"]), run("x", ["e"], levels=[2] * 3, seed=4, error=math.inf, status="diverged")
+    )
     found = QUANTITIES["mean"](selection, "val_error_final")
     assert (found.runs, found.mean, found.diverged) == (3, pytest.approx(0.03), 1)
     assert QUANTITIES["accuracy"](selection).diverged == 1

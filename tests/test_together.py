@@ -15,7 +15,7 @@ import pytest
 import prdp
 from prdp import group
 from prdp import run as runs
-from prdp.analysis.records import load_runs
+from prdp.analysis import load_runs
 from prdp.config import ConfigError, parse
 from prdp.preparation import initialiser, prepare
 from prdp.training import Lanes, Plan, RunResult, Training, compile_run

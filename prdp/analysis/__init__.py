@@ -1,6 +1,7 @@
-"""Records -> tidy tables -> savings. Never trains."""
+"""Recorded runs -> quantities -> claims, tables, figures and the report. It never trains."""
 
-from prdp.analysis.poisson import PoissonAccount, account
-from prdp.analysis.records import Records, load, load_runs, merge, save
+from prdp.analysis.quantities import account
+from prdp.analysis.records import Records, load, merge, save
+from prdp.analysis.run_folders import load_runs
 
-__all__ = ["PoissonAccount", "Records", "account", "load", "load_runs", "merge", "save"]
+__all__ = ["Records", "account", "load", "load_runs", "merge", "save"]

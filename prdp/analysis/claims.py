@@ -1,4 +1,4 @@
-"""The numbers of the paper, and whether the records reproduce them."""
+"""The claims of the paper, and whether the records reproduce them."""
 
 import inspect
 import math
@@ -16,7 +16,7 @@ from prdp.analysis.records import Records
 from prdp.analysis.rules import Rule
 from prdp.analysis.statistics import Statistic
 
-# Unit -> factor of the records' own unit, decimals to print, what is printed behind.
+# Unit -> factor on recorded values, decimals in print, suffix in print.
 _UNITS = {
     "%": (100.0, 1, " %"),
     "1e-2": (100.0, 2, " x1e-2"),
@@ -29,11 +29,16 @@ _UNITS = {
 
 
 class Verdict(Enum):
-    """What the records say of a claim."""
+    """Whether the records reproduce a claim."""
 
     REPRODUCED = "reproduced"
     NOT_REPRODUCED = "not reproduced"
     NOT_RUN = "not run"
+
+    @property
+    def symbol(self) -> str:
+        """A mark for tables."""
+        return {Verdict.REPRODUCED: "✓", Verdict.NOT_REPRODUCED: "✗", Verdict.NOT_RUN: "○"}[self]
 
 
 @dataclass(frozen=True)
@@ -41,21 +46,21 @@ class Claim:
     """A number of the paper.
 
     Attributes:
-        id: its name here.
-        place: where in the paper.
-        statement: what it is of.
-        paper: the number, in `unit`; null if only its sign is claimed.
-        spread: its standard deviation in the paper, in `unit`; null if none is given.
-        unit: see the head of the file.
+        id: its name.
+        place: section, figure or table of the paper.
+        statement: what the number measures.
+        paper: the number in `unit`; null if only its sign is claimed.
+        spread: its standard deviation in the paper in `unit`; null if none is given.
+        unit: a key of `_UNITS`.
         rule: when it is reproduced.
         quantity: name in `QUANTITIES`.
-        parameters: of the quantity.
-        experiments: whose runs it is judged on.
-        physics: which of them; null for all.
-        where: what their columns must be.
-        seeds: how many the paper has.
-        reading: where it is judged otherwise than with the suite's defaults and eq. 56; else null.
-        why: where the difference comes from, said if the verdict is "not reproduced".
+        parameters: arguments of the quantity.
+        experiments: the experiments whose runs are judged.
+        physics: which of their runs; null for all.
+        where: values that columns of these runs must have.
+        seeds: number of seeds in the paper.
+        reading: how the paper is read, if not by the suite's defaults and eq. 56; else null.
+        why: the reason for the difference, given if the verdict is "not reproduced".
     """
 
     id: str
@@ -80,7 +85,7 @@ class Claim:
         Args:
             value: null if there is none.
             spread: null if there is none.
-            exact: as many digits as it has (the paper's own); otherwise those of the unit.
+            exact: print all digits of the value (the paper's numbers); otherwise those of the unit.
         """
         if value is None:
             return "-"
@@ -98,15 +103,15 @@ class Claim:
 
 @dataclass(frozen=True)
 class Judgement:
-    """What the records say of a claim.
+    """The verdict on a claim.
 
     Attributes:
         claim: the claim.
         ours: the quantity in the claim's unit; null without runs.
         uncertainty: its standard deviation over seeds; null with one run.
-        runs: finished runs behind it (of the smaller arm, if it compares two).
+        runs: number of finished runs (of the smaller arm, if two are compared).
         verdict: whether `ours` is within the rule.
-        text: all of this, the caveats and the reason in words.
+        remarks: caveats, or the reason why the claim is not judged.
     """
 
     claim: Claim
@@ -114,15 +119,37 @@ class Judgement:
     uncertainty: float | None
     runs: int
     verdict: Verdict
-    text: str
+    remarks: str = ""
+
+    @property
+    def text(self) -> str:
+        """The claim, both numbers, the rule, the verdict, the remarks and the reason of a difference."""
+        claim = self.claim
+        reading = f", read as: {claim.reading}" if claim.reading else ""
+        head = f"{claim.statement} ({claim.place}{reading}). Paper: {claim.printed}."
+        if self.verdict is Verdict.NOT_RUN:
+            return f"{head} {self.remarks}"
+        judged = f"Here: {self.printed}. Rule: {claim.rule.text}: {self.verdict.value}."
+        why = f"Why: {claim.why}" if self.verdict is Verdict.NOT_REPRODUCED and claim.why else ""
+        return " ".join(filter(None, (head, judged, self.remarks, why)))
+
+    @property
+    def measured(self) -> str:
+        """Our number as text, with its uncertainty."""
+        return self.claim.number(self.ours, self.uncertainty)
 
     @property
     def printed(self) -> str:
         """Our number as text, with its uncertainty and the number of runs."""
-        if self.ours is None:
-            return "-"
-        number = self.claim.number(self.ours, self.uncertainty)
-        return number if self.claim.seeds == 1 else f"{number} ({in_seeds(self.runs)})"
+        one = self.ours is None or self.claim.seeds == 1
+        return self.measured if one else f"{self.measured} ({in_seeds(self.runs)})"
+
+    @property
+    def seeds(self) -> str:
+        """The number of runs and of the paper's seeds."""
+        if self.claim.seeds == 1:
+            return "no seed" if self.runs else "-"
+        return f"{self.runs} of {self.claim.seeds}"
 
 
 def load_claims(path: Path) -> list[Claim]:
@@ -171,7 +198,7 @@ def _floats(entry: dict[str, Any]) -> dict[str, Any]:
 
 
 def judge(claims: Iterable[Claim], records: Records) -> list[Judgement]:
-    """Return what the records say of each claim. Only runs of the paper's size count."""
+    """Return the verdict on each claim. Only runs of the paper's size count."""
 
     @cache
     def of(experiments: tuple[str, ...]) -> Selection:
@@ -192,42 +219,29 @@ def _judge(claim: Claim, runs: Selection) -> Judgement:
 
 
 def _verdict(claim: Claim, found: Statistic) -> Judgement:
-    # What diverged has no number, and is no reproduction.
+    # A claim with a diverged run is not reproduced.
     fits = found.runs > 0 and not found.diverged and claim.rule.holds(claim.paper, claim.spread, found)
     verdict = Verdict.REPRODUCED if fits else Verdict.NOT_REPRODUCED
-    judgement = Judgement(claim, found.mean if found.runs else None, found.std, found.runs, verdict, "")
-    sentences = [
-        f"{_head(claim)} Paper: {claim.printed}. Here: {judgement.printed}.",
-        f"Rule: {claim.rule.text}: {verdict.value}.",
-        *_caveats(claim, found),
-    ]
-    if verdict is Verdict.NOT_REPRODUCED and claim.why:
-        sentences.append(f"Why: {claim.why}")
-    return Judgement(claim, judgement.ours, found.std, found.runs, verdict, " ".join(sentences))
+    ours = found.mean if found.runs else None
+    return Judgement(claim, ours, found.std, found.runs, verdict, " ".join(_caveats(claim, found)))
 
 
 def _caveats(claim: Claim, found: Statistic) -> list[str]:
     caveats = []
     if found.diverged:
-        caveats.append(f"Of {found.runs + found.diverged} runs {found.diverged} diverged and have no number.")
+        caveats.append(f"{found.diverged} of {found.runs + found.diverged} runs diverged and have no number.")
     if claim.seeds > 1 and found.runs == 1:
         caveats.append(f"One seed of the paper's {claim.seeds}: no spread.")
     elif found.runs < claim.seeds:
         caveats.append(f"{in_seeds(found.runs)} of the paper's {claim.seeds}.")
     if claim.rule.interval and found.low is not None and found.high is not None:
-        excluded = "" if found.high <= claim.rule.margin else ", which does not exclude more"
+        excluded = "" if found.high <= claim.rule.margin else "; a larger difference is not excluded"
         caveats.append(f"95 % interval: {claim.number(found.low)} to {claim.number(found.high)}{excluded}.")
     return caveats
 
 
-def _head(claim: Claim) -> str:
-    reading = f", read as: {claim.reading}" if claim.reading else ""
-    return f"{claim.statement} ({claim.place}{reading})."
-
-
 def _not_run(claim: Claim, reason: str) -> Judgement:
-    text = f"{_head(claim)} Paper: {claim.printed}. {reason}"
-    return Judgement(claim, None, None, 0, Verdict.NOT_RUN, text)
+    return Judgement(claim, None, None, 0, Verdict.NOT_RUN, reason)
 
 
 def _missing(claim: Claim, selection: Selection, runs: Selection) -> str:
@@ -235,7 +249,7 @@ def _missing(claim: Claim, selection: Selection, runs: Selection) -> str:
     name = " and ".join(claim.experiments)
     text = f"Not run: experiment {name}."
     if not selection.runs.empty:
-        text = f"Not run: experiment {name} has {len(selection.runs)} runs of it, but not all that it takes."
+        text = f"Not run: experiment {name} has only {len(selection.runs)} of the runs that it needs."
     if len(reduced):
         text += f" Its {len(reduced)} runs of the reduced problem (scale=small) do not count."
     return text
@@ -257,5 +271,5 @@ def _in_unit(found: Statistic, unit: str) -> Statistic:
 
 
 def in_seeds(count: int) -> str:
-    """Return how many seeds there are, in words."""
+    """Return a number of seeds in words."""
     return "1 seed" if count == 1 else f"{count} seeds"

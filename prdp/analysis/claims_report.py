@@ -1,6 +1,7 @@
 """Judgements as text, Markdown and JSON."""
 
 from collections import Counter
+from collections.abc import Iterable
 from typing import Any
 
 import pandas as pd
@@ -9,61 +10,74 @@ from prdp.analysis.claims import Judgement, Verdict
 from prdp.analysis.tables.table import Table
 
 
+def default(judgements: Iterable[Judgement]) -> list[Judgement]:
+    """Return the judgements on the paper's numbers by the suite's default reading."""
+    return [j for j in judgements if j.claim.reading is None]
+
+
+def readings(judgements: Iterable[Judgement]) -> list[Judgement]:
+    """Return the judgements on other readings of the paper."""
+    return [j for j in judgements if j.claim.reading is not None]
+
+
+def tally(judgements: Iterable[Judgement]) -> dict[Verdict, int]:
+    """Return the number of judgements by verdict."""
+    counts = Counter(j.verdict for j in judgements)
+    return {verdict: counts[verdict] for verdict in Verdict}
+
+
 def as_text(judgements: list[Judgement]) -> str:
-    """Return a line or two a claim: the verdict, then the paper's number, ours, the rule and the reason."""
+    """Return two lines per claim: the verdict, then both numbers, the rule and the reason."""
     lines = [f"{j.verdict.value.upper():<14}  {j.claim.id}\n    {j.text}" for j in judgements]
     return "\n".join([*lines, "", summary(judgements)])
 
 
 def summary(judgements: list[Judgement]) -> str:
-    """Return how many claims have which verdict, the alternative readings apart."""
-    main = [j for j in judgements if j.claim.reading is None]
-    other = [j for j in judgements if j.claim.reading is not None]
-    return f"{_count(main)}. Alternative readings: {_count(other)}."
+    """Return the number of claims by verdict, alternative readings apart."""
+    return f"{_count(default(judgements))}. Alternative readings: {_count(readings(judgements))}."
 
 
 def _count(judgements: list[Judgement]) -> str:
-    found = Counter(j.verdict for j in judgements)
-    return f"{len(judgements)} claims: " + ", ".join(f"{found[v]} {v.value}" for v in Verdict)
+    counts = ", ".join(f"{count} {verdict.value}" for verdict, count in tally(judgements).items())
+    return f"{len(judgements)} claims: {counts}"
+
+
+def rows(judgements: Iterable[Judgement], *columns: str) -> pd.DataFrame:
+    """Return some columns of claim, place, paper, ours, rule and verdict, one row per judgement."""
+    return pd.DataFrame(
+        [
+            {
+                "claim": j.claim.statement + (f" (read as: {j.claim.reading})" if j.claim.reading else ""),
+                "place": j.claim.place,
+                "paper": j.claim.printed,
+                "ours": j.printed,
+                "rule": j.claim.rule.name,
+                "verdict": j.verdict.value,
+            }
+            for j in judgements
+        ]
+    )[list(columns)]
 
 
 def as_markdown(judgements: list[Judgement]) -> str:
-    """Return a table, and below it what is to be said of each claim that is not reproduced."""
-    rows = [
-        {
-            "claim": j.claim.statement + (f" (read as: {j.claim.reading})" if j.claim.reading else ""),
-            "place": j.claim.place,
-            "paper": j.claim.printed,
-            "ours": j.printed,
-            "rule": j.claim.rule.name,
-            "verdict": j.verdict.value,
-        }
-        for j in judgements
-    ]
+    """Return a table of all claims, and the text of each claim that is not reproduced."""
     rules = {j.claim.rule.name: j.claim.rule.text for j in judgements}
     notes = [summary(judgements), *(f"{name}: {text}" for name, text in rules.items())]
     differing = [f"- {j.text}" for j in judgements if j.verdict is Verdict.NOT_REPRODUCED]
-    table = Table("The paper's numbers and ours", pd.DataFrame(rows), notes).to_markdown()
-    return (
-        "\n".join([table, "## What is not reproduced", "", *(differing or ["Nothing that has been run."])])
-        + "\n"
-    )
+    frame = rows(judgements, "claim", "place", "paper", "ours", "rule", "verdict")
+    table = Table("The paper's numbers and ours", frame, notes).to_markdown()
+    rest = differing or ["Every claim that was run is reproduced."]
+    return "\n".join([table, "## Not reproduced", "", *rest]) + "\n"
 
 
 def as_json(judgements: list[Judgement]) -> list[dict[str, Any]]:
-    """Return plain values, a mapping a claim."""
+    """Return plain values, one mapping per claim."""
+    of_claim = ("id", "place", "statement", "reading", "unit", "paper", "spread")
+    of_judgement = ("ours", "uncertainty", "runs")
     return [
         {
-            "id": j.claim.id,
-            "place": j.claim.place,
-            "statement": j.claim.statement,
-            "reading": j.claim.reading,
-            "unit": j.claim.unit,
-            "paper": j.claim.paper,
-            "spread": j.claim.spread,
-            "ours": j.ours,
-            "uncertainty": j.uncertainty,
-            "runs": j.runs,
+            **{key: getattr(j.claim, key) for key in of_claim},
+            **{key: getattr(j, key) for key in of_judgement},
             "rule": j.claim.rule.text,
             "verdict": j.verdict.value,
             "text": j.text,

@@ -1,47 +1,38 @@
 """Which runs may be compared: their cases, their arms, and the converged baseline of each.
 
-Two runs are of one case if nothing but their schedule and their seed differs. Within a case, an arm is a schedule with
-its parameters and the metric that drives it.
+Two runs belong to one case if nothing in their configurations differs but the schedule, its metric and the seed.
+Within a case, an arm is a schedule with its parameters and its metric. The runs of an arm differ in the seed alone.
 """
 
 import math
 
 import pandas as pd
 
-from prdp.analysis.records import Records
+from prdp.analysis.records import GENERAL, GROUPS, Records
 
-# What a null means, in records older than the column.
-_DEFAULTS = {"scale": "full", "metric": "val_error"}
-_CASE = (
-    "physics",
-    "solver",
-    "diff",
-    "scale",
-    "precision",
-    "batch_size",
-    "converged_iterations",
-    "planned_epochs",
-)
+# Results by which two records of one arm and seed are recognised as the same run.
+_NUMBERS = ("status", "val_error_final", "iterations_total", "matvecs_total", "adjoint_matvecs_total")
 _NAMES = {"prdp": "PRDP", "tolerance_prdp": "PRDP by tolerance"}
-# Of the processors' time, the largest share of others beside which seconds are still believed.
+# Seconds count if other processes took at most this share of CPU time.
 BUSY = 0.05
-# Follows from what else differs, and would only make a label longer.
+# It follows from other settings and would only make labels longer.
 _FOLLOWS = ("converged_iterations",)
 
 
 def tidy(records: Records) -> pd.DataFrame:
-    """Return a row a run (the last one, if an arm has a seed twice), with what comparisons need.
+    """Return one row per run, with what comparisons need.
 
-    Added columns: `case` (a number), `arm` (what the schedule is called), `is_converged` (a fixed schedule at K_eps),
-    `iterations_mean` (K over the intervals), `matvecs` (forward and adjoint), `executed_savings` (by iterations
-    executed, of the budget of the converged baseline), `seconds` (training and validation), and `variant` (what tells a
-    case from the others of its physics and scale; may be empty).
+    Added columns: `case` (a number), `arm` (the label of the schedule), `variant` (the settings in which a case differs
+    from others of its physics and scale; may be empty), `is_converged` (a fixed schedule at K_eps), `iterations_mean`
+    (K over the epochs), `executed_savings` (by iterations executed, against K_eps in every solve), `matvecs` (forward
+    and adjoint), `seconds` (training and validation).
+
+    Raises:
+        ValueError: two records have the same configuration and seed but different numbers.
     """
     runs = records.summaries.copy()
     if runs.empty:
         return runs.assign(case=0, arm="", variant="", is_converged=False)
-    for column, value in _DEFAULTS.items():
-        runs[column] = runs[column].fillna(value) if column in runs else value
     runs["is_converged"] = (runs["schedule"] == "fixed") & (
         runs["iterations_final"] == runs["converged_iterations"]
     )
@@ -49,19 +40,31 @@ def tidy(records: Records) -> pd.DataFrame:
     runs["matvecs"] = runs["matvecs_total"] + runs["adjoint_matvecs_total"]
     runs["executed_savings"] = 1 - runs["iterations_executed_total"] / runs["iterations_converged_total"]
     runs["seconds"] = runs["seconds_train"] + runs["seconds_validate"]
-    runs["planned_epochs"] = _planned_epochs(runs)
-    case = _case_columns(runs)
-    runs["case"] = _number(runs, case)
+    case = case_columns(runs)
+    runs["case"] = number(runs, case)
     runs["arm"] = _arms(runs)
-    runs["variant"] = _distinguish(runs, ["physics", "scale"], [c for c in case if c not in _FOLLOWS])
-    latest = runs.sort_values("recorded", kind="stable") if "recorded" in runs else runs
-    latest = latest.drop_duplicates(["case", "arm", "seed"], keep="last")
-    return latest.sort_values(["case", "arm", "seed"], kind="stable").reset_index(drop=True)
+    runs["variant"] = distinguish(runs, ["physics", "scale"], [c for c in case if c not in _FOLLOWS])
+    return without_repetitions(runs, ["case", "arm", "seed"])
 
 
-def differing(runs: pd.DataFrame) -> list[str]:
-    """Return the columns of the configuration in which the cases of some runs differ."""
-    return _varying(runs, _case_columns(runs))
+def without_repetitions(runs: pd.DataFrame, key: list[str]) -> pd.DataFrame:
+    """Return the runs in the order of `key`; of several records of the same run, the last.
+
+    Raises:
+        ValueError: runs of the same key have different numbers.
+    """
+    ordered = runs.sort_values("recorded", kind="stable") if "recorded" in runs else runs
+    repeated = ordered[ordered.duplicated(key, keep=False)]
+    for _, group in repeated.groupby(key, dropna=False):
+        differing_numbers = varying(group, [c for c in _NUMBERS if c in group])
+        if differing_numbers:
+            column, first, last = differing_numbers[0], group.iloc[0], group.iloc[-1]
+            raise ValueError(
+                f"runs {first['run']} and {last['run']} have the same configuration and seed but different results "
+                f"({column}: {first[column]} and {last[column]}); remove one of them from the records"
+            )
+    latest = ordered.drop_duplicates(key, keep="last")
+    return latest.sort_values(key, kind="stable").reset_index(drop=True)
 
 
 def finished(runs: pd.DataFrame) -> pd.DataFrame:
@@ -69,24 +72,24 @@ def finished(runs: pd.DataFrame) -> pd.DataFrame:
     return runs[runs["status"] == "finished"]
 
 
+def diverged(runs: pd.DataFrame) -> int:
+    """Return the number of diverged runs."""
+    return int((runs["status"] == "diverged").sum())
+
+
 def timed_alone(runs: pd.DataFrame) -> pd.Series:
-    """Return which runs had their processors to themselves, so that their seconds may be compared."""
+    """Return which runs may be compared by seconds: other processes took at most 5 % of CPU time meanwhile."""
     elsewhere = runs.get("busy_elsewhere", pd.Series(math.nan, index=runs.index))
     return elsewhere.astype(float) <= BUSY
-
-
-def diverged(runs: pd.DataFrame) -> int:
-    """Return how many of the runs diverged."""
-    return int((runs["status"] == "diverged").sum())
 
 
 def baseline(runs: pd.DataFrame, column: str, *, same_device: bool = False) -> pd.Series:
     """Return, for each run, a column of the converged baseline of its case: of the same seed, else the mean, else NaN.
 
     Args:
-        runs: rows of `tidy`, the baselines among them.
+        runs: rows of `tidy`, including the baselines.
         column: of the baseline.
-        same_device: whether a baseline on another device counts as none.
+        same_device: ignore baselines on another device.
     """
     case = ["case", "device"] if same_device and "device" in runs else ["case"]
     converged = finished(runs[runs["is_converged"]])
@@ -98,28 +101,61 @@ def baseline(runs: pd.DataFrame, column: str, *, same_device: bool = False) -> p
     return pd.Series(by_seed.fillna(by_case).to_numpy(dtype=float), runs.index)
 
 
-def _planned_epochs(runs: pd.DataFrame) -> pd.Series:
-    # A diverged run stopped early: it was to train as long as those that it is compared with.
-    done = runs["epochs"].where(runs["status"] != "diverged").astype(float)
-    columns = _case_columns(runs.drop(columns="planned_epochs", errors="ignore"))
-    others = done.groupby(_number(runs, columns)).transform("max")
-    return done.fillna(others).fillna(-1)
+def case_columns(runs: pd.DataFrame, without: tuple[str, ...] = ("schedule",)) -> list[str]:
+    """Return the columns of every setting, except those of some groups, the metric and the seed."""
+    plain = [c for c in (*GROUPS, *GENERAL) if c in runs and c not in (*without, "metric")]
+    skipped = tuple(f"{group}." for group in (*without, "tracking"))
+    return [*plain, *(c for c in map(str, runs) if "." in c and not c.startswith(skipped))]
 
 
-def _case_columns(runs: pd.DataFrame) -> list[str]:
-    dotted = [c for c in map(str, runs) if "." in c and not c.startswith(("schedule.", "tracking."))]
-    return [*(c for c in _CASE if c in runs), *dotted]
+def differing(runs: pd.DataFrame) -> list[str]:
+    """Return the settings in which the cases of some runs differ."""
+    return varying(runs, case_columns(runs))
 
 
-def _number(runs: pd.DataFrame, columns: list[str]) -> pd.Series:
-    varying = _varying(runs, columns)
-    if not varying:
+def number(runs: pd.DataFrame, columns: list[str]) -> pd.Series:
+    """Return a number for each combination of values."""
+    columns = varying(runs, columns)
+    if not columns:
         return pd.Series(0, runs.index)
-    return runs.groupby(varying, dropna=False, sort=True).ngroup()
+    return runs.groupby(columns, dropna=False, sort=True).ngroup()
 
 
-def _varying(runs: pd.DataFrame, columns: list[str]) -> list[str]:
+def varying(runs: pd.DataFrame, columns: list[str]) -> list[str]:
+    """Return the columns that have more than one value."""
     return [c for c in columns if runs[c].nunique(dropna=False) > 1]
+
+
+def distinguish(
+    runs: pd.DataFrame, within: list[str], columns: list[str], *, only_unusual: bool = False
+) -> pd.Series:
+    """Return a label for each run: the values of the columns that vary within its group.
+
+    Args:
+        runs: the runs.
+        within: the columns that make the groups.
+        columns: the columns to show.
+        only_unusual: leave out values that most runs of the group have.
+    """
+    label = pd.Series("", runs.index, dtype=object)
+    columns = varying(runs, columns)
+    for _, group in runs.groupby(within, dropna=False) if columns else ():
+        texts = pd.DataFrame(index=group.index)
+        for column in [c for c in varying(group, columns) if not _follows(group, c)]:
+            values = group[column].map(_plain)
+            text = f"{_key(column)} = " + values
+            texts[column] = text.mask(values == values.mode()[0], "") if only_unusual else text
+        joined = [", ".join(filter(None, row)) for row in texts.to_numpy().tolist()]
+        label.loc[group.index] = pd.Series(joined, group.index)
+    return label
+
+
+def _follows(runs: pd.DataFrame, column: str) -> bool:
+    """Whether a parameter of a group is determined by the name chosen in that group."""
+    group = column.partition(".")[0]
+    if group == column or group not in runs or runs[group].nunique(dropna=False) < 2:
+        return False
+    return bool(runs.groupby(group, dropna=False)[column].nunique(dropna=False).max() == 1)
 
 
 def _arms(runs: pd.DataFrame) -> pd.Series:
@@ -127,28 +163,22 @@ def _arms(runs: pd.DataFrame) -> pd.Series:
     level = runs["iterations_final"].astype(int).astype(str)
     name = runs["schedule"].replace(_NAMES).mask(fixed, "K = " + level)
     name = name.mask(runs["is_converged"], "converged, K = " + level)
-    name = name.mask(~fixed & (runs["metric"] == "train_loss"), name + " on the training loss")
+    driven = {"val_error": "", "train_loss": " on the training loss"}
+    # A fixed schedule reads no metric.
+    metric = runs["metric"].map(lambda m: driven.get(m, f" on {m}")).mask(fixed, "")
+    name = name + metric
     parameters = [c for c in map(str, runs) if c.startswith("schedule.")]
-    # The levels of a fixed schedule are its name.
-    suffix = _distinguish(runs.assign(_name=name), ["case", "_name"], [] if fixed.all() else parameters)
-    return name.mask(~fixed & (suffix != ""), name + " (" + suffix + ")")
-
-
-def _distinguish(runs: pd.DataFrame, within: list[str], columns: list[str]) -> pd.Series:
-    label = pd.Series("", runs.index, dtype=object)
-    columns = _varying(runs, columns)
-    if not columns:
-        return label
-    for _, group in runs.groupby(within, dropna=False):
-        varying = _varying(group, columns)
-        if varying:
-            values = {c: f"{_key(c)} = " + group[c].map(_plain) for c in varying}
-            label.loc[group.index] = pd.DataFrame(values).agg(", ".join, axis="columns")
-    return label
+    # The level of a fixed schedule is its name.
+    shown = runs.assign(_name=name)
+    if "schedule.iterations" in runs:
+        shown["schedule.iterations"] = shown["schedule.iterations"].mask(fixed)
+    suffix = distinguish(shown, ["case", "_name"], parameters)
+    return name.mask(suffix != "", name + " (" + suffix + ")")
 
 
 def _key(column: str) -> str:
-    return column.split(".")[-1].removeprefix("planned_")
+    group, _, key = column.rpartition(".")
+    return f"{group} class" if key == "_target_" else key.removeprefix("planned_")
 
 
 def _plain(value: object) -> str:

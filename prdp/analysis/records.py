@@ -1,34 +1,37 @@
-"""Run folders and committed records as tidy tables."""
+"""Committed records of runs as tidy tables."""
 
-import hashlib
 import io
 import json
-from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
-import yaml
 
 from prdp.atomic import write_bytes
 
-# Of provenance.json, what a summary's row keeps.
-_PROVENANCE = ("prdp", "commit", "uncommitted_changes", "device", "cpu_count")
+# The experiment of the runs that no preset names.
+OWN = "own"
+# The groups of the configuration; each has a column with the name that was chosen in it.
+GROUPS = ("physics", "solver", "diff", "schedule", "model", "optimizer", "task", "data")
+# Settings outside the groups that can change numbers. Others are dotted: `config.<key>`.
+GENERAL = ("scale", "precision", "batch_size", "metric", "converged_iterations", "planned_epochs")
+_JOBS = ("experiment", "overrides", "run")
 
 
 @dataclass(frozen=True)
 class Records:
-    """What runs left, as three tidy tables.
+    """Recorded runs as three tidy tables.
 
     Attributes:
-        summaries: a row a run. `run` is its folder's name; plain columns are those of `summary.json` (`physics`,
-            `schedule`, `seed`, `savings`, `val_error_final`, ...), dotted ones the run's configuration
-            (`schedule.iterations`, `data.form`, `model.width`, ...), and `commit`, `device`, `jax`, `recorded` say
-            where it comes from; `busy_elsewhere` is the share of the processors' time that other processes took.
-        histories: a row an epoch of every run: `run` and the columns of `prdp.records.COLUMNS`.
-        jobs: a row a job of an experiment preset: `experiment`, `overrides` (as on the command line), and the `run`
-            that these make, null while it has no record.
+        summaries: one row per run. `run` is the name of its folder. Plain columns are those of `summary.json` (`seed`,
+            `savings`, `val_error_final`, ...), the names chosen in the groups of the configuration (`GROUPS`), its
+            general settings (`GENERAL`) and where the run comes from (`commit`, `device`, `jax`, `recorded`). Dotted
+            columns are the rest of the configuration (`schedule.iterations`, `model.width`, ...). `busy_elsewhere` is
+            the share of CPU time that other processes took.
+        histories: one row per epoch of every run: `run` and the columns of `prdp.records.COLUMNS`.
+        jobs: one row per job of an experiment preset: `experiment`, `overrides` (as on the command line), and the
+            `run` they make, null while it is not recorded. Runs of no preset are jobs of the experiment `own`.
     """
 
     summaries: pd.DataFrame
@@ -36,15 +39,14 @@ class Records:
     jobs: pd.DataFrame
 
     def of(self, *experiments: str) -> "Records":
-        """Return the records of some experiments; empty tables if none of their jobs has been run."""
+        """Return the records of some experiments. The tables are empty if none of their jobs was run."""
         jobs = self.jobs[self.jobs["experiment"].isin(experiments)]
-        summaries = self.summaries[self.summaries["run"].isin(jobs["run"])]
-        return Records(summaries, self.histories[self.histories["run"].isin(jobs["run"])], jobs)
+        return self.keep(self.summaries["run"].isin(jobs["run"]), jobs)
 
     def where(self, **values: Any) -> "Records":
         """Return the records of the runs whose columns have these values; `__` stands for a dot in a column's name.
 
-        A column that no run has is met by nothing; a value `None` is met by null.
+        A column that no run has matches nothing. The value `None` matches null.
         """
         chosen = pd.Series(True, index=self.summaries.index)
         for key, value in values.items():
@@ -52,64 +54,42 @@ class Records:
                 key.replace("__", "."), pd.Series(None, index=chosen.index, dtype=object)
             )
             chosen &= column.isna() if value is None else column == value
-        summaries = self.summaries[chosen]
-        return Records(summaries, self.histories[self.histories["run"].isin(summaries["run"])], self.jobs)
+        return self.keep(chosen)
+
+    def keep(self, chosen: pd.Series, jobs: pd.DataFrame | None = None) -> "Records":
+        """Return the records of the summaries that `chosen` marks."""
+        summaries = self.summaries[chosen.astype(bool)]
+        histories = self.histories[self.histories["run"].isin(summaries["run"])]
+        return Records(summaries, histories, self.jobs if jobs is None else jobs)
 
     def history(self, run: str) -> pd.DataFrame:
-        """Return the history of one run, a row an epoch."""
+        """Return the history of one run, one row per epoch."""
         return self.histories[self.histories["run"] == run].reset_index(drop=True)
 
+    def with_own(self) -> "Records":
+        """Return the records with a job of the experiment `own` for each run that no preset names."""
+        jobs = self.jobs[self.jobs["experiment"] != OWN]
+        own = self.summaries[~self.summaries["run"].isin(jobs["run"])]
+        named = [g for g in ("physics", "scale", "solver", "diff", "schedule", "seed") if g in own]
+        rows = [(OWN, " ".join(f"{g}={row[g]}" for g in named), row["run"]) for row in own.to_dict("records")]
+        if not rows:
+            return Records(self.summaries, self.histories, jobs)
+        return Records(
+            self.summaries,
+            self.histories,
+            pd.concat([jobs, pd.DataFrame(rows, columns=list(_JOBS))], ignore_index=True),
+        )
 
-def load_runs(folders: Iterable[Path]) -> Records:
-    """Return the records of finished (or diverged) run folders; those of unfinished or damaged ones are left out."""
-    summaries, histories = [], []
-    for folder in folders:
-        try:
-            row = _summary(folder)
-            history = pd.read_parquet(folder / "history.parquet")
-        except (OSError, ValueError, yaml.YAMLError):
-            # Not there yet, or not whole: not a finished run.
-            continue
-        summaries.append(row)
-        histories.append(history.assign(run=folder.name))
+
+def empty() -> Records:
+    """Return records of nothing."""
     return Records(
-        _frame(summaries), _concat(histories), pd.DataFrame(columns=["experiment", "overrides", "run"])
+        pd.DataFrame(columns=["run"]), pd.DataFrame(columns=["run"]), pd.DataFrame(columns=list(_JOBS))
     )
 
 
-def _summary(folder: Path) -> dict[str, Any]:
-    status = json.loads((folder / "status.json").read_text())
-    if status["status"] not in ("finished", "diverged"):
-        raise ValueError(f"{folder} is {status['status']}")
-    text = (folder / "config.yaml").read_text()
-    provenance = json.loads((folder / "provenance.json").read_text())
-    summary = json.loads((folder / "summary.json").read_text())
-    # Cut between two lines, YAML stays valid. The first runs have no checksum.
-    checksum = hashlib.sha256(text.encode()).hexdigest()
-    if provenance.get("config_sha256", checksum) != checksum:
-        raise ValueError(f"{folder / 'config.yaml'} is damaged")
-    config = yaml.safe_load(text)
-    return {
-        "run": folder.name,
-        **summary,
-        **{
-            k: v for k, v in flatten(config).items() if k not in summary and not k.endswith(("_dir", ".name"))
-        },
-        **{k: provenance.get(k) for k in _PROVENANCE},
-        "device": _device(provenance.get("device"), config.get("seeds_per_process", 1)),
-        "jax": provenance["packages"]["jax"],
-        "recorded": status["updated"],
-        "busy_elsewhere": status.get("busy_elsewhere"),
-    }
-
-
-def _device(name: str | None, seeds: int) -> str | None:
-    """Return what seconds were taken on: a share of a device is another device."""
-    return f"{name}, {seeds} seeds together" if name and seeds > 1 else name
-
-
 def flatten(config: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Return a nested configuration with dotted keys; lists become their JSON text."""
+    """Return a nested configuration with dotted keys; lists become JSON text."""
     flat: dict[str, Any] = {}
     for key, value in config.items():
         if isinstance(value, dict):
@@ -120,19 +100,24 @@ def flatten(config: dict[str, Any], prefix: str = "") -> dict[str, Any]:
 
 
 def merge(old: Records, new: Records) -> Records:
-    """Return the records of both; where both have a run, that of `new`. Nothing recorded is lost.
+    """Return the records of both. Where both have a run, `new` counts.
 
-    The jobs are those of `new` (those of `old` if it has none). One whose run has no record keeps the run that `old`
-    knows for it: today's configuration may give it another name than the day it was recorded.
+    The jobs are those of `new` (those of `old` if it has none). A job whose run is not recorded keeps the run that
+    `old` has for it: today's configuration may give it another name than on the day it was recorded. Once the run of
+    today's name is recorded, it replaces the other.
     """
     summaries, histories = _union(old.summaries, new.summaries), _union(old.histories, new.histories)
-    if new.jobs.empty:
-        return Records(summaries, histories, old.jobs)
+    before, jobs = (r.jobs[r.jobs["experiment"] != OWN] for r in (old, new))
+    if jobs.empty:
+        return Records(summaries, histories, before).with_own()
     key = ["experiment", "overrides"]
-    jobs = new.jobs.merge(old.jobs, on=key, how="left", suffixes=("", "_before"))
-    recorded = set(summaries["run"])
-    run = jobs["run"].where(jobs["run"].isin(recorded), jobs["run_before"])
-    return Records(summaries, histories, jobs[key].assign(run=run.where(run.isin(recorded), None)))
+    jobs = jobs.merge(before, on=key, how="left", suffixes=("", "_before"))
+    recorded = jobs["run"].isin(summaries["run"])
+    kept = jobs["run"].where(recorded, jobs["run_before"])
+    kept = kept.where(kept.isin(summaries["run"]), None)
+    replaced = set(jobs.loc[recorded, "run_before"].dropna()) - set(kept)
+    merged = Records(summaries, histories, jobs[key].assign(run=kept))
+    return merged.keep(~summaries["run"].isin(replaced)).with_own()
 
 
 def _union(old: pd.DataFrame, new: pd.DataFrame) -> pd.DataFrame:
@@ -141,41 +126,66 @@ def _union(old: pd.DataFrame, new: pd.DataFrame) -> pd.DataFrame:
 
 def save(records: Records, folder: Path) -> None:
     """Write `<physics>_histories.parquet`, `<physics>_summaries.parquet` and `jobs.parquet`, each atomically."""
-    # In this order: whatever comes between, a recorded run has its history.
+    # In this order: after a crash at any point, a recorded run has its history.
     for physics, summaries in () if records.summaries.empty else records.summaries.groupby("physics"):
         histories = records.histories[records.histories["run"].isin(summaries["run"])]
         _write(_in_order(histories, "run", "epoch"), folder / f"{physics}_histories.parquet")
         _write(_in_order(summaries, "run"), folder / f"{physics}_summaries.parquet")
-    _write(records.jobs.sort_values(["experiment", "overrides"]), folder / "jobs.parquet")
-
-
-# Keys that came after runs had been recorded, with the value that these had.
-_SINCE_LATER = {"scale": "full", "metric": "val_error", "solver.warm_start": False}
-
-
-def _completed(summaries: pd.DataFrame) -> pd.DataFrame:
-    """Return the summaries with the later keys filled in."""
-    filled = {}
-    for key, value in _SINCE_LATER.items():
-        if key in summaries and summaries[key].isna().any():
-            filled[key] = summaries[key].where(summaries[key].notna(), value).infer_objects()
-    return summaries.assign(**filled)
+    jobs = records.jobs[records.jobs["experiment"] != OWN]
+    _write(jobs.sort_values(["experiment", "overrides"]), folder / "jobs.parquet")
 
 
 def load(folder: Path) -> Records:
-    """Return what `save` wrote; empty tables if there is nothing.
+    """Return the records that `save` wrote; empty tables if there are none.
 
     Raises:
-        ValueError: a file is damaged; the message says which.
+        ValueError: a file is damaged; the message names it.
     """
     summaries = [_read(p) for p in sorted(folder.glob("*_summaries.parquet"))]
     histories = [_read(p) for p in sorted(folder.glob("*_histories.parquet"))]
     jobs = folder / "jobs.parquet"
     return Records(
-        _completed(_concat(summaries)),
-        _concat(histories),
-        _read(jobs) if jobs.exists() else pd.DataFrame(columns=["experiment", "overrides", "run"]),
-    )
+        complete(_concat(summaries)), _concat(histories), _read(jobs) if jobs.exists() else empty().jobs
+    ).with_own()
+
+
+# Keys that were added after runs had been recorded: the value that these runs had, and the group whose options have the
+# key (null for all). A new key of the configuration needs an entry here, or new runs differ from recorded ones.
+_LATER_KEYS: dict[str, tuple[Any, str | None]] = {
+    "scale": ("full", None),
+    "metric": ("val_error", None),
+    "solver.warm_start": (False, None),
+    "schedule.least": (1, "schedule"),
+}
+# The names in groups that were not recorded at first: a column that only this option has -> its name.
+_MARKS = {
+    "model": {"model.channels": "resnet", "model.initial": "parameters", "model.width": "mlp"},
+    "optimizer": {"optimizer.b1": "adam", "optimizer.learning_rate": "gradient_descent"},
+    "task": {"task.unrolled_steps": "correction", "task.reference": "inverse", "task.loss": "mixed_chain"},
+    "data": {"data.modes": "fourier", "data.smoothing": "noise", "physics": "none"},
+}
+
+
+def complete(summaries: pd.DataFrame) -> pd.DataFrame:
+    """Return summaries of an earlier version with the columns that were added since."""
+    filled: dict[str, Any] = {}
+    for key, (value, group) in _LATER_KEYS.items():
+        missing = summaries[key].isna() if key in summaries else pd.Series(False, summaries.index)
+        if group is not None:
+            missing &= summaries[group].isin(summaries.loc[~missing, group])
+        if missing.any():
+            filled[key] = summaries[key].mask(missing, value).infer_objects()
+    for name_of, marks in _MARKS.items():
+        names = summaries.get(name_of, pd.Series(None, summaries.index, dtype=object))
+        for column, name in marks.items():
+            marked = summaries[column].notna() if column in summaries else pd.Series(False, names.index)
+            names = names.mask(names.isna() & marked, name)
+        filled[name_of] = names.infer_objects()
+    if "epochs" in summaries:
+        # A diverged run of an earlier version stopped early, and its planned length was not recorded.
+        planned = summaries.get("planned_epochs", pd.Series(pd.NA, summaries.index, dtype="Int64"))
+        filled["planned_epochs"] = planned.fillna(summaries["epochs"]).astype("int64")
+    return summaries.assign(**filled)
 
 
 def _concat(frames: list[pd.DataFrame]) -> pd.DataFrame:
@@ -183,13 +193,9 @@ def _concat(frames: list[pd.DataFrame]) -> pd.DataFrame:
     return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame(columns=["run"])
 
 
-def _frame(rows: list[dict[str, Any]]) -> pd.DataFrame:
-    return pd.DataFrame(rows) if rows else pd.DataFrame(columns=["run"])
-
-
 def _in_order(frame: pd.DataFrame, *keys: str) -> pd.DataFrame:
-    """Return rows and columns in an order of their own, so that the same records make the same file."""
-    # A column that only other physics have says nothing here.
+    """Return rows and columns in a fixed order, so that the same records make the same file."""
+    # Columns that only other physics have are left out.
     frame = frame.dropna(axis="columns", how="all").sort_values(list(keys))
     return frame[[*keys, *frame.columns.difference(list(keys))]]
 

@@ -1,4 +1,4 @@
-"""The rivals: every mode, schedule, solver and warm start beside PRDP on one problem, each with a name and a cost."""
+"""Rivals of PRDP: modes, schedules, solvers and warm starts on one problem, each with a name, costs and an error."""
 
 import math
 from collections.abc import Iterable
@@ -6,45 +6,17 @@ from dataclasses import dataclass
 
 import pandas as pd
 
+from prdp.analysis import problems
 from prdp.analysis.comparison import diverged, finished, tidy
-from prdp.analysis.poisson import COMMON_ERROR, first_reach
-from prdp.analysis.quantities import by_seed
-from prdp.analysis.records import Records
+from prdp.analysis.quantities import COMMON_ERROR, by_seed, first_reach
+from prdp.analysis.records import OWN, Records
+from prdp.analysis.rival_names import CONVERGED, KINDS, PRDP, named
 from prdp.analysis.statistics import Statistic, describe, relative_difference
 
 EXPERIMENT = "rivals"
 COSTS = ("matvecs", "iterations_total", "iterations_executed_total", "seconds", "updates")
-# A mean error by so much above another's, relative to it, is no worse: what the paper's claims are granted as well.
+# A mean error is no worse than another if it exceeds it by at most this share: the margin of the paper's claims.
 MARGIN = 0.1
-CONVERGED, PRDP, SCHEDULE, MODE, SOLVER, WARM = (
-    "converged",
-    "PRDP",
-    "schedule",
-    "mode",
-    "solver",
-    "warm start",
-)
-KINDS = (CONVERGED, PRDP, SCHEDULE, MODE, SOLVER, WARM)
-TWO_STAGES, DIRECT, CG = "two stages", "direct", "CG"
-
-_PROBLEMS = ("heat1d", "heat2d", "heat3d", "burgers", "navier_stokes", "poisson")
-_REFERENCE_MODE = "implicit"
-_REFERENCE_SOLVER = {"burgers": "gmres", "navier_stokes": "gmres"}
-_SOLVERS = {
-    "conjugate_gradient": CG,
-    "lbfgs": "L-BFGS",
-    "gmres": "GMRES",
-    "bicgstab": "BiCGStab",
-}
-_MODES = {"jfb": "JFB", "neumann": "Neumann", "reduced_cg": "reduced CG", "one_step": "one-step"}
-_SCHEDULES = {
-    "prdp": "PRDP",
-    "tolerance_prdp": "PRDP by tolerance",
-    "geometric": "geometric PRDP",
-    "flatness": "PRDP by flatness",
-    "two_stage": TWO_STAGES,
-    "hoag": "HOAG",
-}
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,19 +24,19 @@ class Rival:
     """One way to train on a problem: a solver, a mode, a start and a schedule.
 
     Attributes:
-        name: what distinguishes it from converged implicit training with the problem's own solver.
+        name: how it differs from converged implicit training with the problem's reference solver.
         kind: one of `KINDS`.
-        schedule: as in the configuration.
-        runs: how many there are; of networks, one a seed.
+        schedule: its name in the configuration.
+        runs: number of runs, one per seed.
         diverged: how many of them diverged.
         errors: final error by seed.
-        iterations: K in force summed over the whole training, by seed.
-        error: these over the seeds, with the interval of their median.
-        costs: what it spent, by name (see `COSTS`): of networks in all; of Poisson until its parameter error first was
-            at most `COMMON_ERROR`, without runs where it never was. Their intervals are of the median. Seconds are
-            those of training and validation on the device that most runs of the problem have.
-        attained: what a cost is weighed against: the median error; of Poisson `COMMON_ERROR`; null where the cost buys
-            nothing (a run diverged, or that error was never reached).
+        iterations: K summed over the whole training, by seed.
+        error: statistics of the errors, with the interval of their median.
+        costs: what it spent, by name (see `COSTS`), with the intervals of the medians. For an inverse problem, costs
+            are those until the parameter error is at most `COMMON_ERROR` for the first time; no runs if it never is.
+            Seconds are those of training and validation on the device that most runs of the problem used.
+        attained: the error that the costs buy: the median error, or `COMMON_ERROR` for an inverse problem. Null if a
+            run diverged or never reached that error.
     """
 
     name: str
@@ -83,7 +55,7 @@ class Rival:
         return self.costs[name].median
 
     def excess(self, other: "Rival") -> Statistic:
-        """Return by how much its error is above another's, by seed, relative to the mean of the other's."""
+        """Return by how much its error exceeds another's, by seed, relative to the mean of the other's."""
         return relative_difference(self.errors, other.errors, diverged=self.diverged)
 
     def share(self, other: "Rival", cost: str) -> float:
@@ -97,32 +69,50 @@ class Comparison:
     """The rivals of one problem.
 
     Attributes:
-        physics: of the problem.
-        reduced: whether it is smaller than the paper's.
-        rivals: in the order of `KINDS`, each kind by schedule and name.
+        physics: its name.
+        reduced: whether the problem is smaller than the paper's.
+        variant: the settings in which it differs from other problems of this physics; may be empty.
+        rivals: in the order of `KINDS`, within a kind by name.
     """
 
     physics: str
     reduced: bool
+    variant: str
     rivals: tuple[Rival, ...]
 
     @property
+    def title(self) -> str:
+        """The problem in print."""
+        title = problems.title(self.physics, reduced=self.reduced)
+        return f"{title} ({self.variant})" if self.variant else title
+
+    @property
+    def seeds(self) -> str:
+        """The number of seeds in words, as a range if rivals differ; empty for an inverse problem."""
+        counts = sorted({r.runs for r in self.rivals})
+        if self.to_common_error:
+            return ""
+        if len(counts) > 1:
+            return f"{counts[0]} to {counts[-1]} seeds"
+        return "1 seed" if counts[0] == 1 else f"{counts[0]} seeds"
+
+    @property
     def to_common_error(self) -> bool:
-        """Whether costs are those until a common error, as the problem has neither network nor seed."""
-        return self.physics == "poisson"
+        """Whether costs are compared up to a common error."""
+        return problems.problem(self.physics).kind == "inverse"
 
     @property
     def converged(self) -> Rival | None:
-        """Converged implicit training with the problem's own solver."""
+        """Converged implicit training with the problem's reference solver."""
         return self._only(CONVERGED)
 
     @property
     def prdp(self) -> Rival | None:
-        """PRDP in its place."""
+        """PRDP with implicit training and the problem's reference solver."""
         return self._only(PRDP)
 
     def no_worse(self, rival: Rival, other: Rival) -> bool:
-        """Return whether a rival's error is at most by `MARGIN` above another's; of Poisson, whether it got as far."""
+        """Return whether a rival's error exceeds another's by at most `MARGIN`, or it reached the common error."""
         if rival.attained is None:
             return False
         return self.to_common_error or rival.excess(other).mean <= MARGIN
@@ -132,23 +122,30 @@ class Comparison:
 
 
 def compare(records: Records) -> list[Comparison]:
-    """Return the comparison of each problem that has runs of `rivals`, on the seeds that all of them have."""
-    chosen = records.of(EXPERIMENT)
+    """Return the comparison of each problem that has runs of `rivals` or own runs.
+
+    All rivals of the experiment are compared on the seeds that all of them have. An own run that shares some of these
+    seeds is compared on them.
+    """
+    chosen = records.of(EXPERIMENT, OWN)
     if chosen.summaries.empty:
         return []
-    runs = _named(tidy(chosen))
+    runs = named(tidy(chosen))
+    runs["own"] = ~runs["run"].isin(records.of(EXPERIMENT).summaries["run"])
     found = []
-    for (physics, scale), problem in runs.groupby(["physics", "scale"]):
-        rivals = [_rival(arm, chosen) for _, arm in _of_common_seeds(problem).groupby("rival")]
+    for _, part in runs.groupby("problem"):
+        first = part.iloc[0]
+        rivals = [_rival(arm, chosen) for _, arm in _of_common_seeds(part).groupby("rival")]
         rivals.sort(key=lambda r: (KINDS.index(r.kind), r.name))
-        found.append(Comparison(str(physics), scale != "full", tuple(rivals)))
-    return sorted(found, key=lambda c: (_PROBLEMS.index(c.physics), c.reduced))
+        variant = str(first["problem_variant"])
+        found.append(Comparison(str(first["physics"]), first["scale"] != "full", variant, tuple(rivals)))
+    return sorted(found, key=lambda c: (c.to_common_error, problems.place(c.physics), c.reduced, c.variant))
 
 
-def front(rivals: Iterable[Rival], cost: str) -> list[Rival]:
-    """Return the rivals that no other beats in both a cost and the error (one of them, and equals in the other).
+def pareto_front(rivals: Iterable[Rival], cost: str) -> list[Rival]:
+    """Return the rivals that no other beats in cost and error, by medians and cheapest first.
 
-    They come cheapest first, by medians; one of which a run diverged is never among them.
+    A rival with a diverged run is never among them.
     """
     usable = [(r.cost(cost), r.attained, r) for r in rivals if r.attained is not None]
     usable = [u for u in usable if not math.isnan(u[0])]
@@ -166,68 +163,19 @@ def cheapest(rivals: Iterable[Rival], cost: str) -> Rival | None:
     return min(found, key=lambda r: (r.cost(cost), r.name), default=None)
 
 
-def _named(runs: pd.DataFrame) -> pd.DataFrame:
-    """Return the runs with the columns `rival` and `kind`; of a rival's runs of one seed, the last."""
-    warm = runs["solver.warm_start"] if "solver.warm_start" in runs else pd.Series(False, runs.index)
-    own = runs["physics"].map(_REFERENCE_SOLVER).fillna("jacobi")
-    runs = runs.assign(
-        _solver=runs["solver"].where(runs["solver"] != own, ""),
-        _mode=runs["diff"].where(runs["diff"] != _REFERENCE_MODE, ""),
-        _warm=warm.fillna(False).astype(bool),
-    )
-    rows = runs.to_dict("records")
-    runs["rival"] = pd.Series([_name(row) for row in rows], runs.index, dtype=object)
-    runs["kind"] = pd.Series([_kind(row) for row in rows], runs.index, dtype=object)
-    if "recorded" in runs:
-        runs = runs.sort_values("recorded", kind="stable")
-    runs = runs.drop_duplicates(["physics", "scale", "rival", "seed"], keep="last")
-    usual = runs.groupby(["physics", "scale"])["device"].transform(lambda devices: devices.mode()[0])
-    return runs.assign(elsewhere=runs["device"] != usual)
-
-
 def _of_common_seeds(runs: pd.DataFrame) -> pd.DataFrame:
-    """Return the runs of the seeds that all rivals have, so that medians are of the same; all if there is none."""
-    common = set.intersection(*(set(arm["seed"]) for _, arm in runs.groupby("rival")))
-    return runs[runs["seed"].isin(common)] if common else runs
-
-
-def _name(row: dict) -> str:
-    parts = [
-        *([_SOLVERS.get(row["_solver"], _plain(row["_solver"]))] if row["_solver"] else []),
-        *([_MODES.get(row["_mode"], _plain(row["_mode"]))] if row["_mode"] else []),
-        *(["warm start"] if row["_warm"] else []),
-    ]
-    if row["is_converged"]:
-        return ", ".join(parts) or "converged"
-    between = ", " if row["schedule"] == "fixed" else " + "
-    return between.join([", ".join(parts), _schedule(row)] if parts else [_schedule(row)])
-
-
-def _schedule(row: dict) -> str:
-    if row["schedule"] == "fixed":
-        return f"K = {int(row['iterations_final'])}"
-    name = _SCHEDULES.get(row["schedule"], _plain(row["schedule"]))
-    sequence = row.get("schedule.sequence")
-    return f"{name} {sequence}" if isinstance(sequence, str) else name
-
-
-def _plain(name: str) -> str:
-    return name.replace("_", " ")
-
-
-def _kind(row: dict) -> str:
-    for kind, differs in ((WARM, row["_warm"]), (SOLVER, row["_solver"]), (MODE, row["_mode"])):
-        if differs:
-            return kind
-    if row["is_converged"]:
-        return CONVERGED
-    return PRDP if row["schedule"] == "prdp" else SCHEDULE
+    """Return the runs of the seeds that all rivals have, so that medians are comparable; all if there is none."""
+    arms = [set(arm["seed"]) for _, arm in runs[~runs["own"]].groupby("rival")]
+    common = set.intersection(*arms) if arms else set()
+    shared = runs["seed"].isin(common)
+    shares = shared.groupby(runs["rival"]).transform("any")
+    return runs[shared | ~shares] if common else runs
 
 
 def _rival(arm: pd.DataFrame, records: Records) -> Rival:
     first, done, lost = arm.iloc[0], finished(arm), diverged(arm)
     error = describe(done["val_error_final"], interval_of="median", diverged=lost)
-    to_common_error = first["physics"] == "poisson"
+    to_common_error = problems.problem(first["physics"]).kind == "inverse"
     spent = (_until_common_error(done, records) if to_common_error else done[list(COSTS)]).astype(float)
     spent.loc[done["elsewhere"], "seconds"] = math.nan
     costs = {c: describe(spent[c], interval_of="median", diverged=lost) for c in COSTS}

@@ -8,17 +8,17 @@ from prdp.analysis.statistics import Statistic
 
 @dataclass(frozen=True)
 class Rule:
-    """A rule, the same for every claim of its kind. Margins are in the claim's unit.
+    """A rule, the same for every claim of a kind. Margins are in the unit of the claim.
 
     Attributes:
-        name: how claims refer to it.
-        kind: which comparison, see `KINDS`.
+        name: the name by which claims refer to it.
+        kind: the comparison, a key of `KINDS`.
         text: the rule in words.
-        margin: of `within`: the absolute difference that is allowed; of `at_most`: the limit.
-        relative: of `within`: the difference that is allowed, as a part of the paper's number.
-        paper_text: what the paper claims, where that is no number.
-        interval: whether the 95 % interval is told beside the verdict.
-        or_std: of `within`: whether a difference of one standard deviation of ours is allowed too.
+        margin: for `within` the allowed absolute difference; for `at_most` the limit.
+        relative: for `within` the allowed difference as a share of the paper's number.
+        paper_text: the claim of the paper if it is not a number.
+        interval: whether the remarks give the 95 % interval.
+        or_std: for `within`, whether a difference of one standard deviation of ours is also allowed.
     """
 
     name: str
@@ -46,7 +46,7 @@ class Rule:
 
 def _within(rule: Rule, paper: float, spread: float, ours: Statistic) -> bool:
     allowed = max(rule.margin, rule.relative * abs(paper), (ours.std or 0.0) if rule.or_std else 0.0)
-    # Numbers with one decimal, say, are to meet a margin that they meet on paper.
+    # A difference equal to the margin on paper must pass despite rounding.
     return abs(ours.mean - paper) <= allowed + 1e-9
 
 

@@ -34,10 +34,7 @@ class Statistic(NamedTuple):
 
 
 def describe(
-    values: Iterable[float | int],
-    *,
-    interval_of: Literal["mean", "median"] | None = None,
-    diverged: int = 0,
+    values: Iterable[float | int], *, interval_of: Literal["mean", "median"] | None = None, diverged: int = 0
 ) -> Statistic:
     """Return the statistics of a value a run; null values count for nothing.
 
@@ -61,11 +58,7 @@ def describe(
 
 def _interval(x: np.ndarray, of: str) -> tuple[float, float]:
     found = scipy.stats.bootstrap(
-        (x,),
-        _CENTRES[of],
-        method="percentile",
-        n_resamples=_RESAMPLES,
-        random_state=np.random.default_rng(0),
+        (x,), _CENTRES[of], method="percentile", n_resamples=_RESAMPLES, random_state=np.random.default_rng(0)
     ).confidence_interval
     return float(found.low), float(found.high)
 
@@ -79,11 +72,7 @@ def relative_difference(
     """
     seeds = sorted(set(ours) & set(theirs))
     scale = float(np.mean([theirs[s] for s in seeds])) if seeds else math.nan
-    return describe(
-        [(ours[s] - theirs[s]) / scale for s in seeds],
-        interval_of="mean",
-        diverged=diverged,
-    )
+    return describe([(ours[s] - theirs[s]) / scale for s in seeds], interval_of="mean", diverged=diverged)
 
 
 def sufficient_level(errors: Mapping[int, Statistic], converged: int) -> int | None:
@@ -94,8 +83,7 @@ def sufficient_level(errors: Mapping[int, Statistic], converged: int) -> int | N
         converged: K_eps.
 
     Returns:
-        Null if K_eps has no spread, which takes two seeds, or if a run of it diverged. A level of which one run
-        diverged does not suffice.
+        Null if K_eps has fewer than two seeds or a diverged run. A level with a diverged run is not sufficient.
     """
     baseline = errors.get(converged)
     if baseline is None or baseline.std is None or baseline.diverged:

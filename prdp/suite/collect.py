@@ -5,20 +5,20 @@ from pathlib import Path
 
 import pandas as pd
 
-from prdp.analysis.records import Records, load, load_runs, merge, save
+from prdp.analysis.records import Records, load, merge, save
+from prdp.analysis.run_folders import load_runs
 from prdp.suite.plan import plan
 from prdp.suite.presets import preset_jobs, preset_names
 
 
 def collect(runs: Path, records: Path, common: Sequence[str] = ()) -> Records:
-    """Add what is finished below `runs` to the records in `records`, and return all of them.
+    """Add every finished run below `runs` to the records in `records`, and return all of them.
 
-    Hydra must have been initialised. `common` are overrides of all jobs that do not change a run's name: with those of
-    an earlier `plan`, nothing is composed again.
+    Runs that no preset names belong to the experiment `own`. Hydra must have been initialised. `common` are overrides
+    of all jobs that do not change a run's name: with those of an earlier `plan`, nothing is composed again.
     """
     jobs = pd.DataFrame(_jobs(common or [f"runs_dir={runs}"]), columns=["experiment", "overrides", "run"])
-    wanted = [runs / name for name in dict.fromkeys(jobs["run"])]
-    found = load_runs(folder for folder in wanted if folder.is_dir())
+    found = load_runs(sorted(path.parent for path in runs.glob("*/status.json")))
     merged = merge(load(records), Records(found.summaries, found.histories, jobs))
     save(merged, records)
     return merged

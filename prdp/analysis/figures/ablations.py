@@ -1,4 +1,4 @@
-"""PRDP steered otherwise: by a tolerance instead of iterations, by the training loss (figures 13 and 26)."""
+"""PRDP over a tolerance instead of iterations, and on the training loss (figures 13 and 26)."""
 
 from collections.abc import Callable
 from typing import Any
@@ -9,8 +9,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, NullFormatter
 
 from prdp.analysis.figures import style
-from prdp.analysis.figures.base import keep, name_of, panels, seeds_of
-from prdp.analysis.figures.curves import draw_band, draw_ends, draw_staircases, error_axis, table
+from prdp.analysis.figures.base import name_of, panels, seeds_of
+from prdp.analysis.figures.curves import draw_band, draw_errors, draw_staircases, table
 from prdp.analysis.records import Records
 
 # Draws one kind of run into a panel.
@@ -20,7 +20,7 @@ _LINES = ((style.PRDP, "-"), (style.OTHER, "--"))
 
 
 def executed(records: Records) -> pd.DataFrame:
-    """Return the mean iterations that a solve really made, a row an epoch, a column a run."""
+    """Return the mean number of iterations that a solve executed: one row per epoch, one column per run."""
     done = table(records, "iterations_executed_total").diff()
     solves = table(records, "iterations_total").diff() / table(records, "iterations")
     return done / solves
@@ -32,22 +32,19 @@ def draw_columns(
     kinds: Callable[[Records], dict[str, Records]],
     rows: dict[str, Row],
 ) -> None:
-    """Draw a column a physics: the validation error of every kind of run, and the rows (label -> drawing) beneath."""
+    """Draw one column per physics: the validation error by kind of runs, and the rows (label -> drawing) beneath."""
     heights = (1.6, *[1.0] * len(rows))
     axes = figure.subplots(1 + len(rows), len(found), sharex="col", height_ratios=heights, squeeze=False)
     for (error, *others), runs in zip(axes.T, found.values(), strict=True):
-        drawn = []
-        parts = [(name, part, *line) for (name, part), line in zip(kinds(runs).items(), _LINES, strict=True)]
-        for name, part, colour, dashes in parts:
-            if part.summaries.empty:
-                continue
-            drawn.append(table(part, "val_error"))
-            draw_band(error, drawn[-1], color=colour, linestyle=dashes, label=name)
+        parts = [
+            (part, {"color": colour, "linestyle": dashes, "label": name})
+            for (name, part), (colour, dashes) in zip(kinds(runs).items(), _LINES, strict=True)
+            if len(part.summaries)
+        ]
+        draw_errors(error, parts)
+        for part, line in parts:
             for ax, draw in zip(others, rows.values(), strict=True):
-                draw(ax, part, color=colour, linestyle=dashes)
-        error_axis(error, drawn)
-        for _, part, colour, _ in parts:
-            draw_ends(error, part, "val_error", color=colour)
+                draw(ax, part, color=line["color"], linestyle=line["linestyle"])
         error.set_title(f"{name_of(runs)}\n{seeds_of(runs)}", pad=4)
         others[-1].set(xlabel="epoch", xlim=(0, runs.histories["epoch"].max()))
     for ax, label in zip(axes[:, 0], ("validation error", *rows), strict=True):
@@ -64,7 +61,7 @@ def draw_iterations(ax: Axes, records: Records, **line: Any) -> None:
 
 
 def draw_executed(ax: Axes, records: Records, **line: Any) -> None:
-    """Draw the iterations that a solve made."""
+    """Draw the iterations that a solve executed."""
     draw_band(ax, executed(records), **line)
     _from_zero(ax)
 
@@ -76,26 +73,26 @@ def _from_zero(ax: Axes) -> None:
 
 
 def draw_tolerance(ax: Axes, records: Records, **line: Any) -> None:
-    """Draw the solver's tolerance of every run and the median, where it was recorded."""
+    """Draw the tolerance of every run and the median, if it was recorded."""
     if "tolerance" in records.histories and records.histories["tolerance"].notna().any():
         draw_staircases(ax, records, "tolerance", **line)
         ax.set_yscale("log")
-        # Less than two decades would have their minor ticks labelled, one upon the other.
+        # Within two decades, Matplotlib labels minor ticks, which overlap.
         ax.yaxis.set_minor_formatter(NullFormatter())
 
 
 @style.styled
 def fig_13(records: Records) -> Figure:
-    """Draw PRDP by iterations and PRDP by tolerance: error, iterations made, tolerance."""
-    found = compared(panels(records, ("fig_13",), ("heat1d", "burgers", "navier_stokes")), by_schedule)
+    """Draw PRDP by iterations and PRDP by tolerance: error, executed iterations, tolerance."""
+    found = compared(panels(records, ("fig_13",)), by_schedule)
     figure = style.canvas(max(2.6 * len(found), style.WIDTH), 4.9)
-    rows = {"iterations made,\nper solve": draw_executed, "tolerance": draw_tolerance}
+    rows = {"executed iterations,\nper solve": draw_executed, "tolerance": draw_tolerance}
     draw_columns(figure, found, by_schedule, rows)
     return figure
 
 
 def compared(found: dict[str, Records], parts: Callable[[Records], dict[str, Records]]) -> dict[str, Records]:
-    """Return those that have runs of every part, or all if none has: where one is missing there is nothing to see."""
+    """Return the problems that have runs of every part, or all problems if none has."""
     whole = {
         name: runs for name, runs in found.items() if all(len(p.summaries) for p in parts(runs).values())
     }
@@ -103,7 +100,7 @@ def compared(found: dict[str, Records], parts: Callable[[Records], dict[str, Rec
 
 
 def by_schedule(runs: Records) -> dict[str, Records]:
-    """Return the runs by what PRDP refines."""
+    """Return the runs by the quantity that PRDP refines."""
     return {
         "PRDP by iterations": runs.where(schedule="prdp"),
         "PRDP by tolerance": runs.where(schedule="tolerance_prdp"),
@@ -113,15 +110,14 @@ def by_schedule(runs: Records) -> dict[str, Records]:
 @style.styled
 def fig_26(records: Records) -> Figure:
     """Draw PRDP driven by the validation error and by the training loss: error and K."""
-    physics = ("heat1d", "heat2d", "heat3d", "burgers", "navier_stokes")
-    found = compared(panels(records, ("fig_26",), physics, schedule="prdp"), by_metric)
+    found = compared(panels(records, ("fig_26",), schedule="prdp"), by_metric)
     figure = style.canvas(max(2.4 * len(found), style.WIDTH), 3.7)
     draw_columns(figure, found, by_metric, {"iterations K": draw_iterations})
     return figure
 
 
 def by_metric(runs: Records) -> dict[str, Records]:
-    """Return the runs by what drives PRDP; those that do not say are driven by the validation error."""
+    """Return the runs by the metric of PRDP, by default the validation error."""
     loss = runs.where(metric="train_loss")
-    others = keep(runs, ~runs.summaries["run"].isin(loss.summaries["run"]))
+    others = runs.keep(~runs.summaries["run"].isin(loss.summaries["run"]))
     return {"driven by the validation error": others, "driven by the training loss": loss}

@@ -1,4 +1,4 @@
-"""What a figure is, and which runs it is drawn from."""
+"""The specification of a figure, and the choice of its runs."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -7,34 +7,26 @@ from typing import Any
 import pandas as pd
 from matplotlib.figure import Figure
 
+from prdp.analysis.problems import is_inverse, place, title
 from prdp.analysis.records import Records
 
-# Small runs of everything: what a figure shows, labelled as reduced, while its own experiment has no runs.
+# Small runs of everything. A figure shows them, labelled as reduced, while its own experiment has no runs.
 FAST = "fast"
-
-PHYSICS = {
-    "poisson": "Poisson",
-    "heat1d": "Heat 1D",
-    "heat2d": "Heat 2D",
-    "heat3d": "Heat 3D",
-    "burgers": "Burgers",
-    "navier_stokes": "Navier-Stokes",
-}
 
 
 class NothingToDraw(ValueError):
-    """There is no run that this figure could show."""
+    """There is no run that the figure could show."""
 
 
 @dataclass(frozen=True)
 class FigureSpec:
-    """One figure of the paper.
+    """One figure.
 
     Attributes:
-        name: as in the paper (`fig_6`), also the name of its files.
-        title: what it is about.
-        experiments: the presets whose runs it shows.
-        draw: all records -> the figure; raises `NothingToDraw` if none of them is of these experiments.
+        name: its number in the paper (`fig_6`), also the name of its files.
+        title: its subject.
+        experiments: the experiments whose runs it shows.
+        draw: all records -> the figure; raises `NothingToDraw` without a run of these experiments.
         caption: how to read it.
     """
 
@@ -46,10 +38,10 @@ class FigureSpec:
 
 
 def pick(records: Records, experiments: tuple[str, ...], **values: Any) -> Records:
-    """Return the experiments' runs with these values (see `Records.where`); empty tables if there is none.
+    """Return the runs of experiments with these values (see `Records.where`); empty tables if there is none.
 
-    Runs of `fast` count only while the other experiments have none, and reduced runs only while those of the paper's
-    size lack one of their schedules.
+    Runs of `fast` are used only if the other experiments have none, reduced runs only if runs of the paper's size
+    lack one of their schedules.
     """
     own = tuple(e for e in experiments if e != FAST)
     found = records.of(*own).where(**values)
@@ -58,9 +50,9 @@ def pick(records: Records, experiments: tuple[str, ...], **values: Any) -> Recor
     if found.summaries.empty:
         return found
     reduced = is_reduced(found)
-    full = keep(found, ~reduced)
+    full = found.keep(~reduced)
     whole = set(full.summaries["schedule"]) == set(found.summaries["schedule"])
-    return full if whole else keep(found, reduced)
+    return full if whole else found.keep(reduced)
 
 
 def is_reduced(records: Records) -> pd.Series:
@@ -69,34 +61,31 @@ def is_reduced(records: Records) -> pd.Series:
     return scale == "small"
 
 
-def keep(records: Records, chosen: pd.Series) -> Records:
-    """Return the records of the summaries that `chosen` marks."""
-    summaries = records.summaries[chosen.astype(bool)]
-    histories = records.histories[records.histories["run"].isin(summaries["run"])]
-    return Records(summaries, histories, records.jobs)
-
-
 def converged(records: Records) -> Records:
-    """Return the runs of the baseline: a fixed K of K_epsilon."""
+    """Return the runs of the baseline: fixed K = K_epsilon."""
     fixed = records.where(schedule="fixed")
     if fixed.summaries.empty:
         return fixed
-    return keep(fixed, fixed.summaries["iterations_final"] == fixed.summaries["converged_iterations"])
-
-
-def finished(records: Records) -> Records:
-    """Return the runs that did not diverge."""
-    return records.where(status="finished")
+    return fixed.keep(fixed.summaries["iterations_final"] == fixed.summaries["converged_iterations"])
 
 
 def panels(
-    records: Records, experiments: tuple[str, ...], physics: tuple[str, ...], **values: Any
+    records: Records, experiments: tuple[str, ...], physics: tuple[str, ...] | None = None, **values: Any
 ) -> dict[str, Records]:
-    """Return the runs of each physics that has any.
+    """Return the runs of each physics that has any, in the order of the problems.
+
+    Args:
+        records: all that there are.
+        experiments: the experiments to show.
+        physics: the physics to show; by default all that train a network.
+        values: see `Records.where`.
 
     Raises:
-        NothingToDraw: none has.
+        NothingToDraw: none has any run.
     """
+    if physics is None:
+        known = records.of(*experiments).summaries.get("physics", pd.Series(dtype=object))
+        physics = tuple(sorted(known[~is_inverse(known)].unique(), key=place))
     found = {p: pick(records, experiments, physics=p, **values) for p in physics}
     found = {p: runs for p, runs in found.items() if len(runs.summaries)}
     if not found:
@@ -105,13 +94,12 @@ def panels(
 
 
 def name_of(records: Records) -> str:
-    """Return the name of the physics of some runs, and whether they are reduced."""
-    name = PHYSICS[records.summaries["physics"].iloc[0]]
-    return f"{name} (reduced)" if is_reduced(records).any() else name
+    """Return the title of the physics of some runs, and whether they are reduced."""
+    return title(records.summaries["physics"].iloc[0], reduced=bool(is_reduced(records).any()))
 
 
 def seeds_of(records: Records) -> str:
-    """Return how many seeds there are, in words; with the range where not every schedule has as many."""
+    """Return the number of seeds in words, as a range if schedules differ."""
     runs = records.summaries
     level = runs["iterations_final"].where(runs["schedule"] == "fixed")
     seeds = runs.groupby([runs["schedule"], level], dropna=False)["seed"].nunique()

@@ -1,4 +1,4 @@
-"""Histories -> lines with a band over the seeds, and axes that huge errors do not spoil."""
+"""Histories as lines with a band over the seeds, on axes that bound diverged errors."""
 
 from collections.abc import Iterable
 from typing import Any, NamedTuple
@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 
 from prdp.analysis.records import Records
 
-# A log axis ends at so many times the error of the untrained model: what lies above has diverged.
+# A logarithmic axis ends at this multiple of the untrained error: runs above it have diverged.
 _HEADROOM = 300.0
 
 
@@ -32,7 +32,7 @@ class Band(NamedTuple):
 
 
 def table(records: Records, column: str) -> pd.DataFrame:
-    """Return a column of the histories, a row an epoch, a column a run; what is not finite is NaN."""
+    """Return a column of the histories: one row per epoch, one column per run. Values that are not finite are NaN."""
     wide = records.histories.pivot(index="epoch", columns="run", values=column)
     return wide.astype(float).replace([np.inf, -np.inf], np.nan)
 
@@ -46,7 +46,7 @@ def band(values: pd.DataFrame) -> Band:
 
 
 def draw_band(ax: Axes, values: pd.DataFrame, *, opacity: float = 0.18, **line: Any) -> Band:
-    """Draw the mean over the columns, and the band where there is more than one; return both."""
+    """Draw the mean over the columns, and the band if there is more than one column; return both."""
     drawn = band(values)
     ax.plot(drawn.x, drawn.centre, **line)
     if drawn.runs > 1:
@@ -71,18 +71,30 @@ def draw_ends(ax: Axes, records: Records, column: str, **marker: Any) -> None:
         ax.plot(last["epoch"], min(last[column], top), "x", clip_on=False, markersize=5, **marker)
 
 
+def draw_errors(ax: Axes, parts: Iterable[tuple[Records, dict[str, Any]]]) -> None:
+    """Draw the validation error of some runs, each part as a band in its own line, on a logarithmic axis."""
+    parts = [(records, line) for records, line in parts if len(records.summaries)]
+    tables = [table(records, "val_error") for records, _ in parts]
+    for values, (_, line) in zip(tables, parts, strict=True):
+        draw_band(ax, values, **line)
+    if tables:
+        error_axis(ax, tables)
+    for records, line in parts:
+        draw_ends(ax, records, "val_error", color=line["color"])
+
+
 def draw_staircases(
     ax: Axes, records: Records, column: str = "iterations", *, linestyle: str = "-", **line: Any
 ) -> pd.DataFrame:
-    """Draw K of every run, thin, and their median, thick; return K, a column a run.
+    """Draw K of every run, thin, and their median, thick; return K, one column per run.
 
-    The K of a row was in force in the epoch that ends there.
+    The K of a row is that of the epoch that ends there.
     """
     levels = table(records, column)
     if levels.shape[1] > 1:
         for run in levels:
             ax.step(levels.index, levels[run], where="pre", linewidth=0.6, alpha=0.45, **_plain(line))
-    # The lower median: a level that some run was at.
+    # The lower median is a level of some run.
     median = levels.quantile(0.5, axis=1, interpolation="lower")
     ax.step(levels.index, median, where="pre", linewidth=1.6, linestyle=linestyle, zorder=3, **line)
     return levels
@@ -93,7 +105,7 @@ def _plain(line: dict[str, Any]) -> dict[str, Any]:
 
 
 def error_axis(ax: Axes, drawn: Iterable[pd.DataFrame]) -> None:
-    """Make y logarithmic, with limits that hold every error short of divergence; say what they cut off."""
+    """Make y logarithmic with limits that bound diverged errors, and name the largest error if it is cut off."""
     errors = pd.concat(list(drawn), axis=1)
     known = errors.to_numpy()
     known = known[np.isfinite(known) & (known > 0)]

@@ -1,4 +1,4 @@
-"""One PRDP run as its controller sees it: r, r_c, the thresholds and what was decided (figure 5)."""
+"""One PRDP run as its controller sees it: r, r_c, the thresholds and the decisions (figure 5)."""
 
 import pandas as pd
 from matplotlib.figure import Figure
@@ -10,7 +10,7 @@ from prdp.analysis.records import Records
 
 
 def decisions(history: pd.DataFrame, tau_step: float) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Return the epochs at which K was raised, and those whose plateau was judged adequate."""
+    """Return the epochs at which K was raised, and the epochs with a plateau at which K was kept."""
     plateau = history["ratio_step"] > tau_step
     refined = history["refined"].astype(bool)
     return history[refined], history[plateau & ~refined]

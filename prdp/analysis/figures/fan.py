@@ -1,16 +1,18 @@
-"""Validation error by fixed K, fanned out, with PRDP drawn over it and its K beneath (figures 4, 6, 8 and 10)."""
+"""Validation error by fixed K with PRDP drawn over it, and the K of PRDP beneath (figures 4, 6, 8 and 10)."""
 
-import math
-from typing import NamedTuple
+from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, MaxNLocator, NullLocator
 
+from prdp.analysis.comparison import tidy
 from prdp.analysis.figures import style
 from prdp.analysis.figures.base import FAST, name_of, panels, seeds_of
-from prdp.analysis.figures.curves import draw_band, draw_ends, draw_staircases, error_axis, table
+from prdp.analysis.figures.curves import draw_errors, draw_staircases
 from prdp.analysis.figures.savings import draw_savings
+from prdp.analysis.quantities import fan, sufficient
+from prdp.analysis.quantities.errors import Level
 from prdp.analysis.records import Records
 
 
@@ -29,30 +31,23 @@ def converged_level(records: Records) -> int:
 def draw_fan(ax: Axes, records: Records, *, prdp: bool = True) -> None:
     """Draw the validation error of every fixed K, and of PRDP."""
     levels, converged = fixed_levels(records), converged_level(records)
-    drawn = []
+    parts: list[tuple[Records, dict[str, Any]]] = []
     for level, runs in levels.items():
-        errors = table(runs, "val_error")
         colour = style.level_colour(level, converged)
-        draw_band(ax, errors, color=colour, linewidth=1.6 if level == converged else 1.0)
-        drawn.append(errors)
-    refined = records.where(schedule="prdp")
-    if prdp and len(refined.summaries):
-        errors = table(refined, "val_error")
-        draw_band(ax, errors, color=style.PRDP, linewidth=1.5, zorder=4, label="PRDP")
-        drawn.append(errors)
-        ax.legend(loc="upper right", bbox_to_anchor=(1.0, 0.97))
-    error_axis(ax, drawn)
-    for level, runs in levels.items():
-        draw_ends(ax, runs, "val_error", color=style.level_colour(level, converged))
+        parts.append((runs, {"color": colour, "linewidth": 1.6 if level == converged else 1.0}))
     if prdp:
-        draw_ends(ax, refined, "val_error", color=style.PRDP)
+        look = {"color": style.PRDP, "linewidth": 1.5, "zorder": 4, "label": "PRDP"}
+        parts.append((records.where(schedule="prdp"), look))
+    draw_errors(ax, parts)
+    if ax.get_legend_handles_labels()[0]:
+        ax.legend(loc="upper right", bbox_to_anchor=(1.0, 0.97))
     title = f"{name_of(records)}, {seeds_of(records)}"
     top = style.level_strip(ax, list(levels), converged) if levels else ax
     top.set_title(title, pad=4)
 
 
 def draw_levels(ax: Axes, records: Records) -> None:
-    """Draw K over the epochs of every PRDP run, beneath K_epsilon."""
+    """Draw K over the epochs of every PRDP run, and K_epsilon as a line."""
     converged = converged_level(records)
     refined = records.where(schedule="prdp")
     if len(refined.summaries):
@@ -80,7 +75,7 @@ def _column(error: Axes, levels: Axes, records: Records) -> None:
 
 @style.styled
 def fig_6(records: Records) -> Figure:
-    """Draw the three heat equations beside each other."""
+    """Draw the three heat equations in columns."""
     found = panels(records, ("fig_6", FAST), ("heat1d", "heat2d", "heat3d"))
     figure = style.canvas(style.WIDTH * len(found), 3.7)
     axes = figure.subplots(2, len(found), sharex="col", height_ratios=(2.2, 1), squeeze=False)
@@ -120,38 +115,6 @@ def fig_10(records: Records) -> Figure:
     return _with_bars(records, "fig_10", "navier_stokes")
 
 
-class Final(NamedTuple):
-    """Final validation errors over seeds: their mean and standard deviation, NaN for one seed."""
-
-    mean: float
-    spread: float
-
-
-def final_errors(records: Records) -> dict[int, Final]:
-    """Return the final validation error by fixed K; a diverged run makes the mean of its K infinite."""
-    found = {}
-    for level, runs in fixed_levels(records).items():
-        errors = runs.summaries["val_error_final"].to_numpy(dtype=float)
-        if (runs.summaries["status"] == "diverged").any():
-            found[level] = Final(math.inf, math.nan)
-        else:
-            found[level] = Final(
-                float(errors.mean()), float(errors.std(ddof=1)) if len(errors) > 1 else math.nan
-            )
-    return found
-
-
-def sufficient_level(errors: dict[int, Final], converged: int) -> int | None:
-    """Return K_max: the lowest K whose mean error is at most that of K_epsilon plus its standard deviation.
-
-    `None` where K_epsilon has no standard deviation (fewer than two seeds).
-    """
-    best = errors.get(converged)
-    if best is None or not math.isfinite(best.spread):
-        return None
-    return min(level for level, error in errors.items() if error.mean <= best.mean + best.spread)
-
-
 @style.styled
 def fig_4(records: Records) -> Figure:
     """Draw Heat 1D at constant K: error over epochs, and the final error by K."""
@@ -166,36 +129,38 @@ def fig_4(records: Records) -> Figure:
 
 def draw_final_errors(ax: Axes, records: Records) -> None:
     """Draw the final error by K, with K_epsilon's as a band and K_max marked."""
-    converged = converged_level(records)
-    errors = {k: e for k, e in final_errors(records).items() if math.isfinite(e.mean)}
-    for level, (mean, spread) in errors.items():
+    converged, runs = converged_level(records), tidy(records)
+    errors = {k: error for k, error in fan(runs).items() if not error.diverged}
+    for level, error in errors.items():
         colour = style.level_colour(level, converged)
-        if math.isfinite(spread):
+        if error.std is not None:
             # On a logarithmic axis the bar may not reach zero.
-            bar = [[min(spread, 0.9 * mean)], [spread]]
-            ax.errorbar(level, mean, yerr=bar, color=colour, capsize=2, linewidth=1.0)
-        ax.plot(level, mean, "o", color=colour, markersize=5, markeredgecolor="black", markeredgewidth=0.4)
+            bar = [[min(error.std, 0.9 * error.mean)], [error.std]]
+            ax.errorbar(level, error.mean, yerr=bar, color=colour, capsize=2, linewidth=1.0)
+        ax.plot(
+            level, error.mean, "o", color=colour, markersize=5, markeredgecolor="black", markeredgewidth=0.4
+        )
     ax.set(xscale="log", yscale="log", xlabel="iterations K (constant)")
     ax.set_ylabel(f"validation error after {records.summaries['epochs'].max()} epochs")
     ax.xaxis.set_major_locator(FixedLocator(list(errors)))
     ax.xaxis.set_minor_locator(NullLocator())
     ax.set_xticklabels([str(k) for k in errors])
     if converged in errors:
-        mean, spread = errors[converged]
+        mean, std = errors[converged].mean, errors[converged].std
         ax.axhline(mean, color=style.CONVERGED, linewidth=0.8, linestyle="--")
-        if math.isfinite(spread):
-            ax.axhspan(mean - spread, mean + spread, color=style.CONVERGED, alpha=0.12, linewidth=0)
-    sufficient = sufficient_level(errors, converged)
-    if sufficient is not None:
-        _mark_sufficient(ax, sufficient, converged)
+        if std is not None:
+            ax.axhspan(mean - std, mean + std, color=style.CONVERGED, alpha=0.12, linewidth=0)
+    enough = sufficient(runs)
+    if enough is not None:
+        _mark_sufficient(ax, enough)
 
 
-def _mark_sufficient(ax: Axes, sufficient: int, converged: int) -> None:
-    ax.axvline(sufficient, color=style.NEUTRAL, linewidth=0.8, linestyle=":")
-    text = rf"$K_\mathrm{{max}}$ = {sufficient}:" + f"\n{1 - sufficient / converged:.0%} IC savings\n"
+def _mark_sufficient(ax: Axes, enough: Level) -> None:
+    ax.axvline(enough.level, color=style.NEUTRAL, linewidth=0.8, linestyle=":")
+    text = rf"$K_\mathrm{{max}}$ = {enough.level}:" + f"\n{enough.savings:.0%} IC savings\n"
     ax.annotate(
-        text + rf"against $K_\epsilon$ = {converged}",
-        (sufficient, 0.95),
+        text + rf"against $K_\epsilon$ = {enough.converged}",
+        (enough.level, 0.95),
         xycoords=("data", "axes fraction"),
         xytext=(-4, 0),
         textcoords="offset points",

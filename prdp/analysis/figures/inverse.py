@@ -1,7 +1,5 @@
 """The Poisson inverse problems: parameter error, K and cumulative iterations over the updates (figures 3 and 15)."""
 
-import math
-from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -11,7 +9,7 @@ from matplotlib.ticker import FuncFormatter, LogLocator
 
 from prdp.analysis.figures import style
 from prdp.analysis.figures.base import FAST, NothingToDraw, pick
-from prdp.analysis.poisson import account, first_reach
+from prdp.analysis.quantities import account, common_error, first_reach
 from prdp.analysis.records import Records
 
 # Schedule -> its name, colour and line style.
@@ -23,15 +21,8 @@ _LINES = {
 _SOLVERS = {"jacobi": "Jacobi", "steepest_descent": "steepest descent"}
 
 
-def common_error(histories: Iterable[pd.DataFrame]) -> float:
-    """Return the smallest parameter error of one digit (2e-5, say) that every history reaches."""
-    worst = max(float(h["val_error"].min()) for h in histories)
-    power = 10.0 ** math.floor(math.log10(worst))
-    return math.ceil(round(worst / power, 9)) * power
-
-
 def draw_inverse(axes: np.ndarray, histories: dict[str, pd.DataFrame], target: float) -> None:
-    """Draw error, K and cumulative iterations of one run a schedule into three panels; `target` is an error to mark."""
+    """Draw error, K and cumulative iterations of one run per schedule, and mark the error `target`."""
     error, levels, total = axes
     longest = 0
     for schedule, history in histories.items():

@@ -1,4 +1,4 @@
-"""Names beside points, so that no name covers another, a point or a line."""
+"""Labels beside points, placed so that no label covers another, a point or a line."""
 
 import math
 from collections.abc import Iterator, Sequence
@@ -9,16 +9,16 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.transforms import Bbox
 
-# In points: how far from its point a name may stand, and how much room it keeps around itself.
+# In points: the distances of a label from its point, and the room around a label.
 _DISTANCES = (4.0, 8.0, 13.0, 19.0, 26.0, 34.0, 44.0)
 _ROOM = 0.8
 # Right, left, above, below, then between them.
 _ANGLES = tuple(math.radians(a) for a in (0, 180, 90, 270, *(30 * i for i in range(1, 12) if i % 3)))
-# From this distance on, a line says whose name it is.
+# From this distance on, a line connects label and point.
 _LINE_FROM = 8.0
-# How far a name may stand out above the panel, where points may lie on the edge.
+# How far a label may extend above the panel, because points may lie on its edge.
 _ABOVE = 5.0
-# Lines are known by points so far apart.
+# Distance between the points that represent a line.
 _STEP = 1.5
 _SIZE = 6.5
 
@@ -26,13 +26,13 @@ Point = tuple[float, float]
 
 
 class Label(NamedTuple):
-    """A name to be put beside a point.
+    """The label of a point.
 
     Attributes:
         x: of the point, in data coordinates.
         y: likewise.
-        text: the name; empty for a point that has none, and is kept free.
-        colour: of the name.
+        text: the label; empty for a point without label, which is kept free.
+        colour: of the text.
         bold: whether it is bold.
     """
 
@@ -44,7 +44,7 @@ class Label(NamedTuple):
 
 
 class _Place(NamedTuple):
-    """Where a name may stand, in points from the figure's corner, and the line to it."""
+    """A place for a label, in points from the corner of the figure, and the line to its point."""
 
     box: Bbox
     line: np.ndarray
@@ -53,9 +53,9 @@ class _Place(NamedTuple):
 def label_points(
     ax: Axes, labels: Sequence[Label], curve: Sequence[Point] = (), radius: float = 3.0
 ) -> list[str]:
-    """Put names beside the points of a panel, those of the first points first; return those that found no room.
+    """Label the points of a panel, the first points first; return the labels without room.
 
-    The panel must have its last place and limits: see `Figure.draw_without_rendering`.
+    The panel must have its final position and limits: see `Figure.draw_without_rendering`.
 
     Args:
         ax: the panel.
@@ -73,7 +73,7 @@ def label_points(
         if not label.text:
             continue
         places = _places(point, *_extent(ax, label, scale), radius)
-        # Of the boxes, the first are those of the points, which lines may cross.
+        # The first boxes are those of the points, which lines may cross.
         chosen = next((p for p in places if _is_free(p, inside, taken, taken[len(points) :], lines)), None)
         if chosen is None:
             left_out.append(label.text)
@@ -140,7 +140,7 @@ def _touches(line: np.ndarray, box: Bbox) -> bool:
 
 
 def _meet(line: np.ndarray, others: np.ndarray) -> bool:
-    # It may begin on another: a point of the front lies on the front.
+    # A line may begin on the Pareto front.
     away = line[np.linalg.norm(line - line[:1], axis=1) > 2 * _STEP]
     return bool(np.any(np.linalg.norm(away[:, None] - others[None], axis=2) < _STEP))
 

@@ -1,4 +1,4 @@
-"""Error over cost of every rival of PRDP, with the front of those that none beats in both."""
+"""Error over cost of every rival of PRDP, with the Pareto front."""
 
 import textwrap
 from itertools import pairwise
@@ -10,26 +10,15 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import LogLocator, NullFormatter
 
 from prdp.analysis.figures import style
-from prdp.analysis.figures.base import PHYSICS, NothingToDraw
+from prdp.analysis.figures.base import NothingToDraw
 from prdp.analysis.figures.labels import Label, label_points
-from prdp.analysis.poisson import COMMON_ERROR
+from prdp.analysis.quantities import COMMON_ERROR
 from prdp.analysis.records import Records
-from prdp.analysis.rivals import (
-    CONVERGED,
-    EXPERIMENT,
-    MODE,
-    PRDP,
-    SCHEDULE,
-    SOLVER,
-    WARM,
-    Comparison,
-    Rival,
-    compare,
-    front,
-)
+from prdp.analysis.rival_names import CONVERGED, MODE, PRDP, SCHEDULE, SOLVER, WARM
+from prdp.analysis.rivals import EXPERIMENT, Comparison, Rival, compare, pareto_front
 
 _WIDTH, _HEIGHT, _ROW = 5.2, 4.0, 0.135
-# Colours differ in every kind of colour blindness, and shapes for those who see none.
+# Colours differ in every kind of colour blindness, shapes without colour.
 _LOOKS = {
     CONVERGED: (style.CONVERGED, "s"),
     PRDP: (style.PRDP, "D"),
@@ -42,16 +31,16 @@ _COSTS = {
     "matvecs": "matrix-vector products, forward and adjoint",
     "seconds": "seconds, training and validation",
 }
-# Errors above so many times the converged one are drawn at the upper edge: they would squeeze all others together.
+# Errors above this multiple of the converged one are drawn at the upper edge: otherwise they squeeze all others.
 _CUT = 4.0
 
 
 @style.styled
 def rivals(records: Records) -> Figure:
-    """Draw all problems that have runs, each by both costs.
+    """Draw each problem over both costs.
 
     Raises:
-        NothingToDraw: none has.
+        NothingToDraw: no problem has runs.
     """
     problems = compare(records)
     if not problems:
@@ -75,7 +64,7 @@ def rivals(records: Records) -> Figure:
 
 
 def _scatter(ax: Axes, problem: Comparison, cost: str) -> tuple[list[Label], list[tuple[float, float]]]:
-    """Draw the rivals of a problem with a network; return their names, the most telling first, and the front."""
+    """Draw the rivals of a problem with a network; return their labels by importance, and the Pareto front."""
     drawn = [r for r in problem.rivals if r.error.runs and r.costs[cost].runs]
     lost = [r.name for r in problem.rivals if not r.error.runs]
     ax.set_title(_title(problem), pad=9)
@@ -86,7 +75,7 @@ def _scatter(ax: Axes, problem: Comparison, cost: str) -> tuple[list[Label], lis
     if not drawn:
         return [], []
     limit = _limit(problem, drawn)
-    best = front(drawn, cost)
+    best = pareto_front(drawn, cost)
     corners = _corners(best, cost)
     ax.plot(*zip(*corners, strict=True), color=style.NEUTRAL, linewidth=0.9, zorder=1.5)
     for rival in drawn:
@@ -152,7 +141,7 @@ def _bar(low: float | None, middle: float, high: float | None) -> Any:
 
 
 def _corners(best: list[Rival], cost: str) -> list[tuple[float, float]]:
-    """Return the corners of the front: from each of its rivals across to the cost of the next, then down to it."""
+    """Return the corners of the Pareto front: from each rival across to the cost of the next, then down to it."""
     points = [(r.cost(cost), r.error.median) for r in best]
     across = [(after[0], before[1]) for before, after in pairwise(points)]
     return [p for pair in zip(points, across, strict=False) for p in pair] + points[-1:]
@@ -176,7 +165,7 @@ def _plain_ticks(axis: Any, low: float, high: float) -> None:
 
 
 def _rank(ax: Axes, problem: Comparison, cost: str) -> None:
-    """Draw what each rival spends until the common error, the cheapest in products at the top."""
+    """Draw the cost of each rival until the common error, the fewest products at the top."""
     order = sorted(problem.rivals, key=lambda r: (r.attained is None, r.cost("matvecs"), r.name))
     reached = [r.cost(cost) for r in order if r.attained is not None and r.costs[cost].runs]
     low, high = (min(reached) / 1.5, max(reached) * 1.5) if reached else (1.0, 10.0)
@@ -218,13 +207,7 @@ def _why_not(rival: Rival) -> str:
 
 
 def _title(problem: Comparison) -> str:
-    name = PHYSICS[problem.physics] + (" (reduced)" if problem.reduced else "")
-    runs = {r.runs for r in problem.rivals}
-    if problem.to_common_error:
-        return name
-    most, least = max(runs), min(runs)
-    seeds = f"{most} seeds" if most > 1 else "1 seed"
-    return f"{name}, {seeds}" if most == least else f"{name}, {least} to {most} seeds"
+    return f"{problem.title}, {problem.seeds}" if problem.seeds else problem.title
 
 
 def _legend(figure: Figure, problems: list[Comparison]) -> None:
@@ -240,5 +223,5 @@ def _legend(figure: Figure, problems: list[Comparison]) -> None:
             Line2D([], [], linestyle="", marker="o", markersize=5, label="hollow: with PRDP", **look)
         )
     if not all(p.to_common_error for p in problems):
-        handles.append(Line2D([], [], color=style.NEUTRAL, linewidth=0.9, label="front"))
+        handles.append(Line2D([], [], color=style.NEUTRAL, linewidth=0.9, label="Pareto front"))
     figure.legend(handles=handles, loc="outside lower center", ncols=len(handles))

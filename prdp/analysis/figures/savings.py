@@ -1,4 +1,4 @@
-"""Inner iterations of the converged baseline and of PRDP, with what was saved and how (figures 2, 7, 8 and 10)."""
+"""Inner iterations of the converged baseline and of PRDP, with the savings by kind (figures 2, 7, 8 and 10)."""
 
 from typing import NamedTuple
 
@@ -6,22 +6,24 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from prdp.analysis.comparison import finished
 from prdp.analysis.figures import style
-from prdp.analysis.figures.base import FAST, converged, finished, name_of, panels, seeds_of
-from prdp.analysis.figures.curves import draw_band, error_axis, table
+from prdp.analysis.figures.base import FAST, converged, name_of, panels, seeds_of
+from prdp.analysis.figures.curves import draw_errors
 from prdp.analysis.figures.wall_clock import alone, draw_seconds
+from prdp.analysis.quantities import savings
 from prdp.analysis.records import Records
 
 
-class Savings(NamedTuple):
-    """Inner iterations of a training, mean over runs; the last three add up to the first.
+class Bar(NamedTuple):
+    """Inner iterations of a training, means over runs. The last three add up to the first.
 
     Attributes:
         converged: at K_epsilon throughout.
         used: by PRDP.
         spread: standard deviation of `used` over the runs, 0 for one run.
-        progressive: saved by progressive refinement: at the last K throughout, less `used`.
-        incomplete: saved by incomplete convergence: at K_epsilon, less at the last K throughout.
+        progressive: saved by progressive refinement.
+        incomplete: saved by incomplete convergence.
     """
 
     converged: float
@@ -31,25 +33,23 @@ class Savings(NamedTuple):
     incomplete: float
 
 
-def count(records: Records) -> Savings | None:
-    """Return the savings of the PRDP runs that finished, or `None` if there is none."""
-    runs = finished(records.where(schedule="prdp")).summaries
+def count(records: Records) -> Bar | None:
+    """Return the iterations of the finished PRDP runs; null if there is none."""
+    runs = finished(records.where(schedule="prdp").summaries)
     if runs.empty:
         return None
-    baseline = runs["iterations_converged_total"]
-    used = runs["iterations_total"]
-    incomplete = baseline * (1 - runs["iterations_final"] / runs["converged_iterations"])
-    return Savings(
-        float(baseline.mean()),
-        float(used.mean()),
-        float(used.std()) if len(used) > 1 else 0.0,
-        float((baseline - used - incomplete).mean()),
-        float(incomplete.mean()),
+    whole, saved = float(runs["iterations_converged_total"].mean()), savings(runs)
+    return Bar(
+        whole,
+        whole * (1 - saved.total.mean),
+        whole * (saved.total.std or 0.0),
+        whole * saved.progressive.mean,
+        whole * saved.incomplete.mean,
     )
 
 
 def draw_savings(ax: Axes, records: Records, title: str = "") -> None:
-    """Draw two bars: converged, and PRDP with its savings stacked on it."""
+    """Draw two bars: converged, and PRDP with its savings stacked on top."""
     saved = count(records)
     if saved is None:
         ax.set_axis_off()
@@ -116,22 +116,18 @@ def fig_7(records: Records) -> Figure:
 
 @style.styled
 def fig_2(records: Records) -> Figure:
-    """Draw Navier-Stokes at a glance: equal error, fewer iterations, and less time where that was taken alone."""
+    """Draw Navier-Stokes at a glance: error, iterations, and time if runs were timed alone."""
     runs = panels(records, ("fig_2", FAST), ("navier_stokes",))["navier_stokes"]
     figure = style.canvas(style.WIDTH * 2.2, 2.7)
     timed = alone(runs)
     widths = (1.35, 1, 1) if len(timed.summaries) else (1.35, 1)
     error, bars, *time = figure.subplots(1, len(widths), width_ratios=widths)
-    drawn = []
-    for part, colour, label in (
-        (converged(runs), style.CONVERGED, "converged"),
-        (runs.where(schedule="prdp"), style.PRDP, "PRDP"),
-    ):
-        if len(part.summaries):
-            drawn.append(table(part, "val_error"))
-            draw_band(error, drawn[-1], color=colour, label=label)
-    if drawn:
-        error_axis(error, drawn)
+    kinds = {
+        "converged": (converged(runs), style.CONVERGED),
+        "PRDP": (runs.where(schedule="prdp"), style.PRDP),
+    }
+    draw_errors(error, [(part, {"color": colour, "label": name}) for name, (part, colour) in kinds.items()])
+    if error.lines:
         error.legend(loc="upper right")
     error.set(xlabel="epoch", ylabel="validation error", xlim=(0, runs.histories["epoch"].max()))
     error.set_title(f"(a) {name_of(runs)}, {seeds_of(runs)}", pad=4)

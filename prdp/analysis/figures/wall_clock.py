@@ -8,47 +8,48 @@ from matplotlib.axes import Axes
 from matplotlib.container import BarContainer
 from matplotlib.figure import Figure
 
-from prdp.analysis.comparison import timed_alone
+from prdp.analysis.comparison import tidy, timed_alone
 from prdp.analysis.figures import style
-from prdp.analysis.figures.base import FAST, converged, finished, keep, name_of, panels
+from prdp.analysis.figures.base import FAST, converged, name_of, panels
+from prdp.analysis.quantities import time_saved
 from prdp.analysis.records import Records
 
 PARTS = ("seconds_train", "seconds_validate", "seconds_compile")
 
 
 def alone(records: Records) -> Records:
-    """Return the runs that were timed alone."""
-    return keep(records, timed_alone(records.summaries))
+    """Return the runs whose seconds may be compared."""
+    return records.keep(timed_alone(records.summaries))
 
 
 def same_device(records: Records) -> Records:
-    """Return the runs of the one device with most runs among those that have converged and PRDP runs."""
+    """Return the finished runs of one device: of those with converged and PRDP runs, the one with most runs."""
 
     def pairs(device: object) -> tuple[int, int]:
-        runs = finished(records.where(device=device))
+        runs = records.where(device=device, status="finished")
         baseline, refined = len(converged(runs).summaries), len(runs.where(schedule="prdp").summaries)
         return min(baseline, refined), baseline + refined
 
     devices = sorted(records.summaries["device"].dropna().unique())
-    return finished(records.where(device=max(devices, key=pairs))) if devices else finished(records)
+    chosen = {"device": max(devices, key=pairs)} if devices else {}
+    return records.where(status="finished", **chosen)
 
 
 def seconds(records: Records) -> dict[str, pd.Series]:
-    """Return the mean seconds of each part by schedule, `converged` and `PRDP`, where there are runs."""
+    """Return the mean seconds of each part by schedule: `converged` and `PRDP`, if they have runs."""
     kinds = {"converged": converged(records), "PRDP": records.where(schedule="prdp")}
     return {name: r.summaries[list(PARTS)].mean() for name, r in kinds.items() if len(r.summaries)}
 
 
-def time_saved(means: dict[str, pd.Series]) -> float | None:
-    """Return the share of training and validation time that PRDP saves; compilation, which caches spare, aside."""
-    if len(means) < 2:
-        return None
-    baseline, refined = (m["seconds_train"] + m["seconds_validate"] for m in means.values())
-    return float(1 - refined / baseline)
+def share_saved(records: Records) -> float | None:
+    """Return the mean share of seconds that PRDP saves; null without a baseline."""
+    runs = tidy(records)
+    found = time_saved(runs)[runs["schedule"] == "prdp"].dropna() if len(runs) else pd.Series(dtype=float)
+    return float(found.mean()) if len(found) else None
 
 
 def draw_seconds(ax: Axes, records: Records, title: str) -> None:
-    """Draw a stacked bar for each of both schedules, with what was saved."""
+    """Draw a stacked bar for each schedule, and the share saved."""
     runs = same_device(records)
     means = seconds(runs)
     colours = {"converged": style.CONVERGED, "PRDP": style.PRDP}
@@ -56,7 +57,7 @@ def draw_seconds(ax: Axes, records: Records, title: str) -> None:
     unit, name = (60.0, "minutes") if longest > 600 else (1.0, "seconds")
     for x, (kind, mean) in enumerate(means.items()):
         draw_bar(ax, x, mean / unit, colours[kind])
-    saved = time_saved(means)
+    saved = share_saved(runs)
     if saved is not None:
         _percentage(ax, saved, means["PRDP"] / unit, longest / unit)
     ax.set_xticks(range(len(means)), list(means))
@@ -104,12 +105,11 @@ def _device(records: Records) -> str:
 
 @style.styled
 def fig_24(records: Records) -> Figure:
-    """Draw the training time of every physics that has runs timed alone; apart where the solver's matrix is dense."""
-    physics = ("heat1d", "heat2d", "heat3d", "burgers", "navier_stokes")
+    """Draw the training time of every physics, with a panel of its own for dense matrices."""
     found: dict[str, Records] = {}
-    for runs in panels(alone(records), ("fig_24", "table_1", FAST), physics).values():
+    for runs in panels(alone(records), ("fig_24", "table_1", FAST)).values():
         dense = runs.summaries["solver.operator"] == "dense"
-        parts = {name_of(runs): keep(runs, ~dense), f"{name_of(runs)} (dense matrix)": keep(runs, dense)}
+        parts = {name_of(runs): runs.keep(~dense), f"{name_of(runs)} (dense matrix)": runs.keep(dense)}
         found |= {title: part for title, part in parts.items() if len(part.summaries)}
     figure = style.canvas(max(1.85 * len(found), 2.4), 2.9)
     axes = figure.subplots(1, len(found), squeeze=False)[0]

@@ -1,29 +1,29 @@
-"""Why numbers of the paper do not come out: prose by hand, numbers from the records."""
+"""Why numbers of the paper are not reproduced: prose written by hand, numbers from the records."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
 import yaml
 
 from prdp.analysis.claims import Claim, Judgement, Verdict
+from prdp.analysis.claims_report import rows
 from prdp.analysis.tables import Table
 
-TITLE = "Where the paper's numbers do not come out"
+TITLE = "Numbers of the paper that are not reproduced"
 
 
 @dataclass(frozen=True)
 class Difference:
-    """A topic: claims that differ for one reason.
+    """A topic: claims that are not reproduced for one reason.
 
     Attributes:
-        id: its name; in the page and in Markdown its anchor.
-        title: above it.
+        id: its name and anchor.
+        title: its heading.
         claims: ids of its claims, in the order of the claims.
-        paragraphs: what was tried, what the evidence says, what most likely holds, what remains open.
-        not_run: whether it speaks of claims that are not run as well.
+        paragraphs: what was tried, the evidence, the most likely reason, and open questions.
+        not_run: whether it also covers claims that are not run.
     """
 
     id: str
@@ -35,11 +35,11 @@ class Difference:
 
 @dataclass(frozen=True)
 class Explained:
-    """A topic with what the records say of its claims.
+    """A topic with the verdicts on its claims.
 
     Attributes:
         difference: the topic.
-        judgements: of each of its claims.
+        judgements: one for each of its claims.
     """
 
     difference: Difference
@@ -50,11 +50,11 @@ def load_differences(path: Path, claims: Iterable[Claim]) -> list[Difference]:
     """Return the topics of a YAML file.
 
     Args:
-        path: its form is described in its head.
-        claims: all that there are.
+        path: the file; its head describes the format.
+        claims: all claims.
 
     Raises:
-        ValueError: a topic has a key too many or too few, or names a claim that does not exist or is in another topic.
+        ValueError: a topic has an unknown key, lacks one, or names a claim that does not exist or is in another topic.
     """
     ids = [claim.id for claim in claims]
     found: list[Difference] = []
@@ -91,7 +91,7 @@ def _meant(name: str, claim: str) -> bool:
 
 
 def explain(differences: Iterable[Difference], judgements: Sequence[Judgement]) -> list[Explained]:
-    """Return the topics that one of the judgements calls for, each with its own."""
+    """Return the topics with a claim that is not reproduced, each with its judgements."""
     found = []
     for difference in differences:
         own = tuple(j for j in judgements if j.claim.id in difference.claims)
@@ -102,27 +102,19 @@ def explain(differences: Iterable[Difference], judgements: Sequence[Judgement]) 
 
 
 def unexplained(topics: Iterable[Explained], judgements: Iterable[Judgement]) -> list[Judgement]:
-    """Return what is not reproduced and is in no topic."""
+    """Return the judgements that are not reproduced and in no topic."""
     known = {j.claim.id for topic in topics for j in topic.judgements}
     return [j for j in judgements if j.verdict is Verdict.NOT_REPRODUCED and j.claim.id not in known]
 
 
 def as_markdown(topics: Sequence[Explained], judgements: Iterable[Judgement]) -> str:
-    """Return all topics, each with a table of its claims, and what is not reproduced and in none of them."""
+    """Return all topics, each with a table of its claims, and the claims that no topic explains."""
     rest = [f"- {j.text}" for j in unexplained(topics, judgements)]
     others = ["\n".join(["## Without a topic", "", *rest]) + "\n"] if rest else []
     return "\n".join([f"# {TITLE}\n", *map(_section, topics), *others])
 
 
 def _section(topic: Explained) -> str:
-    rows = [
-        {
-            "claim": j.claim.statement + (f" (read as: {j.claim.reading})" if j.claim.reading else ""),
-            "verdict": j.verdict.value,
-            "paper": j.claim.printed,
-            "here": j.printed,
-        }
-        for j in topic.judgements
-    ]
+    frame = rows(topic.judgements, "claim", "verdict", "paper", "ours").rename(columns={"ours": "here"})
     head = "\n\n".join([topic.difference.title, *topic.difference.paragraphs])
-    return Table(head, pd.DataFrame(rows)).to_markdown()
+    return Table(head, frame).to_markdown()

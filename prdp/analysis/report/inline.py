@@ -1,4 +1,4 @@
-"""An SVG of Matplotlib as a part of an HTML page: no namespaces, no clashing names, no idle digits."""
+"""SVG drawings of Matplotlib inside an HTML page: no namespaces, unique ids, short numbers."""
 
 import re
 from xml.etree import ElementTree
@@ -6,26 +6,29 @@ from xml.etree import ElementTree
 from markupsafe import Markup
 
 _REFERENCE = re.compile(r"url\(#([^)]+)\)")
-# Of a point: what no screen and no printer shows.
+# Digits beyond a hundredth of a point, which neither screen nor printer shows.
 _IDLE = re.compile(r"(\d+\.\d{2})\d+")
 _COORDINATES = ("d", "x", "y", "points")
-# Matplotlib's style sheet would hold for the whole page, and its metadata name addresses in the net.
+# Matplotlib's style sheet would apply to the whole page, and its metadata contain web addresses.
 _DROPPED = ("metadata", "style")
 
 
 def inline(svg: str, name: str, label: str) -> Markup:
-    """Return an SVG element to be put into a page that has others.
+    """Return an SVG element for a page that has others.
 
     Args:
-        svg: a whole file.
-        name: that nothing else in the page has; its ids will start with it.
-        label: what is read out in place of the drawing.
+        svg: the content of a file.
+        name: unique in the page; the ids of the element start with it.
+        label: the text for screen readers.
     """
     root = ElementTree.fromstring(svg)
     _strip(root)
     used = {target for element in root.iter() for target in _targets(element)}
+    # Matplotlib's ids of clip paths differ from one drawing to the next.
+    present = [e.attrib["id"] for e in root.iter() if e.attrib.get("id") in used]
+    names = {old: f"{name}-{i}" for i, old in enumerate(present)}
     for element in root.iter():
-        _rename(element, name, used)
+        _rename(element, names)
     width = float(root.attrib.pop("width").removesuffix("pt"))
     del root.attrib["height"]
     root.attrib |= {"class": "plot", "role": "img", "aria-label": label, "style": f"--width: {width:.0f}"}
@@ -58,13 +61,13 @@ def _targets(element: ElementTree.Element) -> list[str]:
     return [*found, element.attrib["href"].removeprefix("#")] if "href" in element.attrib else found
 
 
-def _rename(element: ElementTree.Element, name: str, used: set[str]) -> None:
+def _rename(element: ElementTree.Element, names: dict[str, str]) -> None:
     for key, value in list(element.attrib.items()):
-        if key == "id" and value not in used:
+        if key == "id" and value not in names:
             del element.attrib[key]
         elif key == "id":
-            element.attrib[key] = f"{name}-{value}"
+            element.attrib[key] = names[value]
         elif key == "href":
-            element.attrib[key] = f"#{name}-{value.removeprefix('#')}"
+            element.attrib[key] = f"#{names[value.removeprefix('#')]}"
         else:
-            element.attrib[key] = _REFERENCE.sub(rf"url(#{name}-\1)", value)
+            element.attrib[key] = _REFERENCE.sub(lambda found: f"url(#{names[found[1]]})", value)

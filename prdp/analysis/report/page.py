@@ -1,4 +1,4 @@
-"""The page itself."""
+"""The report: one HTML page."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -10,19 +10,18 @@ import pandas as pd
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
 
+from prdp.analysis import readme_table
 from prdp.analysis.claims import Claim, Judgement, Verdict
+from prdp.analysis.claims_report import default, readings, tally
 from prdp.analysis.figures import FigureSpec, NothingToDraw, svg
 from prdp.analysis.figures.base import FAST
 from prdp.analysis.records import Records
-from prdp.analysis.report import verdicts
-from prdp.analysis.report.advice import CHEAPER, answers
 from prdp.analysis.report.differences import TITLE, Difference, explain, unexplained
-from prdp.analysis.report.findings import findings
 from prdp.analysis.report.inline import inline
 from prdp.analysis.report.provenance import Coverage, Provenance, cover, describe, needed, trace
-from prdp.analysis.report.tradeoff import TRADEOFF
-from prdp.analysis.rivals import EXPERIMENT, MARGIN, compare
+from prdp.analysis.rivals import EXPERIMENT
 from prdp.analysis.tables import NothingToShow, Table, TableSpec
+from prdp.analysis.tables.rivals import regret
 
 _SYMBOL = re.compile(r"\bK_(eps|epsilon|max)\b")
 _POWER = re.compile(r"(\d*e-\d+)")
@@ -34,10 +33,10 @@ class Exhibit:
     """A figure or a table of the page.
 
     Attributes:
-        spec: what it is.
-        provenance: of the runs that it shows.
-        content: the drawing or the table; null if there is nothing to show.
-        reason: why there is none.
+        spec: its specification.
+        provenance: the origin of its runs.
+        content: the drawing or the table; null without runs.
+        reason: why it is null.
     """
 
     spec: FigureSpec | TableSpec
@@ -58,13 +57,13 @@ def render(
     """Return the report as one HTML page that loads nothing. The same records give the same text.
 
     Args:
-        records: all that there are.
-        judgements: of the paper's claims on these records.
-        tables: to be shown, by name.
-        figures: to be shown, by name.
-        titles: of the experiments, by name; those without one are left out unless they have jobs.
-        oracles: by physics, the best schedules in hindsight (see `regret.load_oracles`).
-        differences: topics of what is not reproduced; what is in none of them stands with its own reason.
+        records: all records.
+        judgements: the verdicts on the paper's claims.
+        tables: the tables to show, by name.
+        figures: the figures to show, by name.
+        titles: titles of experiments by name. Experiments without title or job are left out.
+        oracles: the best schedules in hindsight by physics (see `regret.load_oracles`).
+        differences: topics that explain claims that are not reproduced. Claims in no topic are shown with their reason.
     """
     coverage = cover(records, titles)
     paper = {j.claim.id: j.claim for j in judgements}
@@ -72,7 +71,9 @@ def render(
     drawn = [
         _figure(spec, records, coverage, needed(records, spec.experiments, FAST)) for spec in figures.values()
     ]
-    problems = compare(records)
+    overview = Table(
+        "", pd.DataFrame(readme_table.cells(list(judgements)), columns=["problem", *readme_table.COLUMNS])
+    )
     topics = explain(differences, judgements)
     rest = unexplained(topics, judgements)
     template = _environment().get_template("page.html.j2")
@@ -81,27 +82,24 @@ def render(
         incomplete=[c for c in coverage.values() if c.present < c.jobs or not c.jobs],
         complete=[c for c in coverage.values() if 0 < c.jobs == c.present],
         waiting={name: _waiting(judgements, name) for name in coverage},
-        main=verdicts.main_claims(judgements),
-        readings=verdicts.readings(judgements),
+        main=default(judgements),
+        readings=readings(judgements),
         differences_title=TITLE,
         topics=topics,
         unexplained=rest,
         reasons={j.claim.id: f"difference-{t.difference.id}" for t in topics for j in t.judgements}
         | {j.claim.id: f"why-{j.claim.id}" for j in rest},
-        headlines=verdicts.headlines(judgements),
-        tradeoff=_figure(TRADEOFF, records, coverage, TRADEOFF.experiments),
+        overview=overview,
+        tally=tally,
         shown=[item.spec.name for item in drawn if item.content],
-        findings=findings(problems, oracles),
-        answers=answers(problems),
-        margin=MARGIN,
-        cheaper=CHEAPER,
+        choice="choice" in {t.spec.name for t in shown if t.content},
+        regret=_regret(records, oracles),
         rivals=trace(records, coverage, (EXPERIMENT,)),
         tables=[t for t in shown if t.content],
         figures=[f for f in drawn if f.content],
         absent=[("Table", t) for t in shown if not t.content]
         + [("Figure", f) for f in drawn if not f.content],
         Verdict=Verdict,
-        verdicts=verdicts,
     )
 
 
@@ -143,6 +141,13 @@ def _table(
         return Exhibit(spec, provenance, spec.build(records, paper))
     except NothingToShow as reason:
         return Exhibit(spec, provenance, None, str(reason))
+
+
+def _regret(records: Records, oracles: Mapping[str, pd.DataFrame]) -> Table | None:
+    try:
+        return regret(records, oracles)
+    except NothingToShow:
+        return None
 
 
 def _waiting(judgements: Sequence[Judgement], experiment: str) -> int:

@@ -1,4 +1,4 @@
-"""Where the numbers of a figure or a table come from, and what is still to be run for it."""
+"""The origin of the runs of a figure or table, and the runs that are missing."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
@@ -7,22 +7,22 @@ from typing import Any
 
 import pandas as pd
 
-from prdp.analysis.records import Records
-from prdp.analysis.tables.cells import TITLES
+from prdp.analysis.problems import title
+from prdp.analysis.records import OWN, Records
 
 _SHORT = 7
 
 
 @dataclass(frozen=True)
 class Coverage:
-    """How much of an experiment has been run.
+    """How much of an experiment is recorded.
 
     Attributes:
         experiment: its name.
-        title: what it is.
-        jobs: how many runs it consists of.
-        present: how many of them are recorded.
-        missing: of the others, how many are of which problem, in words.
+        title: its subject.
+        jobs: number of its runs.
+        present: number of recorded runs.
+        missing: number of missing runs by problem, in words.
     """
 
     experiment: str
@@ -33,22 +33,22 @@ class Coverage:
 
     @property
     def command(self) -> str:
-        """What runs it (again)."""
+        """The command that runs it."""
         return f"python train.py -m experiment={self.experiment}"
 
 
 @dataclass(frozen=True)
 class Provenance:
-    """Where some runs come from, each attribute in words; empty where there is no run.
+    """The origin of some runs in words; empty without runs.
 
     Attributes:
-        coverage: of the experiments that the runs are of.
-        runs: how many there are.
-        diverged: how many of them diverged.
-        commits: of the code, most runs first.
+        coverage: the coverage of their experiments.
+        runs: number of runs.
+        diverged: number of diverged runs.
+        commits: commits of the code, most runs first.
         dates: the first and the last day.
-        devices: what they ran on.
-        jax: its versions.
+        devices: the devices used.
+        jax: the versions of JAX.
     """
 
     coverage: tuple[Coverage, ...]
@@ -61,21 +61,21 @@ class Provenance:
 
 
 def cover(records: Records, titles: Mapping[str, str]) -> dict[str, Coverage]:
-    """Return the coverage of every experiment that has a title or a job."""
-    names = sorted({*titles, *records.jobs["experiment"]}, key=_natural)
+    """Return the coverage of every preset that has a title or a job."""
+    names = sorted({*titles, *records.jobs["experiment"]} - {OWN}, key=_natural)
     recorded = set(records.summaries["run"])
     return {name: _cover(records.jobs, recorded, name, titles.get(name, "")) for name in names}
 
 
 def trace(records: Records, coverage: Mapping[str, Coverage], experiments: Iterable[str]) -> Provenance:
-    """Return where the runs of some experiments come from."""
+    """Return the origin of the runs of some experiments."""
     experiments = tuple(experiments)
     covered = tuple(coverage[e] for e in experiments if e in coverage)
     return describe(records.of(*experiments).summaries, covered)
 
 
 def needed(records: Records, experiments: tuple[str, ...], stand_in: str) -> tuple[str, ...]:
-    """Return the experiments, with `stand_in` only if it has runs of a problem of which the others have none."""
+    """Return the experiments, `stand_in` only if it has runs of a problem for which the others have none."""
     own = tuple(e for e in experiments if e != stand_in)
     lacking = _problems(records, own) - _problems(records, own, recorded=True)
     return experiments if lacking & _problems(records, (stand_in,), recorded=True) else own
@@ -88,7 +88,7 @@ def _problems(records: Records, experiments: tuple[str, ...], *, recorded: bool 
 
 
 def describe(runs: pd.DataFrame, coverage: tuple[Coverage, ...] = ()) -> Provenance:
-    """Return where some rows of summaries come from."""
+    """Return the origin of some rows of summaries."""
     if runs.empty:
         return Provenance(coverage, 0, 0, "", "", "", "")
     days = sorted(str(moment)[:10] for moment in runs["recorded"])
@@ -114,7 +114,7 @@ def _cover(jobs: pd.DataFrame, recorded: set[str], name: str, title: str) -> Cov
 
 def _problem(overrides: str) -> str:
     physics = _physics(overrides)
-    return TITLES.get(physics, physics) + (" (reduced)" if "scale=small" in overrides.split() else "")
+    return title(physics, reduced="scale=small" in overrides.split())
 
 
 def _physics(overrides: str) -> str:

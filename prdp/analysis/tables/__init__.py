@@ -1,4 +1,4 @@
-"""Tables of the records beside the paper's values, in Markdown and LaTeX."""
+"""Tables of recorded and published numbers, in Markdown and LaTeX."""
 
 from prdp.analysis.tables.registry import TABLES, TableSpec
 from prdp.analysis.tables.table import NothingToShow, Table

@@ -1,29 +1,21 @@
-"""Records as the text of cells."""
+"""Statistics of arms as the text of table cells."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import NamedTuple
 
 import pandas as pd
 
 from prdp.analysis.claims import Claim
 from prdp.analysis.comparison import diverged, finished, tidy
-from prdp.analysis.quantities import Selection
-from prdp.analysis.records import Records
+from prdp.analysis.problems import is_inverse, place, title
+from prdp.analysis.quantities import excess
+from prdp.analysis.records import OWN, Records
 from prdp.analysis.statistics import Statistic, describe
-from prdp.analysis.tables.table import NothingToShow
+from prdp.analysis.tables.table import NothingToShow, Table
 
 EMPTY = "-"
 # Claims by id.
 Paper = Mapping[str, Claim]
-TITLES = {
-    "poisson": "Poisson",
-    "heat1d": "Heat 1D",
-    "heat2d": "Heat 2D",
-    "heat3d": "Heat 3D",
-    "burgers": "Burgers",
-    "navier_stokes": "Navier-Stokes",
-}
-NETWORKS = tuple(TITLES)[1:]
 
 
 class Group(NamedTuple):
@@ -41,17 +33,13 @@ class Group(NamedTuple):
 
     @property
     def name(self) -> str:
-        """The physics, its size if that is not the paper's, and what tells the case from others."""
-        parts = [TITLES.get(self.first["physics"], self.first["physics"])]
-        if self.first["scale"] != "full":
-            parts.append("(reduced)")
-        if self.first["variant"]:
-            parts.append(f"({self.first['variant']})")
-        return " ".join(parts)
+        """The problem, its size if that is not the paper's, and the settings in which the case differs from others."""
+        name = title(self.first["physics"], reduced=self.first["scale"] != "full")
+        return f"{name} ({self.first['variant']})" if self.first["variant"] else name
 
     @property
     def seeds(self) -> str:
-        """How many runs, and how many of them diverged."""
+        """The number of runs, and how many of them diverged."""
         lost = diverged(self.runs)
         return f"{len(self.runs)}" if not lost else f"{len(self.runs)}, {lost} diverged"
 
@@ -59,47 +47,85 @@ class Group(NamedTuple):
         """Return a column over the seeds."""
         return describe(self.done.get(column, ()), diverged=diverged(self.runs))
 
-    def median(self, column: str = "val_error_final") -> str:
-        """Return a final error x1e-2, median and its 95 % interval."""
-        found = describe(self.done[column], interval_of="median")
-        return f"{100 * found.median:.2f}{interval(found, 100, 2)}" if found.runs else EMPTY
 
-    def error(self, column: str = "val_error_final") -> str:
-        """Return a final error x1e-2, mean ± std."""
-        return spread(self.describe(column), 100, 2)
+# Makes a cell of a group.
+Column = Callable[[Group], str]
 
-    def percent(self, column: str) -> str:
-        """Return a share in percent, mean ± std."""
-        return spread(self.describe(column), 100, 1)
 
-    def range(self, column: str = "iterations_final") -> str:
-        """Return the smallest and the largest of a column of integers."""
-        if self.done.empty:
+def percent(column: str) -> Column:
+    """Return the column of a share in percent, mean ± std."""
+    return lambda group: spread(group.describe(column), 100, 1)
+
+
+def number(column: str) -> Column:
+    """Return the column of a number, mean ± std."""
+    return lambda group: spread(group.describe(column), 1, 1)
+
+
+def error(column: str = "val_error_final") -> Column:
+    """Return the column of an error x1e-2, mean ± std."""
+    return lambda group: spread(group.describe(column), 100, 2)
+
+
+def extent(column: str, scale: int = 1, digits: int = 0) -> Column:
+    """Return the column of the smallest and the largest value."""
+
+    def cell(group: Group) -> str:
+        if group.done.empty:
             return EMPTY
-        low, high = int(self.done[column].min()), int(self.done[column].max())
-        return str(low) if low == high else f"{low} to {high}"
+        low, high = (f"{scale * x:.{digits}f}" for x in (group.done[column].min(), group.done[column].max()))
+        return low if low == high and not digits else f"{low} to {high}"
+
+    return cell
 
 
-def runs_of(records: Records, *experiments: str, physics: tuple[str, ...] = NETWORKS) -> pd.DataFrame:
-    """Return the runs of some experiments and physics.
+HEAD: dict[str, Column] = {
+    "problem": lambda group: group.name,
+    "schedule": lambda group: group.first["arm"],
+    "seeds": lambda group: group.seeds,
+}
+PARTS = {
+    "IC %": percent("savings_incomplete_convergence"),
+    "PR %": percent("savings_progressive_refinement"),
+}
+FINAL: dict[str, Column] = {
+    "eq. 56": error(),
+    "median": lambda group: median(describe(group.done["val_error_final"], interval_of="median")),
+}
+
+
+def table(title: str, runs: pd.DataFrame, columns: Mapping[str, Column], notes: list[str]) -> Table:
+    """Return a table with a row for each arm of each case.
+
+    Raises:
+        NothingToShow: there is no run.
+    """
+    if runs.empty:
+        raise NothingToShow(f"no run of {title}")
+    rows = [{header: cell(group) for header, cell in columns.items()} for group in groups(runs)]
+    return Table(title, pd.DataFrame(rows), [*notes, *seeds_note(runs)])
+
+
+def runs_of(records: Records, *experiments: str, inverse: bool = False) -> pd.DataFrame:
+    """Return the runs of some experiments: those of networks, or those of inverse problems.
 
     Raises:
         NothingToShow: there is none.
     """
     runs = tidy(records.of(*experiments))
-    runs = runs[runs["physics"].isin(physics)] if len(runs) else runs
+    runs = runs[is_inverse(runs["physics"]) == inverse] if len(runs) else runs
     if runs.empty:
-        raise NothingToShow(f"no run of {', '.join(experiments)}")
+        raise NothingToShow(f"no run of {', '.join(e for e in experiments if e != OWN)}")
     return runs
 
 
 def groups(runs: pd.DataFrame) -> Iterator[Group]:
     """Yield the arms of the cases: the paper's order of physics, its size first, baseline before schedules."""
     order = runs.assign(
-        _physics=runs["physics"].map({p: i for i, p in enumerate(TITLES)}),
+        _physics=runs["physics"].map(place),
         _reduced=runs["scale"] != "full",
         _schedule=runs["schedule"] != "fixed",
-        # A schedule's runs end at different levels.
+        # The runs of a schedule end at different levels.
         _level=runs["iterations_final"].where(runs["schedule"] == "fixed", 0),
     )
     keys = ["_physics", "_reduced", "case", "_schedule", "_level", "arm"]
@@ -108,7 +134,7 @@ def groups(runs: pd.DataFrame) -> Iterator[Group]:
 
 
 def spread(statistic: Statistic, scale: int, digits: int) -> str:
-    """Return mean ± std, the mean alone of one run."""
+    """Return mean ± std; of one run the value alone."""
     if not statistic.runs:
         return "diverged" if statistic.diverged else EMPTY
     mean = f"{scale * statistic.mean:.{digits}f}"
@@ -116,10 +142,15 @@ def spread(statistic: Statistic, scale: int, digits: int) -> str:
 
 
 def interval(statistic: Statistic, scale: int, digits: int) -> str:
-    """Return the 95 % interval, empty of one run."""
+    """Return the 95 % interval; empty for one run."""
     if statistic.low is None or statistic.high is None:
         return ""
     return f" ({scale * statistic.low:.{digits}f} to {scale * statistic.high:.{digits}f})"
+
+
+def median(statistic: Statistic) -> str:
+    """Return the median of an error x1e-2 with its 95 % interval."""
+    return f"{100 * statistic.median:.2f}{interval(statistic, 100, 2)}" if statistic.runs else EMPTY
 
 
 def change(statistic: Statistic) -> str:
@@ -130,16 +161,22 @@ def change(statistic: Statistic) -> str:
 
 
 def printed(paper: Paper, claim: str, group: Group | None = None) -> str:
-    """Return the paper's number of a claim without its unit; empty if there is none or `group` is a reduced problem."""
-    if claim not in paper or (group is not None and group.first["scale"] != "full"):
+    """Return the paper's number of a claim without its unit.
+
+    It is empty without one, and for reduced problems and schedules that the paper does not have.
+    """
+    known = group is None or (
+        group.first["scale"] == "full" and group.first["schedule"] in ("prdp", "fixed", "linear")
+    )
+    if claim not in paper or not known:
         return EMPTY
     numbers = [x for x in (paper[claim].paper, paper[claim].spread) if x is not None]
     return " ± ".join(f"{x:g}" for x in numbers)
 
 
-def case_of(group: Group, runs: pd.DataFrame, records: Records) -> Selection:
-    """Return the runs of a group's case as a selection."""
-    return Selection(runs[runs["case"] == group.first["case"]], records)
+def against(group: Group, others: pd.DataFrame) -> str:
+    """Return the excess of a group's error over that of others of its case."""
+    return change(excess(group.runs, others[others["case"] == group.first["case"]]))
 
 
 def seeds_note(runs: pd.DataFrame) -> list[str]:
@@ -147,12 +184,12 @@ def seeds_note(runs: pd.DataFrame) -> list[str]:
     notes = []
     counts = runs.groupby(["case", "arm"])["seed"].nunique()
     if (counts == 1).any():
-        notes.append("A number without ± is of one seed.")
+        notes.append("A number without ± comes from one seed.")
     lost = diverged(runs)
     if lost:
-        notes.append(f"{lost} runs diverged: they are counted, and in no mean.")
+        notes.append(f"Diverged runs: {lost}. They are counted as seeds but enter no mean.")
     if (runs["scale"] != "full").any():
         notes.append(
-            "Reduced problems (scale=small) are not the paper's and are compared with none of its numbers."
+            "Reduced problems (scale=small) are not the paper's and are not compared with its numbers."
         )
     return notes

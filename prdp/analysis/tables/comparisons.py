@@ -1,123 +1,94 @@
-"""Two arms side by side: by tolerance (figure 13), by network size (figure 25), by training loss (figure 26)."""
+"""PRDP by tolerance (figure 13), by network size (figure 25) and on the training loss (figure 26)."""
 
-import pandas as pd
-
-from prdp.analysis.comparison import baseline, diverged
-from prdp.analysis.quantities import Selection, by_seed, parameters, size_exponent
+from prdp.analysis.quantities import QUANTITIES, Selection, matvecs_saved, parameters
 from prdp.analysis.records import Records
-from prdp.analysis.statistics import relative_difference
 from prdp.analysis.tables.cells import (
     EMPTY,
-    Group,
+    HEAD,
+    PARTS,
     Paper,
-    change,
-    groups,
+    against,
+    error,
+    extent,
+    number,
+    percent,
     printed,
     runs_of,
-    seeds_note,
     spread,
+    table,
 )
-from prdp.analysis.tables.table import NothingToShow, Table
+from prdp.analysis.tables.table import Table
+
+_AGAINST = "Against: mean difference of the final error by seed, relative to the other arm's (95 % bootstrap interval)."
 
 
 def fig_13(records: Records, paper: Paper) -> Table:
-    """Return refining by iterations beside refining by tolerance."""
+    """Return refinement by iterations and refinement by tolerance."""
     runs = runs_of(records, "fig_13", "table_1")
-    runs = runs.assign(matvecs_saved=1 - runs["matvecs"] / baseline(runs, "matvecs"))
-    with_tolerance = runs.loc[runs["schedule"] == "tolerance_prdp", "case"]
-    runs = runs[runs["case"].isin(with_tolerance) & (runs["schedule"] != "fixed")]
-    rows = [
-        {
-            **_head(group),
-            "iterations executed, saved %": group.percent("executed_savings"),
-            "products saved %": group.percent("matvecs_saved"),
-            "error x1e-2": group.error(),
-            "against PRDP by iterations, %": _change(group, runs, "tolerance_prdp"),
-        }
-        for group in groups(runs)
-    ]
+    runs = runs.assign(matvecs_saved=matvecs_saved(runs))
+    tolerance = runs["schedule"] == "tolerance_prdp"
+    runs = runs[runs["case"].isin(runs.loc[tolerance, "case"]) & (runs["schedule"] != "fixed")]
+    prdp = runs[(runs["schedule"] == "prdp") & (runs["metric"] == "val_error")]
+    columns = {
+        **HEAD,
+        "iterations executed, saved %": percent("executed_savings"),
+        "products saved %": percent("matvecs_saved"),
+        "error x1e-2": error(),
+        "against PRDP by iterations, %": lambda group: (
+            against(group, prdp) if group.first["schedule"] == "tolerance_prdp" else EMPTY
+        ),
+    }
     notes = [
-        "Refining by tolerance has no K in force, so that both are counted by the iterations that their solves "
-        "executed, against K_eps in every solve.",
+        "Refinement by tolerance has no K, so both are counted by the iterations that their solves executed. The "
+        "baseline takes K_eps iterations in every solve.",
         "The paper calls both equivalent (Navier-Stokes).",
-        _CHANGE,
+        _AGAINST,
     ]
-    return _table("Refining by iterations and by tolerance (figure 13)", rows, notes, runs)
+    return table("Refining by iterations and by tolerance (figure 13)", runs, columns, notes)
 
 
 def fig_26(records: Records, paper: Paper) -> Table:
-    """Return PRDP driven by the validation error beside PRDP driven by the training loss."""
+    """Return PRDP on the validation error and on the training loss."""
     runs = runs_of(records, "fig_26")
     runs = runs[runs["schedule"] == "prdp"]
-    rows = [
-        {
-            **_head(group),
-            "savings %": group.percent("savings"),
-            "IC %": group.percent("savings_incomplete_convergence"),
-            "PR %": group.percent("savings_progressive_refinement"),
-            "mean K": spread(group.describe("iterations_mean"), 1, 1),
-            "final K": spread(group.describe("iterations_final"), 1, 1),
-            "error x1e-2": group.error(),
-            "against the validation error, %": _change(group, runs, "train_loss"),
-        }
-        for group in groups(runs)
-    ]
+    prdp = runs[runs["metric"] == "val_error"]
+    columns = {
+        **HEAD,
+        "savings %": percent("savings"),
+        **PARTS,
+        "mean K": number("iterations_mean"),
+        "final K": number("iterations_final"),
+        "error x1e-2": error(),
+        "against the validation error, %": lambda group: (
+            against(group, prdp) if group.first["metric"] == "train_loss" else EMPTY
+        ),
+    }
     notes = [
-        "The paper, of the training loss: slower refinement, slightly more PR savings, comparable IC savings and "
-        "accuracy. It gives no numbers.",
-        _CHANGE,
+        "On the training loss, the paper reports slower refinement, slightly more PR savings, comparable IC savings "
+        "and comparable accuracy, without numbers.",
+        _AGAINST,
     ]
-    return _table("PRDP driven by validation error and by training loss (figure 26)", rows, notes, runs)
+    return table("PRDP driven by validation error and by training loss (figure 26)", runs, columns, notes)
 
 
 def fig_25(records: Records, paper: Paper) -> Table:
     """Return savings and errors of Heat 1D by the size of its network."""
     runs = runs_of(records, "fig_25")
-    runs = runs[runs["is_converged"] | (runs["schedule"] == "prdp")]
-    rows = [
-        {
-            "width": f"{int(group.first['model.width'])}",
-            "parameters": f"{parameters(group.runs):,}",
-            "schedule": group.first["arm"],
-            "seeds": group.seeds,
-            "savings %": group.percent("savings"),
-            "IC %": group.percent("savings_incomplete_convergence"),
-            "PR %": group.percent("savings_progressive_refinement"),
-            "final K": group.range(),
-            "error x1e-2": group.error(),
-        }
-        for group in groups(runs.sort_values("model.width"))
-    ]
-    ours = size_exponent(Selection(runs, records))
+    runs = runs[runs["is_converged"] | (runs["schedule"] == "prdp")].sort_values("model.width")
+    columns = {
+        "width": lambda group: f"{int(group.first['model.width'])}",
+        "parameters": lambda group: f"{parameters(group.runs):,}",
+        "schedule": HEAD["schedule"],
+        "seeds": HEAD["seeds"],
+        "savings %": percent("savings"),
+        **PARTS,
+        "final K": extent("iterations_final"),
+        "error x1e-2": error(),
+    }
+    ours = QUANTITIES["size_exponent"](Selection(runs, records))
     exponent = EMPTY if ours is None else spread(ours, 1, 3)
     notes = [
         f"Error of PRDP over the number of parameters n: n^p with p = {exponent}, fitted by seed (paper: about "
-        f"{printed(paper, 'fig_25.exponent')}); savings in the paper: about {printed(paper, 'fig_25.savings')} %.",
+        f"{printed(paper, 'fig_25.exponent')}); savings in the paper: about {printed(paper, 'fig_25.savings')} %."
     ]
-    return _table("Savings and network size, Heat 1D (figure 25)", rows, notes, runs)
-
-
-_CHANGE = (
-    "Against: mean difference of the final error by seed, relative to the other's (95 % bootstrap interval)."
-)
-
-
-def _head(group: Group) -> dict[str, str]:
-    return {"problem": group.name, "schedule": group.first["arm"], "seeds": group.seeds}
-
-
-def _change(group: Group, runs: pd.DataFrame, which: str) -> str:
-    """Return the change of the error against PRDP as the paper has it; empty for that itself."""
-    if which not in (group.first["schedule"], group.first["metric"]):
-        return EMPTY
-    others = runs[
-        (runs["case"] == group.first["case"]) & (runs["schedule"] == "prdp") & (runs["metric"] == "val_error")
-    ]
-    errors = (by_seed(group.runs, "val_error_final"), by_seed(others, "val_error_final"))
-    return change(relative_difference(*errors, diverged=diverged(group.runs)))
-
-
-def _table(title: str, rows: list[dict[str, str]], notes: list[str], runs: pd.DataFrame) -> Table:
-    if not rows:
-        raise NothingToShow(f"no run of {title}")
-    return Table(title, pd.DataFrame(rows), [*notes, *seeds_note(runs)])
+    return table("Savings and network size, Heat 1D (figure 25)", runs, columns, notes)

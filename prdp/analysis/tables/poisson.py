@@ -3,22 +3,23 @@
 import pandas as pd
 
 from prdp.analysis.comparison import finished
-from prdp.analysis.poisson import COMMON_ERROR, PoissonAccount, common_account, paper_account
+from prdp.analysis.quantities import COMMON_ERROR, common_account, paper_account
+from prdp.analysis.quantities.poisson import PoissonAccount
 from prdp.analysis.records import Records
 from prdp.analysis.tables.cells import EMPTY, Paper, groups, printed, runs_of
 from prdp.analysis.tables.table import NothingToShow, Table
 
 _NOTES = [
-    "Cost: inner iterations (K in force, summed over updates) with K_eps; saved: how many fewer PRDP takes.",
-    "The paper's account: with 1 parameter the baseline is charged 125 updates, PRDP 170 and the schedule by hand 145; "
-    "with 3, all.",
+    "Cost: inner iterations at K_eps (K summed over updates). Saved: how many fewer PRDP takes.",
+    "The paper's account: with 1 parameter, the baseline is charged for 125 updates, PRDP for 170 and the schedule by "
+    "hand for 145. With 3 parameters, all updates are charged.",
     f"A common tolerance: both are charged up to their first update with a parameter error of {COMMON_ERROR:.0e}, the "
     "smallest round number that every run reaches in float32.",
 ]
 
 
 def table_4_1(records: Records, paper: Paper) -> Table:
-    """Return what PRDP saves in the six problems."""
+    """Return the savings of PRDP in the six problems."""
     rows = []
     for first, ours, fair in _accounts(records, "table_4_1"):
         if first["schedule"] != "prdp":
@@ -45,7 +46,7 @@ def table_4_1(records: Records, paper: Paper) -> Table:
 
 
 def fig_3(records: Records, paper: Paper) -> Table:
-    """Return what each schedule saves with 1 parameter, and what other readings of the paper give."""
+    """Return the savings of each schedule with 1 parameter, and those of other readings of the paper."""
     rows = []
     for first, ours, fair in _accounts(records, "fig_3", "readings"):
         case = (int(first["physics.parameters"]), first["solver"], first["diff"])
@@ -67,7 +68,7 @@ def fig_3(records: Records, paper: Paper) -> Table:
         raise NothingToShow("no pair of runs of fig_3 or readings")
     notes = [
         *_NOTES[1:],
-        "Section 2.2 says an increment of 6 and F.1 tau_stop = 0.98; 5 and 0.9 (in force in the released code) give "
+        "Section 2.2 has an increment of 6, F.1 has tau_stop = 0.98. The released code runs with 5 and 0.9, which give "
         "the printed savings.",
         "Steepest descent: the released code recomputes its residual; Algorithm 2 updates it by recursion.",
     ]
@@ -78,7 +79,7 @@ def _accounts(
     records: Records, *experiments: str
 ) -> list[tuple[pd.Series, PoissonAccount, PoissonAccount | None]]:
     chosen = records.of(*experiments)
-    runs = finished(runs_of(records, *experiments, physics=("poisson",)))
+    runs = finished(runs_of(records, *experiments, inverse=True))
     runs = runs.sort_values(["physics.parameters", "solver", "diff"], ascending=[True, True, False])
     found = []
     for _, case in runs.groupby("case", sort=False):

@@ -1,90 +1,160 @@
-"""Every rival of a problem with what it spends and how accurate it ends."""
+"""The rivals of each problem: their costs and errors, the cheapest of each kind, and the regret of schedules."""
 
 import math
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Mapping
 
 import pandas as pd
 
-from prdp.analysis.poisson import COMMON_ERROR
+from prdp.analysis.quantities import COMMON_ERROR
 from prdp.analysis.records import Records
-from prdp.analysis.rivals import EXPERIMENT, Comparison, Rival, compare, front
+from prdp.analysis.regret import regrets
+from prdp.analysis.rival_names import KINDS
+from prdp.analysis.rivals import EXPERIMENT, MARGIN, Comparison, Rival, cheapest, compare, pareto_front
 from prdp.analysis.statistics import Statistic
-from prdp.analysis.tables.cells import EMPTY, TITLES, Paper, change, interval, spread
+from prdp.analysis.tables.cells import EMPTY, Paper, change, median, spread
 from prdp.analysis.tables.table import NothingToShow, Table
 
 _FRONT = {"matvecs": "products", "seconds": "seconds"}
+_PRODUCTS = (
+    "Products are matrix-vector products, forward and adjoint. The fast transform of the direct solver counts as "
+    "one, the application of a splitting matrix (JFB) as none. A warm start costs one more per solve. Seconds are "
+    "those of training and validation."
+)
 _NOTES = [
-    "A name says what differs from converged implicit training with the problem's own solver (Jacobi; GMRES for "
-    "Burgers), and its schedule if that is not the converged K.",
-    "Products are matrix-vector products, forward and adjoint. The fast transform of the direct solver counts as one, "
-    "the application of a splitting matrix (JFB) as none; a warm start costs one more a solve. Seconds are those of "
-    "training and validation.",
-    "Front: no other rival of the problem is both as cheap and as accurate (by medians, one of both better); a rival "
-    "of which a run diverged is not on it.",
+    "The name of a rival says how it differs from converged implicit training with the problem's reference solver "
+    "(Jacobi; GMRES for Burgers).",
+    _PRODUCTS,
+    "Pareto front: no other rival of the problem is at least as cheap and as accurate (by medians). A rival with a "
+    "diverged run is not on it.",
 ]
-_SPENT = {
-    "products": "matvecs",
-    "iterations": "iterations_total",
-    "executed": "iterations_executed_total",
-}
+_SPENT = {"products": "matvecs", "iterations": "iterations_total", "executed": "iterations_executed_total"}
 
 
 def rivals(records: Records, paper: Paper) -> Table:
     """Return the rivals of the problems with a network."""
     found = [c for c in compare(records) if not c.to_common_error]
-    rows = [row for problem in found for row in _rows(problem, _network_cells)]
     notes = [
         *_NOTES,
-        "Only seeds that every rival of the problem has count. "
-        "Iterations: K in force (of a schedule over tolerances its cap); executed: those that the solves made. Mean ± "
-        "one standard deviation over seeds; median with its 95 % bootstrap interval.",
+        "Only seeds count that every rival of the problem has. Iterations: K summed over the training (for a "
+        "schedule over tolerances, its cap). Executed: iterations that the solves made. Errors are multiplied by "
+        "100: mean ± one standard deviation over seeds; median with its 95 % bootstrap interval.",
         "Against converged: mean difference by seed, relative to the converged error (95 % bootstrap interval).",
     ]
-    return _table("Rivals: modes, schedules, solvers and warm starts", rows, notes)
+    return _table("Rivals: modes, schedules, solvers and warm starts", _rows(found, _network_cells), notes)
 
 
 def rivals_poisson(records: Records, paper: Paper) -> Table:
     """Return the rivals of the Poisson inverse problem."""
     found = [c for c in compare(records) if c.to_common_error]
-    rows = [row for problem in found for row in _rows(problem, _poisson_cells)]
     notes = [
         *_NOTES,
-        f"Costs are those until the parameter error is at most {COMMON_ERROR:.0e} for the first time; there are no "
-        "seeds, and seconds of so small a problem are mostly overhead.",
+        f"Costs are those until the parameter error is at most {COMMON_ERROR:.0e} for the first time. There are no "
+        "seeds. Seconds of such a small problem are mostly overhead.",
     ]
-    return _table("Rivals on the Poisson inverse problem (1 parameter)", rows, notes)
+    return _table("Rivals on the Poisson inverse problem (1 parameter)", _rows(found, _poisson_cells), notes)
 
 
-def problem_name(problem: Comparison) -> str:
-    """Return the name of a problem, and whether it is reduced."""
-    name = TITLES.get(problem.physics, problem.physics)
-    return f"{name} (reduced)" if problem.reduced else name
+def choice(records: Records, paper: Paper) -> Table:
+    """Return, for each problem, the cheapest rival of each kind whose error is no worse than PRDP's."""
+    rows = [row for problem in compare(records) for row in _choice(problem)]
+    notes = [
+        "Of each kind: the rival with the fewest products among those whose error exceeds that of PRDP by at most "
+        f"{100 * MARGIN:.0f} % (mean over seeds) or, on Poisson, that reach a parameter error of {COMMON_ERROR:.0e}. "
+        "Able: how many of the rivals of this kind do.",
+        "Products and seconds: median, relative to that of PRDP. Error: mean difference by seed, relative to the "
+        "error of PRDP (95 % bootstrap interval).",
+        _PRODUCTS,
+        "Some rivals have requirements that PRDP does not have: two stages and linear need the number of epochs "
+        "beforehand, the direct solver constant coefficients, CG a symmetric matrix, warm starts the last solution "
+        "of each sample.",
+    ]
+    return _table("The cheapest rivals that are no worse than PRDP", rows, notes)
+
+
+def regret(records: Records, oracles: Mapping[str, pd.DataFrame]) -> Table:
+    """Return the regret of the schedules on the problems whose best schedules were searched."""
+    rows = [
+        {
+            "problem": problem.title,
+            "schedule": found.rival.name,
+            "seeds": str(found.error.runs),
+            "iterations": spread(found.iterations, 1, 2),
+            "unmatched": str(found.unmatched),
+            "error": spread(found.error, 1, 2),
+        }
+        for problem in compare(records)
+        if problem.physics in oracles and not problem.variant
+        for found in regrets(problem, oracles[problem.physics])
+    ]
+    notes = [
+        "Iterations: those of the schedule, divided by those of the cheapest monotone schedule that ends at least as "
+        "accurate; unmatched: seeds on which no schedule found does, which are excluded.",
+        "Error: that of the schedule, divided by the smallest of the schedules found that take at most as many "
+        "iterations.",
+    ]
+    return _table("Regret against the best schedules in hindsight", rows, notes)
 
 
 def _rows(
-    problem: Comparison, cells: Callable[[Rival, Rival | None], dict[str, str]]
-) -> Iterator[dict[str, str]]:
-    fronts = {name: front(problem.rivals, cost) for cost, name in _FRONT.items()}
-    for rival in problem.rivals:
-        yield {
-            "problem": problem_name(problem),
-            "rival": rival.name,
-            "kind": rival.kind,
-            **cells(rival, problem.converged),
-            "front": ", ".join(name for name, rivals in fronts.items() if rival in rivals) or EMPTY,
-        }
+    found: Iterable[Comparison], cells: Callable[[Rival, Rival | None], dict[str, str]]
+) -> list[dict[str, str]]:
+    rows = []
+    for problem in found:
+        fronts = {name: pareto_front(problem.rivals, cost) for cost, name in _FRONT.items()}
+        for rival in problem.rivals:
+            on = [name for name, best in fronts.items() if rival in best]
+            rows.append(
+                {
+                    "problem": problem.title,
+                    "rival": rival.name,
+                    "kind": rival.kind,
+                    **cells(rival, problem.converged),
+                    "Pareto front": ", ".join(on) or EMPTY,
+                }
+            )
+    return rows
+
+
+def _choice(problem: Comparison) -> list[dict[str, str]]:
+    prdp = problem.prdp
+    if prdp is None:
+        return []
+    rows = []
+    for kind in KINDS:
+        rivals = [r for r in problem.rivals if r.kind == kind]
+        able = [r for r in rivals if problem.no_worse(r, prdp)]
+        best = prdp if rivals == [prdp] else cheapest(able, "matvecs")
+        if not rivals:
+            continue
+        row = {"problem": problem.title, "kind": kind, "able": f"{len(able)} of {len(rivals)}"}
+        if best is None:
+            rows.append(
+                {**row, "cheapest": EMPTY, "products %": EMPTY, "seconds %": EMPTY, "error, %": EMPTY}
+            )
+            continue
+        shares = [EMPTY if math.isnan(x := best.share(prdp, c)) else f"{100 * x:.0f}" for c in _FRONT]
+        against = EMPTY if best is prdp or problem.to_common_error else change(best.excess(prdp))
+        rows.append(
+            {
+                **row,
+                "cheapest": best.name,
+                "products %": shares[0],
+                "seconds %": shares[1],
+                "error, %": against,
+            }
+        )
+    return rows
 
 
 def _network_cells(rival: Rival, converged: Rival | None) -> dict[str, str]:
+    compared = converged is not None and converged is not rival
     return {
         "seeds": f"{rival.runs}" if not rival.diverged else f"{rival.runs}, {rival.diverged} diverged",
         **{header: _count(rival.costs[cost]) for header, cost in _SPENT.items()},
         "seconds": spread(rival.costs["seconds"], 1, 2),
         "error x1e-2": spread(rival.error, 100, 2),
-        "median": _median(rival.error),
-        "against converged, %": EMPTY
-        if converged is None or converged is rival
-        else change(rival.excess(converged)),
+        "median": median(rival.error),
+        "against converged, %": change(rival.excess(converged)) if compared and converged else EMPTY,
     }
 
 
@@ -106,16 +176,12 @@ def _count(statistic: Statistic) -> str:
     return mean if statistic.std is None else f"{mean} ± {statistic.std:,.0f}"
 
 
-def _median(error: Statistic) -> str:
-    return f"{100 * error.median:.2f}{interval(error, 100, 2)}" if error.runs else EMPTY
-
-
-def _table(title: str, rows: Iterable[dict[str, str]], notes: list[str]) -> Table:
+def _table(title: str, rows: list[dict[str, str]], notes: list[str]) -> Table:
     frame = pd.DataFrame(rows)
     if frame.empty:
         raise NothingToShow(f"no run of {EXPERIMENT}")
     if "seeds" in frame and (frame["seeds"] == "1").any():
-        notes = [*notes, "A number without ± is of one seed."]
-    if frame["problem"].str.endswith("(reduced)").any():
+        notes = [*notes, "A number without ± comes from one seed."]
+    if frame["problem"].str.contains("(reduced)", regex=False).any():
         notes = [*notes, "Reduced problems (scale=small) are not the paper's."]
     return Table(title, frame, notes)

@@ -26,9 +26,9 @@ class Table:
     """Strings in rows and columns.
 
     Attributes:
-        title: above the table.
+        title: the heading.
         frame: the strings; its index is not shown.
-        notes: sentences below it.
+        notes: sentences below the table.
     """
 
     title: str

@@ -1,12 +1,17 @@
-"""What refinement saves on the Poisson inverse problems, under the paper's account and under a fair one."""
+"""Savings on the Poisson inverse problems, by the paper's account and up to a common error."""
 
-from typing import NamedTuple
+import math
+from collections.abc import Iterable, Mapping
+from typing import Any, NamedTuple
 
 import pandas as pd
 
-# The smallest round error of the parameters that every run of the paper's table reaches in float32.
+from prdp.analysis.quantities.selection import Selection
+from prdp.analysis.statistics import Statistic
+
+# The smallest round parameter error that every run of the paper's table reaches in float32.
 COMMON_ERROR = 2e-5
-# With one parameter the paper charges the baseline and each schedule up to these updates; with three, all.
+# With one parameter, the paper charges the baseline and each schedule up to these updates. With three, it charges all.
 _CHARGED = {"fixed": 125, "linear": 145, "prdp": 170}
 
 
@@ -36,10 +41,10 @@ def account(
     updates: int | None = None,
     error: float | None = None,
 ) -> PoissonAccount:
-    """Return the inner iterations (K in force, summed over updates) of both histories, and the savings.
+    """Return the inner iterations (K summed over updates) of both histories, and the savings.
 
-    Either up to given numbers of updates (default: all), as the paper counts, or, with `error`, up to the first
-    update at which each has a parameter error of at most `error`.
+    Each history is charged up to a given number of updates (default: all), as in the paper, or, with `error`, up to its
+    first update with a parameter error of at most `error`.
 
     Raises:
         ValueError: a history never reaches `error`.
@@ -82,6 +87,13 @@ def common_account(baseline: pd.DataFrame, schedule: pd.DataFrame) -> PoissonAcc
         return None
 
 
+def common_error(histories: Iterable[pd.DataFrame]) -> float:
+    """Return `COMMON_ERROR`, or the smallest error of one digit that every history reaches if that is larger."""
+    worst = max(float(h["val_error"].min()) for h in histories)
+    power = 10.0 ** math.floor(math.log10(worst))
+    return max(COMMON_ERROR, math.ceil(round(worst / power, 9)) * power)
+
+
 def first_reach(history: pd.DataFrame, error: float) -> int:
     """Return the first update after which `val_error` is at most `error`.
 
@@ -96,3 +108,36 @@ def first_reach(history: pd.DataFrame, error: float) -> int:
 
 def _cost(history: pd.DataFrame, updates: int) -> int:
     return int(history.loc[history["updates"] == updates, "iterations_total"].iloc[0])
+
+
+def poisson(
+    selection: Selection, part: str, arm: str = "prdp", only: Mapping[str, Any] | None = None
+) -> Statistic | None:
+    """Return a number of the paper's account: `baseline_cost`, `saved` (iterations) or `savings` (their share)."""
+    base, schedule = selection.history("converged"), selection.history(arm, only)
+    if base is None or schedule is None:
+        return None
+    first = selection.arm(arm, only).iloc[0]
+    found = paper_account(
+        base, schedule, parameters=int(first["physics.parameters"]), name=str(first["schedule"])
+    )
+    numbers = {
+        "baseline_cost": found.baseline_cost,
+        "saved": found.baseline_cost - found.cost,
+        "savings": found.savings,
+    }
+    return Statistic(1, float(numbers[part]))
+
+
+def poisson_advantage(selection: Selection, arm: str, against: str) -> Statistic | None:
+    """Return the savings of one schedule over another's, by the paper's account."""
+    ours, theirs = poisson(selection, "savings", arm), poisson(selection, "savings", against)
+    return None if ours is None or theirs is None else Statistic(1, ours.mean - theirs.mean)
+
+
+def outer_steps(selection: Selection, error: float, arm: str = "converged") -> Statistic | None:
+    """Return the first update after which the error is at most `error`; null if there is none."""
+    history = selection.history(arm)
+    if history is None or history["val_error"].min() > error:
+        return None
+    return Statistic(1, float(first_reach(history, error)))

@@ -1,4 +1,4 @@
-"""What iterations saved cost in accuracy: PRDP beside every fixed K that would save as much."""
+"""Accuracy over iterations saved: PRDP and every fixed K."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -9,26 +9,27 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import LogFormatter
 
 from prdp.analysis.comparison import finished
-from prdp.analysis.figures import FigureSpec, NothingToDraw, style
+from prdp.analysis.figures import style
+from prdp.analysis.figures.base import FAST, NothingToDraw
 from prdp.analysis.records import Records
 from prdp.analysis.statistics import describe
-from prdp.analysis.tables import NothingToShow
 from prdp.analysis.tables.cells import Group, groups, runs_of
+from prdp.analysis.tables.table import NothingToShow
 
-EXPERIMENTS = ("fig_4", "fig_6", "fig_8", "fig_10", "table_1", "fast")
+EXPERIMENTS = ("fig_4", "fig_6", "fig_8", "fig_10", "table_1", FAST)
 _COLUMNS = 3
 
 
 class _PlainLogFormatter(LogFormatter):
-    """Labels where Matplotlib would have them, but 0.6 and not 6e-01."""
+    """Labels at Matplotlib's places, as 0.6 instead of 6e-01."""
 
     def __call__(self, x: float, pos: int | None = None) -> str:
         return f"{x:g}" if super().__call__(x, pos) else ""
 
 
 @style.styled
-def draw(records: Records) -> Figure:
-    """Draw the final error over the iterations saved, a panel a problem.
+def tradeoff(records: Records) -> Figure:
+    """Draw the final error over the iterations saved, one panel per problem.
 
     Raises:
         NothingToDraw: no problem has both PRDP and converged runs.
@@ -47,17 +48,6 @@ def draw(records: Records) -> Figure:
     return figure
 
 
-TRADEOFF = FigureSpec(
-    "savings_accuracy",
-    "Final error over iterations saved",
-    EXPERIMENTS,
-    draw,
-    "Error after training, relative to the mean of the converged runs, over the share of their iterations that is "
-    "saved. Circles: fixed K, named beside them (dark: converged). Diamonds: PRDP, every seed small, their mean large. "
-    "Bars are one standard deviation. Below and to the right of another point is better than it.",
-)
-
-
 def _cases(records: Records) -> Iterator[pd.DataFrame]:
     try:
         runs = finished(runs_of(records, *EXPERIMENTS))
@@ -67,7 +57,7 @@ def _cases(records: Records) -> Iterator[pd.DataFrame]:
     whole = runs.groupby("case").filter(
         lambda case: case["is_converged"].any() and (case["schedule"] == "prdp").any()
     )
-    # A reduced problem stands in only where the paper's has no runs.
+    # A reduced problem is shown only if the paper's has no runs.
     full = set(whole.loc[whole["scale"] == "full", "physics"])
     whole = whole[(whole["scale"] == "full") | ~whole["physics"].isin(full)]
     cases = {int(group.first["case"]): None for group in groups(whole)} if len(whole) else {}
@@ -76,10 +66,7 @@ def _cases(records: Records) -> Iterator[pd.DataFrame]:
 
 def _panel(ax: Axes, case: pd.DataFrame) -> None:
     converged = case.loc[case["is_converged"], "val_error_final"].mean()
-    case = case.assign(
-        saved=100 * (1 - case["iterations_total"] / case["iterations_converged_total"]),
-        relative=case["val_error_final"] / converged,
-    )
+    case = case.assign(saved=100 * case["savings"], relative=case["val_error_final"] / converged)
     arms = [g for g in groups(case) if g.first["schedule"] in ("fixed", "prdp")]
     for arm in arms:
         _point(ax, arm)

@@ -1,15 +1,14 @@
-"""The verdicts of the README's first page: a row a problem, a column a thing that the paper promises."""
+"""The table of verdicts in the README and at the head of the report: one row per problem."""
 
 from collections.abc import Mapping
 
-from prdp.analysis.claims import Judgement, Verdict, in_seeds
+from prdp.analysis.claims import Judgement, in_seeds
 from prdp.analysis.claims_report import summary
 
 BEGIN = "<!-- verdicts: written by `make claims` -->"
 END = "<!-- end of the verdicts -->"
 COLUMNS = ("iterations saved", "error, converged", "error, PRDP", "training time saved")
-_MARKS = {Verdict.REPRODUCED: "✓", Verdict.NOT_REPRODUCED: "✗"}
-# Problem -> the ids of its claims, column by column; no claim of ours where the paper says nothing.
+# Problem -> the ids of its claims, column by column; null without a number in the paper.
 ROWS: Mapping[str, tuple[str | None, ...]] = {
     "Poisson, 1 parameter": ("table_4_1.1.jacobi.unrolled.savings", None, None, None),
     "Poisson, 3 parameters": ("table_4_1.3.jacobi.unrolled.savings", None, None, None),
@@ -43,35 +42,43 @@ ROWS: Mapping[str, tuple[str | None, ...]] = {
 }
 
 
-def table(judgements: list[Judgement]) -> str:
-    """Return the verdicts as a Markdown table, with the count of all claims below it."""
+def cells(judgements: list[Judgement]) -> list[list[str]]:
+    """Return the cells of the table, one row per problem."""
     by_id = {j.claim.id: j for j in judgements}
-    lines = [f"| | {' | '.join(COLUMNS)} |", "|---|" + "---|" * len(COLUMNS)]
+    rows = []
     for problem, ids in ROWS.items():
-        found = [by_id[i] for i in ids if i is not None]
-        seeds = max(j.runs for j in found)
-        counted = problem if found[0].claim.seeds == 1 else f"{problem}, {in_seeds(seeds)}"
-        cells = [_cell(by_id[i], seeds) if i is not None else "" for i in ids]
-        lines.append(f"| {counted} | {' | '.join(cells)} |")
+        found = [by_id.get(i) for i in ids if i is not None]
+        seeds = max((j.runs for j in found if j), default=0)
+        one = any(j and j.claim.seeds == 1 for j in found)
+        counted = problem if one else f"{problem}, {in_seeds(seeds)}"
+        rows.append([counted, *(_cell(by_id.get(i), seeds) if i is not None else "" for i in ids)])
+    return rows
+
+
+def table(judgements: list[Judgement]) -> str:
+    """Return the table in Markdown, with the number of all claims by verdict below it."""
+    lines = [f"| | {' | '.join(COLUMNS)} |", "|---|" + "---|" * len(COLUMNS)]
+    lines += [f"| {' | '.join(row)} |" for row in cells(judgements)]
     return "\n".join([*lines, "", f"All of them: {summary(judgements)}"])
 
 
-def _cell(judgement: Judgement, seeds: int) -> str:
-    claim = judgement.claim
-    # The README says that errors are x1e-2.
-    printed = claim.printed.removesuffix(" x1e-2")
+def _cell(judgement: Judgement | None, seeds: int) -> str:
+    if judgement is None:
+        return ""
+    # The text above the table states that errors are x1e-2.
+    printed = judgement.claim.printed.removesuffix(" x1e-2")
     if judgement.ours is None:
         return f"not run (paper {printed})"
-    ours = claim.number(judgement.ours, judgement.uncertainty).removesuffix(" x1e-2")
+    ours = judgement.measured.removesuffix(" x1e-2")
     fewer = f", {in_seeds(judgement.runs)}" if judgement.runs != seeds else ""
-    return f"{ours}{fewer} (paper {printed}) {_MARKS[judgement.verdict]}"
+    return f"{ours}{fewer} (paper {printed}) {judgement.verdict.symbol}"
 
 
 def placed(text: str, judgements: list[Judgement]) -> str:
     """Return a text with the table between its two marks.
 
     Raises:
-        ValueError: it does not have both.
+        ValueError: a mark is missing.
     """
     before, begin, rest = text.partition(BEGIN)
     _, end, after = rest.partition(END)

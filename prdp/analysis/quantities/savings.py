@@ -1,0 +1,65 @@
+"""Savings against the converged baseline: iterations, matrix-vector products and seconds."""
+
+import math
+from typing import NamedTuple
+
+import pandas as pd
+
+from prdp.analysis.comparison import baseline, diverged, finished, timed_alone
+from prdp.analysis.quantities.selection import Selection
+from prdp.analysis.statistics import Statistic, describe
+
+PARTS = ("savings", "savings_incomplete_convergence", "savings_progressive_refinement")
+
+
+class Savings(NamedTuple):
+    """Shares of the iterations of converged training, over the finished seeds of an arm.
+
+    Attributes:
+        total: saved in all: `1 - sum K / (K_eps * epochs)`.
+        incomplete: by incomplete convergence: `1 - K_max / K_eps` with K_max the last level.
+        progressive: by progressive refinement: the rest.
+    """
+
+    total: Statistic
+    incomplete: Statistic
+    progressive: Statistic
+
+
+def savings(runs: pd.DataFrame) -> Savings:
+    """Return the savings of the runs of an arm."""
+    return Savings(*(describe(finished(runs)[part], diverged=diverged(runs)) for part in PARTS))
+
+
+def matvecs_saved(runs: pd.DataFrame) -> pd.Series:
+    """Return for each run the share of matrix-vector products saved; the baselines must be among the runs."""
+    return 1 - runs["matvecs"] / baseline(runs, "matvecs")
+
+
+def time_saved(runs: pd.DataFrame, ours: str = "seconds", theirs: str = "seconds") -> pd.Series:
+    """Return for each run the share of seconds saved against its baseline, which must be among the runs.
+
+    Both ran on the same device while other processes took at most 5 % of CPU time. Other runs have NaN.
+
+    Args:
+        runs: rows of `tidy`.
+        ours: which seconds of the run (`seconds`: training and validation).
+        theirs: which seconds of the baseline.
+    """
+    alone = runs[timed_alone(runs)]
+    share = 1 - alone[ours] / baseline(alone, theirs, same_device=True)
+    return share.reindex(runs.index, fill_value=math.nan)
+
+
+def wall_clock(selection: Selection, against: str = "seconds") -> Statistic | None:
+    """Return the share of seconds that PRDP saves (see `time_saved`).
+
+    Args:
+        selection: of one case.
+        against: the baseline's seconds; `seconds_train` leaves out its validation.
+    """
+    runs, converged = (x[timed_alone(x)] for x in (selection.arm("prdp"), selection.arm("converged")))
+    if runs.empty or converged.empty:
+        return None
+    share = time_saved(pd.concat([runs, converged]), theirs=against)
+    return describe(share.loc[finished(runs).index], diverged=diverged(runs))
