@@ -170,7 +170,9 @@ def complete(summaries: pd.DataFrame) -> pd.DataFrame:
     """Return summaries of an earlier version with the columns that were added since."""
     filled: dict[str, Any] = {}
     for key, (value, group) in _LATER_KEYS.items():
-        missing = summaries[key].isna() if key in summaries else pd.Series(False, summaries.index)
+        if key not in summaries:
+            continue
+        missing = summaries[key].isna()
         if group is not None:
             missing &= summaries[group].isin(summaries.loc[~missing, group])
         if missing.any():

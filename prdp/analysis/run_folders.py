@@ -14,17 +14,18 @@ from prdp.analysis.records import GENERAL, GROUPS, Records, complete, empty, fla
 # Keys of the configuration that change no number: where and how a run is kept. `seeds_per_process` is recorded
 # nevertheless, because it changes seconds.
 HOUSEKEEPING = frozenset(
-    [
-        "runs_dir",
-        "data_dir",
-        "overwrite",
-        "progress",
-        "checkpoint_seconds",
-        "compilation_cache",
-        "tracking",
-        "dry_run",
-        "seeds_per_process",
-    ]
+    (
+        *(
+            "runs_dir",
+            "data_dir",
+            "overwrite",
+            "progress",
+            "checkpoint_seconds",
+            "compilation_cache",
+            "tracking",
+        ),
+        *("dry_run", "seeds_per_process"),
+    )
 )
 # The keys of provenance.json that become columns.
 _PROVENANCE = ("prdp", "commit", "uncommitted_changes", "device", "cpu_count")
