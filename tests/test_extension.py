@@ -14,6 +14,8 @@ import pytest
 from omegaconf import OmegaConf
 
 import prdp
+from prdp.analysis import load_runs
+from prdp.analysis.records import save
 from prdp.config import parse
 from prdp.data import reference_solution
 from prdp.physics import TimeStepper
@@ -282,3 +284,24 @@ def check(physics):
     ahead, behind, ahead2, behind2 = (float(value(prior + s * step * direction)[0]) for s in (1, -1, 2, -2))
     difference = (8 * (ahead - behind) - (ahead2 - behind2)) / (12 * step)
     assert float(jnp.sum(value(prior)[1] * direction)) == pytest.approx(difference, rel=1e-7)
+
+
+def test_a_strangers_runs_have_their_rows_and_lines(trained, tmp_path):
+    save(load_runs(trained), tmp_path / "records")
+    texts = {}
+    for script, name in (("tables", "md"), ("figures", "png")):
+        out = tmp_path / script
+        command = [
+            sys.executable,
+            str(ROOT / "scripts" / f"{script}.py"),
+            "--records",
+            str(tmp_path / "records"),
+        ]
+        done = subprocess.run([*command, "--out", str(out)], capture_output=True, text=True, timeout=200)
+        assert done.returncode == 0, done.stderr
+        texts[script] = done.stdout
+        assert list(out.glob(f"*.{name}")), done.stdout
+    tables = "\n".join(path.read_text() for path in (tmp_path / "tables").glob("*.md"))
+    for name in ("advection", "landweber", "diagonal", "doubling"):
+        assert name in tables, (name, texts["tables"])
+    assert (tmp_path / "figures" / "own.png").exists()
