@@ -81,6 +81,12 @@ def test_every_figure_has_its_preset_and_says_what_it_shows():
         assert missing == []
 
 
+def test_the_same_records_give_the_same_bytes_when_drawn_again(tmp_path, partial):
+    paths = [save(FIGURES["fig_5"].draw(partial), tmp_path / name) for name in ("a", "b")]
+    assert all(first.read_bytes() == again.read_bytes() for first, again in zip(*paths, strict=True))
+
+
+@pytest.mark.slow
 def test_the_same_records_give_the_same_bytes(tmp_path, partial):
     save_records(partial, tmp_path / "records")
     command = [sys.executable, "scripts/figures.py", "fig_8", "--records", str(tmp_path / "records")]
