@@ -122,8 +122,8 @@ _ARRAY = "<array>"
 def from_lineax(operator: Any) -> FunctionOperator:
     """Wrap a square lineax operator that acts on a single array.
 
-    Symmetry is taken from `lineax.is_symmetric`. Products call `operator.mv`; the transpose is that of
-    `FunctionOperator`.
+    Symmetry is taken from `lineax.is_symmetric`, products from `operator.mv`, and the diagonal of a one-axis system
+    from `lineax.diagonal`.
 
     Args:
         operator: a `lineax.AbstractLinearOperator` whose input and output are single arrays of the same shape.
