@@ -75,7 +75,7 @@ class TimeStepper(Physics):
         """Return the coordinates of the points along each axis, as NumPy float64 arrays."""
 
     def initial_state(self, fields: np.ndarray) -> np.ndarray:
-        """Return admissible states `(samples, *shape)` from the fields of an initial condition: by default, the fields."""
+        """Return admissible states `(samples, *shape)` from the fields of an initial condition (default: unchanged)."""
         return fields
 
 
