@@ -3,7 +3,7 @@
     solution = prdp.solve(operator, rhs, solver=prdp.Jacobi(), iterations=5)
     schedule = prdp.PRDP(tau_step=0.95, tau_stop=0.9)
 
-Names load on first use, so that `prdp.schedules` works where JAX is not installed.
+Public names are imported on first use, so `prdp.schedules` works without JAX.
 """
 
 from importlib import import_module
@@ -125,10 +125,10 @@ __all__ = [
     "solve",
 ]
 
-# From the bottom up: a name of the schedules needs no JAX, one of the operators no solver.
+# Ordered by dependencies: looking up a schedule must not import JAX, nor an operator import the solvers.
 _HOMES = ("schedules", "linalg", "solvers", "differentiation", "linear_solve")
 
-# Type checkers take the names from the imports above, and report those that do not exist.
+# Type checkers use the imports above. Hiding `__getattr__` from them lets them report undefined names.
 if not TYPE_CHECKING:
 
     def __getattr__(name: str) -> Any:

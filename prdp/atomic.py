@@ -1,4 +1,4 @@
-"""Atomic file writes: a reader sees the old file or the new one, never a part."""
+"""Atomic file writes: a reader sees either the old file or the new one, never a partial one."""
 
 import json
 import os
@@ -6,12 +6,12 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-# The longest name of what is written below a folder, a run's folder and a temporary file in it.
+# An upper bound on the length of paths below a checked folder: a run's folder and a temporary file in it.
 _LONGEST_FILE = 255
 
 
 def exists(path: Path) -> bool:
-    """Whether there is something at `path`; no path is too long to ask."""
+    """Whether `path` exists. Invalid paths, such as paths that are too long, do not."""
     try:
         return path.exists()
     except (OSError, ValueError):
@@ -19,9 +19,10 @@ def exists(path: Path) -> bool:
 
 
 def obstacle(path: Path) -> str | None:
-    """Return what keeps files from being written below the folder `path`, which need not be there; nothing is left.
+    """Return the reason why files cannot be written below the folder `path`, or `None` if they can.
 
-    It is tried, in the nearest folder that is there: permissions do not tell everything.
+    The folder need not exist. The test creates files in the nearest existing folder, because permissions alone are
+    not conclusive, and removes them again.
     """
     try:
         there = path
@@ -35,7 +36,7 @@ def obstacle(path: Path) -> str | None:
             return f"a name in it is longer than {longest} bytes"
         if len(os.fsencode(path.absolute())) + _LONGEST_FILE > whole:
             return f"it is longer than {whole - _LONGEST_FILE} bytes"
-        # A folder in it first where one will be made.
+        # If `path` does not exist yet, also test that a folder can be created.
         with tempfile.TemporaryDirectory(dir=there, prefix=".try.") as folder:
             place = Path(folder) if missing else there
             with tempfile.NamedTemporaryFile(dir=place, prefix=".try."):
@@ -45,7 +46,11 @@ def obstacle(path: Path) -> str | None:
 
 
 def write_bytes(path: Path, content: bytes) -> None:
-    """Write `content` to `path`: temporary file beside it, fsync, rename, fsync of the folder."""
+    """Write `content` to `path` atomically: write a temporary file beside it, fsync, rename, fsync the folder.
+
+    Raises:
+        OSError: If writing fails. The old file is unchanged, and the temporary file is removed.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
     try:
@@ -66,10 +71,10 @@ def write_bytes(path: Path, content: bytes) -> None:
 
 
 def write_text(path: Path, content: str) -> None:
-    """Write text atomically, UTF-8."""
+    """Write text atomically, encoded as UTF-8."""
     write_bytes(path, content.encode())
 
 
 def write_json(path: Path, content: Any) -> None:
-    """Write JSON atomically, indented, keys in the order given."""
+    """Write JSON atomically, indented, with keys in the given order."""
     write_text(path, json.dumps(content, indent=2, allow_nan=True) + "\n")

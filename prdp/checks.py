@@ -1,4 +1,4 @@
-"""What an argument may be: one line that names it, its value and what is allowed."""
+"""Argument checks whose one-line errors name the argument, its value and the allowed values."""
 
 import math
 from numbers import Integral, Real
@@ -6,7 +6,7 @@ from typing import Any
 
 # Counters in compiled programs are 32-bit integers.
 LARGEST = 2**31 - 1
-# Of a K and of what raises it, so that their sum is no larger.
+# The limit of K and of an increment of K, so that their sum is below `LARGEST`.
 LARGEST_K = 2**30 - 1
 
 
@@ -24,18 +24,22 @@ class Mismatch(ValueError):
 
 
 def require(condition: bool, key: str, value: Any, allowed: str) -> None:
-    """Raise a `ValueError` that names the key, the value and what is allowed, unless `condition` holds."""
+    """Check that `condition` holds.
+
+    Raises:
+        ValueError: If it does not. The message names the key, the value and the allowed values.
+    """
     if not condition:
         raise ValueError(f"{key}={' '.join(str(value).split())}: allowed is {allowed}")
 
 
 def is_whole(value: Any) -> bool:
-    """Whether `value` is an integer and not a boolean."""
+    """Whether `value` is an integer, excluding booleans."""
     return isinstance(value, Integral) and not isinstance(value, bool)
 
 
 def is_number(value: Any) -> bool:
-    """Whether `value` is a number, neither NaN nor infinite, and not a boolean."""
+    """Whether `value` is a finite real number, excluding booleans."""
     if not isinstance(value, Real) or isinstance(value, bool):
         return False
     try:
@@ -45,10 +49,10 @@ def is_number(value: Any) -> bool:
 
 
 def integer(key: str, value: Any, least: int, most: int = LARGEST, null: bool = False) -> None:
-    """Check an integer between two others.
+    """Check that `value` is an integer from `least` to `most`. With `null`, `None` is allowed too.
 
     Raises:
-        ValueError: it is none, or outside; `None` is allowed with `null`.
+        ValueError: If it is not.
     """
     if null and value is None:
         return
@@ -58,19 +62,21 @@ def integer(key: str, value: Any, least: int, most: int = LARGEST, null: bool = 
 
 
 def positive(key: str, value: Any, null: bool = False) -> None:
-    """Check a finite number above zero.
+    """Check that `value` is a finite number above zero. With `null`, `None` is allowed too.
 
     Raises:
-        ValueError: it is none; `None` is allowed with `null`.
+        ValueError: If it is not.
     """
     within(key, value, lambda x: x > 0, "a number > 0", null)
 
 
 def within(key: str, value: Any, holds: Any, allowed: str, null: bool = False) -> None:
-    """Check a finite number by `holds`, which `allowed` says in words.
+    """Check that `value` is a finite number that satisfies the predicate `holds`. With `null`, `None` is allowed too.
+
+    The text `allowed` describes the predicate in the error message.
 
     Raises:
-        ValueError: it is none, or does not hold; `None` is allowed with `null`.
+        ValueError: If it is not.
     """
     if null and value is None:
         return
@@ -78,10 +84,12 @@ def within(key: str, value: Any, holds: Any, allowed: str, null: bool = False) -
 
 
 def one_of(key: str, value: Any, allowed: tuple[str, ...], further: str = "") -> None:
-    """Check a name; `further` says what else may be there.
+    """Check that `value` is one of the strings in `allowed`.
+
+    The text `further` describes additional values in the error message, which the caller has already handled.
 
     Raises:
-        ValueError: it is none of the allowed ones.
+        ValueError: If it is not.
     """
     if not (isinstance(value, str) and value in allowed):
         told = ", ".join([*allowed, further] if further else allowed)
@@ -89,16 +97,16 @@ def one_of(key: str, value: Any, allowed: tuple[str, ...], further: str = "") ->
 
 
 def flag(key: str, value: Any) -> None:
-    """Check a boolean.
+    """Check that `value` is a boolean.
 
     Raises:
-        ValueError: it is none.
+        ValueError: If it is not.
     """
     require(isinstance(value, bool), key, shown(value, strings=True), "true or false")
 
 
 def shown(value: Any, strings: bool = False) -> str:
-    """Return a value as one short line."""
+    """Return the representation of a value on one line of at most 80 characters."""
     text = repr(value) if strings or not is_whole(value) else str(value)
     text = " ".join(text.split())
     return text if len(text) <= 80 else f"{text[:77]}..."

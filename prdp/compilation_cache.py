@@ -1,4 +1,4 @@
-"""JAX's persistent compilation cache, so that only the first run of its kind compiles."""
+"""Setup of JAX's persistent compilation cache, so that only the first run of a kind compiles."""
 
 import hashlib
 import os
@@ -11,15 +11,18 @@ import jax
 try:
     from jax._src.lru_cache import LRUCache
 except ImportError:
-    # A private place. Where JAX keeps it elsewhere, its own way of writing stays.
+    # This module is private to JAX. If it has moved, JAX's own writing is kept.
     LRUCache = None  # type: ignore[assignment, misc]
 
 
 def use(folder: Path | None) -> None:
-    """Keep compiled programs below `folder`, or nowhere; a place that JAX_COMPILATION_CACHE_DIR names goes first.
+    """Cache compiled programs below `folder`, or not at all if it is `None`.
 
-    JAX's own threshold of one second would leave out most of what a run compiles. Programs for one processor may
-    not run on another, so each kind of processor has a folder of its own. Several processes may share it.
+    A folder named by the environment variable JAX_COMPILATION_CACHE_DIR takes precedence.
+
+    All programs are cached, because JAX's default threshold of one second would exclude most of what a run compiles.
+    Programs for one processor may not run on another, so each kind of processor gets its own subfolder. Several
+    processes may share it.
     """
     if os.environ.get("JAX_COMPILATION_CACHE_DIR"):
         return
@@ -35,10 +38,10 @@ _in_place = None if LRUCache is None else LRUCache.put
 
 
 def _put(cache: Any, key: str, value: bytes) -> None:
-    """Add an entry whole or not at all.
+    """Add an entry atomically.
 
-    JAX writes in place and never replaces: of a process that is killed meanwhile, every later one finds a part, says
-    so in warnings, and compiles again. A cache of limited size, which has locks, is left to JAX.
+    JAX writes entries in place and never replaces them. If a process is killed while writing, every later process finds
+    the truncated entry, warns about it and compiles again. Caches of limited size use locks and are left to JAX.
     """
     if cache.eviction_enabled:
         assert _in_place is not None

@@ -1,4 +1,4 @@
-"""Signals that ask a run to stop, put off until it can be saved."""
+"""Deferral of stop signals until the run can be saved."""
 
 import signal
 import threading
@@ -8,7 +8,7 @@ from typing import Any
 
 # A dropped connection hangs up; under `nohup` that signal is ignored, and stays so.
 _STOP = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-# A scheduler announces with one of these that it will end the job: SLURM's `--signal`, submitit's requeueing.
+# Schedulers use these to announce the end of a job: SLURM's `--signal`, and submitit when it requeues a job.
 _ANNOUNCE = (signal.SIGUSR1, signal.SIGUSR2)
 
 
@@ -39,11 +39,11 @@ def stop(number: int, frame: Any) -> None:
 
 
 class HandedOn(KeyboardInterrupt):
-    """A run was stopped by a signal that somebody else handles, whose handler is to be called now that all is saved.
+    """A run was stopped by a signal for which another handler is installed. Call that handler once the run is saved.
 
     Args:
-        number: of the signal.
-        handler: that was installed when the run began.
+        number: the number of the signal.
+        handler: the handler that was installed when the run began.
     """
 
     def __init__(self, number: int, handler: Callable[[int, Any], Any]):
@@ -51,12 +51,12 @@ class HandedOn(KeyboardInterrupt):
         self.number, self.handler = number, handler
 
     def deliver(self) -> None:
-        """Call the handler, which may end the process (a requeued job's does), raise, or come back."""
+        """Call the handler. It may end the process (as for a requeued job), raise or return."""
         self.handler(self.number, None)
 
 
 class Interrupts:
-    """Whether a signal to stop has come."""
+    """The state of the deferred signals: whether the run has been asked to stop."""
 
     def __init__(self) -> None:
         self.requested = False
@@ -65,11 +65,11 @@ class Interrupts:
         self._announced: int | None = None
 
     def check(self) -> None:
-        """Stop here if that was asked for.
+        """Stop the run here if a stop signal has arrived.
 
         Raises:
-            HandedOn: a signal with a handler of its own has come since.
-            Stopped: another signal to stop has.
+            HandedOn: If a signal with a handler of its own has arrived.
+            Stopped: If another stop signal has arrived.
         """
         if self._announced is not None:
             raise HandedOn(self._announced, self._handlers[self._announced])
@@ -85,7 +85,7 @@ class Interrupts:
             self.check()
 
     def _take(self, number: int) -> Any:
-        """Take over a signal; return the handler to put back, `None` if the signal is none of ours."""
+        """Take over a signal and return the handler to restore later, or `None` to leave the signal alone."""
         previous = signal.getsignal(number)
         if number == signal.SIGHUP and previous == signal.SIG_IGN:
             return None
@@ -101,12 +101,12 @@ class Interrupts:
 
 @contextmanager
 def deferred() -> Iterator[Interrupts]:
-    """Note a first signal to stop instead of raising at once; a second SIGINT or SIGTERM raises wherever the run is.
+    """Record the first stop signal instead of raising at once. A second SIGINT or SIGTERM raises immediately.
 
-    In the middle of an epoch there is nothing consistent to save: parameters and history belong to different
-    moments. SIGUSR1 and SIGUSR2 stop a run as well: where somebody else handles them, as submitit does to requeue a job
-    before its time is over, with `HandedOn`; where they would end the process, like SIGTERM. Outside the main thread,
-    where Python delivers no signals, nothing changes.
+    The run stops at the next `Interrupts.check`, because in the middle of an epoch there is no consistent state to
+    save: parameters and history are out of step. SIGUSR1 and SIGUSR2 also stop a run. If another handler is installed
+    for them (submitit requeues a job before its time limit in this way), the run stops with `HandedOn`. If they would
+    end the process, they act like SIGTERM. Outside the main thread, where Python delivers no signals, nothing changes.
     """
     interrupts = Interrupts()
     if threading.current_thread() is not threading.main_thread():

@@ -1,4 +1,4 @@
-"""`solve`: the one function through which every linear system goes."""
+"""`solve`, the entry point for every linear solve."""
 
 import operator as operators
 from typing import TYPE_CHECKING, Any
@@ -12,7 +12,7 @@ from prdp.differentiation import AdjointStats, Controls, Implicit, Mode, Problem
 from prdp.linalg import FunctionOperator, Operator, promoting, vary_alike
 from prdp.solvers import Jacobi, Solver
 
-# What a type checker sees. At run time these arguments are checked below, with messages of their own.
+# These types are for type checkers only. At run time, the checks below raise more helpful messages.
 if TYPE_CHECKING:
     _Operator = Operator
     _Field = Float[Array, "..."]
@@ -39,33 +39,34 @@ def solve(
 ) -> Solution:
     """Solve `A u = b` approximately, `u^[K] = P_K(A, b)`, differentiably.
 
-    Leading axes of `rhs` beyond `operator.shape` are a batch; each of its systems leaves the iteration at its own
-    tolerance. The computation has the precision of `rhs` and of the operator's parameters, whichever is higher:
-    float32 or float64.
+    Leading axes of `rhs` beyond `operator.shape` are batch axes. Each system of the batch stops iterating as soon as
+    it reaches the tolerance. The solve runs in float32 or float64: the higher precision of `rhs` and the operator's
+    parameters.
 
     Args:
-        operator: `A`, square, on fields of shape `operator.shape`.
+        operator: `A`, a square linear operator on fields of shape `operator.shape`.
         rhs: `b`, shape `(*batch, *operator.shape)`.
-        solver: the iteration, e.g. `prdp.Jacobi()`.
+        solver: the iterative or direct solver, e.g. `prdp.Jacobi()`.
         differentiation: a mode, e.g. `prdp.Implicit()` or `prdp.Unrolled()`.
-        iterations: K, at most so many iterations. May be traced: changing it does not recompile.
-        tolerance: relative to `||b||_2` (paper, eq. 6); 0 runs all K iterations. Modes that differentiate the
-            iterations themselves (`Unrolled` and its kin) run all K whatever it is.
-        guess: initial guess, default zero as in the paper.
-        adjoint_guess: initial guess of the adjoint solve, for `prdp.Implicit()`; default zero. Differentiate with
-            respect to it too: its "gradient" is the new `lambda`, with which the next call can go on. It makes the
-            VJP affine in the cotangent instead of linear: until the adjoint has converged, gradients do not scale
-            with the loss, nor are they the sum of those of its terms.
-        adjoint_stats: how the adjoint ended and what it cost, see `AdjointStats`.
+        iterations: K, the maximum number of iterations. May be traced: changing it does not recompile.
+        tolerance: on the residual norm relative to `||b||_2` (paper, eq. 6); 0 runs all K iterations. Modes that
+            differentiate through the iterations (such as `Unrolled`) always run all K.
+        guess: initial guess, broadcastable to `rhs`; default zero, as in the paper.
+        adjoint_guess: initial guess of the adjoint solve, broadcastable to `rhs`, only for `prdp.Implicit()`; default
+            zero. Differentiate with respect to it as well: its "gradient" is the new `lambda`, which can serve as
+            the next call's guess. With a guess, the VJP is affine in the cotangent instead of linear: until the
+            adjoint solve has converged, gradients do not scale with the loss, and the gradient of a sum of losses is
+            not the sum of their gradients.
+        adjoint_stats: a cotangent carrier for the adjoint's status and cost, see `AdjointStats`.
 
     Returns:
-        A `Solution`. Derivatives are those of `value`; the other fields have none.
+        A `Solution`. Only `value` is differentiable.
 
     Raises:
-        TypeError: `operator` is not a `prdp.Operator`.
-        ValueError: shapes that do not fit; complex numbers or half precision; K that is no integer or below 1; a
-            tolerance that is not a finite number >= 0; a solver that this operator does not suit, a mode that is not
-            defined for them. Raised while tracing, before anything is computed.
+        TypeError: If `operator` is not a `prdp.Operator`.
+        ValueError: If shapes do not match; if the system is complex or in half precision; if K is not an integer
+            >= 1; if the tolerance is not a finite number >= 0; if the solver does not support the operator; or if the
+            mode does not support the solver. Raised while tracing, before anything is computed.
 
     Source: paper, section 2, P_K.
     """
@@ -88,15 +89,15 @@ def solve(
     return _run(solver, mode, *vary_alike((problem, controls, stats), problem, controls, stats))
 
 
-# Compiled here, so that a plain Python loop may call `solve` with another K each time. Inside a jitted
-# function it is part of that.
+# Jitted here so that an eager Python loop can change K without recompiling. Inside a jitted function this
+# becomes part of the outer program.
 @jax.jit(static_argnums=(0, 1))
 def _run(solver: Solver, mode: Mode, problem: Problem, controls: Controls, stats: AdjointStats) -> Solution:
     return mode.run(solver, problem, controls, stats)
 
 
 def _checked_iterations(iterations: Any) -> Any:
-    """Return K: a Python integer, or a traced one."""
+    """Return K as a Python integer or a traced integer."""
     wanted = f"allowed is an integer >= 1 (at most {_LARGEST})"
     kind = getattr(iterations, "dtype", None)
     if kind is not None and jnp.ndim(iterations) == 0 and jnp.issubdtype(kind, jnp.integer):
@@ -112,7 +113,7 @@ def _checked_iterations(iterations: Any) -> Any:
 
 
 def _checked_tolerance(tolerance: Any, dtype: Any) -> Array:
-    """Return the tolerance as an array of the precision of the solve."""
+    """Return the tolerance as an array in the precision of the solve."""
     kind = getattr(tolerance, "dtype", None)
     number = isinstance(tolerance, int | float) and not isinstance(tolerance, bool)
     if kind is not None:
@@ -125,12 +126,12 @@ def _checked_tolerance(tolerance: Any, dtype: Any) -> Array:
 
 
 def _same_precision(operator: Operator, rhs: Any) -> tuple[Operator, Array]:
-    """Return both in the higher of their precisions, `rhs` with the batch axes of the operator's parameters."""
+    """Return both in the higher of their precisions; `rhs` gets the batch axes of the operator's parameters."""
     rhs = _as_array("rhs", rhs)
     rank = operator.rank
     if rhs.ndim < rank or rhs.shape[rhs.ndim - rank :] != operator.shape:
         raise ValueError(f"rhs has shape {rhs.shape}; it must end in the operator's {operator.shape}")
-    # A function may have complex parameters (a Fourier multiplier) and still be real.
+    # A function may have complex parameters (e.g. a Fourier multiplier) and still map real to real.
     given = [] if isinstance(operator, FunctionOperator) else jax.tree.leaves(operator)
     if any(map(_is_complex, given)) or _is_complex(jax.eval_shape(operator.mv, rhs)):
         raise ValueError(
@@ -147,7 +148,7 @@ def _same_precision(operator: Operator, rhs: Any) -> tuple[Operator, Array]:
     operator, rhs = operator.astype(dtype), rhs.astype(dtype)
     product = jax.eval_shape(operator.mv, rhs)
     if product.dtype != dtype and product.dtype == jnp.float64:
-        # A function may hold numbers of its own.
+        # The function may close over float64 arrays that are not among its parameters.
         operator, rhs = operator.astype(product.dtype), rhs.astype(product.dtype)
         product = jax.eval_shape(operator.mv, rhs)
     if product.dtype != rhs.dtype:
@@ -166,7 +167,7 @@ def _is_complex(x: Any) -> bool:
 
 
 def _like_rhs(name: str, field: Any, rhs: Array) -> Array | None:
-    """Return a guess in shape and precision of the right-hand side."""
+    """Return a guess with the shape and precision of the right-hand side."""
     if field is None:
         return None
     field = _as_array(name, field)
@@ -179,7 +180,7 @@ def _like_rhs(name: str, field: Any, rhs: Array) -> Array | None:
 
 
 def _as_array(name: str, x: Any) -> Array:
-    """Return real numbers as an array, integers as floats of the precision in force."""
+    """Return real numbers as an array; integers become floats of JAX's default precision."""
     try:
         array = x if isinstance(x, jax.Array) else jnp.asarray(x)
     except (TypeError, ValueError) as error:
@@ -190,7 +191,7 @@ def _as_array(name: str, x: Any) -> Array:
 
 
 def _shown(x: Any) -> str:
-    """Return a value for a message of one line."""
+    """Return a one-line representation of a value for an error message."""
     if isinstance(x, jax.Array | np.ndarray) and np.ndim(x):
         return f"<array of shape {np.shape(x)}>"
     if isinstance(x, jax.core.Tracer):

@@ -1,4 +1,4 @@
-"""Locks that end with their process, on files that their holder removes."""
+"""File locks that are released when their process ends, on files that their holder removes."""
 
 import fcntl
 import os
@@ -7,18 +7,19 @@ from typing import IO
 
 
 def lock(path: Path, wait: bool = False) -> IO[str]:
-    """Return the file at `path`, made if need be, open and locked; closing it lets go, and removing it before is right.
+    """Return the file at `path`, created if necessary, open and locked.
 
-    It is `flock`: the kernel drops it with the process, and a file server (NFSv4, or NFSv3 with lockd; Lustre and
-    BeeGFS if mounted with it) with its node, once that has been silent for as long as the server waits.
+    Closing the file releases the lock. The holder should remove the file before closing it. The lock uses `flock`. The
+    kernel releases it when the process ends. A file server (NFSv4, or NFSv3 with lockd; Lustre and BeeGFS if mounted
+    with flock) releases it when the node has not responded for the lease time of the server.
 
     Args:
-        path: of the file.
-        wait: for who holds it.
+        path: the path of the lock file.
+        wait: whether to wait until the current holder releases the lock.
 
     Raises:
-        BlockingIOError: another living process holds it, and `wait` is false.
-        OSError: the file system has no locks.
+        BlockingIOError: If another live process holds the lock and `wait` is false.
+        OSError: If the file system does not support locks.
     """
     while True:
         file = path.open("a+")
@@ -36,5 +37,5 @@ def lock(path: Path, wait: bool = False) -> IO[str]:
                 return file
         except FileNotFoundError:
             pass
-        # Its holder removed it between our opening and locking it: this lock guards nothing.
+        # The holder removed the file between our open and our lock, so this lock protects nothing: try again.
         file.close()

@@ -1,4 +1,4 @@
-"""Which source text makes something: a digest that is the same in every process and on every machine."""
+"""A digest of the source code behind a result, identical in every process and on every machine."""
 
 import functools
 import hashlib
@@ -16,17 +16,20 @@ from typing import Any
 def source_digest(
     kinds: Iterable[Any], modules: Sequence[str] = (), without: Sequence[str] = ()
 ) -> str | None:
-    """Return sixteen hexadecimal digits of the text that some classes rest on; `None` where one has no source.
+    """Return a digest (16 hexadecimal digits) of the source code that some classes depend on.
 
-    That is the modules of the classes, of their bases and what those import, again and again, within prdp and the
-    packages of the classes. Of a package only the modules are taken that the imported names come from. Each module
-    counts with the text that it had when this process first asked, or was reloaded: edits of a file do not reach code
-    that is running. Other packages, and the standard library, do not count.
+    It covers the modules of the classes and of their bases, and recursively all modules that these import within prdp
+    and the packages of the classes. From a package, only the modules that define the imported names count. Other
+    packages and the standard library are excluded. Each module counts with the text that it had when this process
+    first read or last reloaded it, because later edits of the file do not affect the running code.
 
     Args:
-        kinds: the classes, or functions.
-        modules: names of further modules.
-        without: names of modules that are left out, with all that only they import.
+        kinds: the classes or functions.
+        modules: names of further modules to include.
+        without: names of modules to exclude, together with everything that only they import.
+
+    Returns:
+        The digest, or `None` if the source code of a class is not available.
     """
     kinds = [
         base
@@ -39,7 +42,7 @@ def source_digest(
     texts = []
     for kind in kinds:
         if _text(kind.__module__) is None:
-            # Typed into a notebook: its own text, if that is known.
+            # Defined in a notebook: use the text of the class itself, if available.
             try:
                 texts.append(inspect.getsource(kind))
             except (OSError, TypeError):
@@ -60,7 +63,7 @@ def _root(module: str) -> str:
 
 
 def _closure(names: Iterable[str], roots: set[str], without: frozenset[str]) -> list[str]:
-    """Return the modules, and those that they import within `roots`."""
+    """Return the modules and, recursively, those that they import within `roots`."""
     found: dict[str, None] = {}
     left = sorted(names)
     while left:
@@ -77,7 +80,7 @@ def _closure(names: Iterable[str], roots: set[str], without: frozenset[str]) -> 
 
 
 def _origin(module: str, name: str | None) -> str | None:
-    """Return the module that a name comes from which is imported from `module`, through re-exports."""
+    """Return the module that defines a name imported from `module`, following re-exports."""
     seen: set[tuple[str, str | None]] = set()
     while (module, name) not in seen and _text(module) is not None:
         seen.add((module, name))
@@ -95,20 +98,20 @@ def _origin(module: str, name: str | None) -> str | None:
 
 @dataclass
 class _Parsed:
-    """What a module imports, which of that under which name, and what else it defines."""
+    """The imports of a module, the names that they bind, and the other names that the module defines."""
 
     imports: list[tuple[str, str | None]] = field(default_factory=list)
     bound: dict[str, tuple[str, str | None]] = field(default_factory=dict)
     defined: set[str] = field(default_factory=set)
 
 
-# Of each module: its specification, which a reload replaces, its text, and what that says.
+# For each module, its specification (which a reload replaces) and its text.
 _known: dict[str, tuple[Any, str | None]] = {}
 _kept: list[bool] = []
 
 
 def _keep_texts() -> None:
-    """Take the text of all of prdp that is loaded, once, before anybody edits it."""
+    """Read the text of all loaded prdp modules once, before their files can change."""
     if not _kept:
         _kept.append(True)
         for name in list(sys.modules):
@@ -117,7 +120,7 @@ def _keep_texts() -> None:
 
 
 def _text(name: str) -> str | None:
-    """Return the source of a module, `None` if it has none or there is no such module."""
+    """Return the source text of a module, or `None` if there is no such module or no source."""
     module = sys.modules.get(name)
     spec = getattr(module, "__spec__", None)
     known = _known.get(name)
@@ -145,8 +148,8 @@ def _parsed(name: str) -> _Parsed:
     return _parse(name, _text(name) or "", name in sys.modules and hasattr(sys.modules[name], "__path__"))
 
 
-# Read by patterns, which takes a tenth of the time of parsing; a sentence of a docstring that looks like an import
-# names no module.
+# Regular expressions take a tenth of the time of parsing. A line of a docstring that looks like an import does no
+# harm, because it names no module.
 _IMPORT = re.compile(
     r"^[ \t]*(?:from[ \t]+([.\w]+)[ \t]+import[ \t]+(\([^)]*\)|(?:[^\n\\]|\\\n)*)|import[ \t]+([^\n]*))",
     re.MULTILINE,

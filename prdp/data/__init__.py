@@ -1,4 +1,4 @@
-"""Reference data from converged physics: generated once, cached, checked."""
+"""Reference data from converged physics: generated once, cached and verified."""
 
 from prdp.data.reference import reference_solution
 from prdp.data.sources import fourier, noise

@@ -1,4 +1,4 @@
-"""Arrays in a file that says how they were made and whether they are whole."""
+"""Arrays in files that also store the recipe that made them and a checksum."""
 
 import hashlib
 import logging
@@ -19,12 +19,12 @@ log = logging.getLogger(__name__)
 
 
 def write(path: Path, recipe: str, arrays: dict[str, np.ndarray]) -> None:
-    """Write `arrays`, made after `recipe`, atomically."""
+    """Write `arrays` and their `recipe` atomically."""
     write_bytes(path, save(arrays, {"recipe": recipe, "sha256": _checksum(arrays)}))
 
 
 def read(path: Path, recipe: str) -> dict[str, np.ndarray] | None:
-    """Return what `path` holds if it is whole and made after `recipe`; say why not, and return `None`, otherwise."""
+    """Return the arrays in `path` if it is intact and has this `recipe`; otherwise log the reason and return `None`."""
     if not path.exists():
         return None
     try:
@@ -32,26 +32,26 @@ def read(path: Path, recipe: str) -> dict[str, np.ndarray] | None:
             metadata = file.metadata() or {}
             arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except (SafetensorError, OSError) as error:
-        log.warning("cached data %s cannot be read (%s): generating it again", path, error)
+        log.warning("the cached data %s cannot be read (%s): generating it again", path, error)
         return None
     if metadata.get("recipe") != recipe or metadata.get("sha256") != _checksum(arrays):
-        log.warning("cached data %s fails its check: generating it again", path)
+        log.warning("the cached data %s is damaged or was made differently: generating it again", path)
         return None
     return arrays
 
 
 @contextmanager
 def held(path: Path) -> Iterator[None]:
-    """Hold `path`, which is to be made, alone; wait for who holds it already, be it on another node.
+    """Hold an exclusive lock while the file `path` is generated. Wait for another holder, even on another node.
 
-    Whoever comes second finds the file made.
+    The second process then finds the finished file.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     place = path.with_name(f".{path.stem}.lock")
     try:
         file = lock(place)
     except BlockingIOError:
-        log.warning("another process is making %s: waiting for it", path)
+        log.warning("another process is generating %s: waiting for it", path)
         file = lock(place, wait=True)
     try:
         yield
@@ -70,28 +70,28 @@ def _checksum(arrays: dict[str, np.ndarray]) -> str:
 
 @dataclass(frozen=True)
 class Parts:
-    """The finished parts of data that is still being computed, so that an interruption loses only one.
+    """The finished parts of a data set under computation, so that an interruption loses at most one part.
 
     Args:
-        folder: where they are kept.
-        recipe: how the data is made.
+        folder: the folder of the parts.
+        recipe: the recipe of the data.
     """
 
     folder: Path
     recipe: str
 
     def get(self, index: int) -> np.ndarray | None:
-        """Return part `index`, if it is there and whole."""
+        """Return part `index` if it exists and is intact, otherwise `None`."""
         arrays = read(self._path(index), self.recipe)
         return None if arrays is None else arrays["part"]
 
     def put(self, index: int, part: np.ndarray) -> None:
-        """Keep part `index`."""
+        """Store part `index`."""
         self.folder.mkdir(parents=True, exist_ok=True)
         write(self._path(index), self.recipe, {"part": part})
 
     def discard(self) -> None:
-        """Remove all parts, once the whole is safe."""
+        """Remove all parts. Call this once the complete data is stored."""
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def _path(self, index: int) -> Path:

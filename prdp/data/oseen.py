@@ -1,4 +1,4 @@
-"""Exact Navier-Stokes steps on the host: a sparse factorisation of the streamfunction form, in float64."""
+"""Exact Navier-Stokes steps on the host, by sparse factorisation of the streamfunction form in float64."""
 
 import numpy as np
 import scipy.sparse as sparse
@@ -7,24 +7,24 @@ from scipy.sparse.linalg import splu
 from prdp.data.sparse import AnyStencil, as_sparse, assemble
 from prdp.physics import NavierStokes
 
-# A residual above this is no reference; reached is about 2e-13.
+# The largest relative residual of a reference solution. About 2e-13 is typical.
 _ACCEPTED = 1e-10
 
 
 def solve_oseen(physics: NavierStokes, prior: np.ndarray) -> np.ndarray:
-    """Return the next states of the states `prior`, float64, shape `(samples, 3, N, N)`.
+    """Return the next states after the states `prior`, float64, shape `(samples, 3, N, N)`.
 
-    A velocity without divergence is a curl plus a constant, `u = C psi + m` with `D C = 0`. The momentum rows
-    `M u + G p = f`, multiplied by `C^T` (where `C^T G = -(D C)^T = 0`) and summed over the grid, leave
+    A divergence-free velocity is a curl plus a constant, `u = C psi + m` with `D C = 0`. Multiply the momentum rows
+    `M u + G p = f` by `C^T`, where `C^T G = -(D C)^T = 0`, and also sum them over the grid. This gives
 
-        [C 1]^T M [C 1] (psi, m) = [C 1]^T f,
+        [C 1]^T M [C 1] (psi, m) = [C 1]^T f
 
-    one unknown a cell and two for the mean velocity, positive definite where M is: its sparse LU needs no
-    pivoting and a seventh of the time of the saddle point's. The pressure follows from `D G p = D (f - M u)` by
-    fast Fourier transform. The residual of the full system is checked.
+    with one unknown per cell and two for the mean velocity. The matrix is positive definite if M is. Its sparse LU
+    factorisation needs no pivoting, and takes a seventh of the time of that of the saddle-point matrix. The pressure
+    follows from `D G p = D (f - M u)` by FFT. The residual of the full system is verified.
 
     Raises:
-        FloatingPointError: a relative residual is above 1e-10.
+        FloatingPointError: If a relative residual is above 1e-10.
     """
     operators, _ = assemble(physics, prior)
     return np.stack([_solve_one(physics, a, u) for a, u in zip(operators, prior, strict=True)])
@@ -35,12 +35,12 @@ def _solve_one(physics: NavierStokes, operator: AnyStencil, prior: np.ndarray) -
     matrix = as_sparse(operator)
     momentum = matrix[: 2 * points, : 2 * points]
     divergence = matrix[2 * points :, : 2 * points]
-    # The forward differences of D commute, so that this is a curl: D C = D_1 D_2 - D_2 D_1 = 0.
+    # The forward differences commute, so this is a discrete curl: D C = D_1 D_2 - D_2 D_1 = 0.
     curl = sparse.vstack([divergence[:, points:], -divergence[:, :points]]).tocsr()
     constant = np.kron(np.eye(2), np.ones((points, 1)))
     force = prior[:2].reshape(-1) / physics.time_step
 
-    # psi is fixed but for a constant: its last value is zero. The two mean velocities are eliminated.
+    # psi is unique up to a constant, so its last value is set to zero. The two mean velocities are eliminated.
     curl = curl[:, :-1]
     factors = splu(
         (curl.T @ momentum @ curl).tocsc(),
@@ -62,6 +62,6 @@ def _solve_one(physics: NavierStokes, operator: AnyStencil, prior: np.ndarray) -
     if not relative < _ACCEPTED:
         raise FloatingPointError(
             f"the reference step of Navier-Stokes has a relative residual of {relative:.1e}; "
-            f"accepted is {_ACCEPTED:g}"
+            f"the limit is {_ACCEPTED:g}"
         )
     return state.reshape(prior.shape)

@@ -1,4 +1,4 @@
-"""Converged physics: exact solvers in float64."""
+"""Reference solutions by exact solvers in float64."""
 
 import math
 from collections.abc import Callable
@@ -12,22 +12,25 @@ from prdp.physics import NavierStokes
 from prdp.physics.base import Physics
 from prdp.solvers import solve_directly
 
-# Host solvers take a time that one wants to see pass, and not to lose.
+# Host solvers are slow, so progress is reported and saved in parts of this many samples.
 _SAMPLES_OF_HOST_SOLVERS = 5
-# Above this many unknowns a dense factorisation costs more than a sparse one.
+# Above this number of unknowns, a dense factorisation costs more than a sparse one.
 _LARGEST_DENSE = 1024
 
 
 def samples_at_once(physics: Physics) -> int | None:
-    """Return how many samples to compute between two reports of progress, or `None` for all."""
+    """Return the number of samples to compute between two progress reports, or `None` for all."""
     return None if _choose(physics) is _on_device else _SAMPLES_OF_HOST_SOLVERS
 
 
 def reference_solution(physics: Physics, prior: np.ndarray) -> np.ndarray:
-    """Return `A(g)^-1 b(g)` in float64 for the priors `g` of a batch, whatever the precision of the run.
+    """Return `A(g)^-1 b(g)` for a batch of priors `g`, always in float64; shape `(samples, *physics.shape)`.
 
-    By fast transforms where modes diagonalise `A`, by the streamfunction form for Navier-Stokes, by sparse LU for other
-    large systems, and by dense LU for small ones.
+    The method is a fast transform if modes diagonalise `A`, the streamfunction form for Navier-Stokes, sparse LU for
+    state-dependent operators with more than 1024 unknowns, and dense LU otherwise.
+
+    Raises:
+        FloatingPointError: If a Navier-Stokes solution is not accurate enough, see `solve_oseen`.
     """
     return _choose(physics)(physics, np.asarray(prior, np.float64))
 
@@ -35,7 +38,7 @@ def reference_solution(physics: Physics, prior: np.ndarray) -> np.ndarray:
 def _choose(physics: Physics) -> Callable[[Any, np.ndarray], np.ndarray]:
     if isinstance(physics, NavierStokes):
         return _oseen
-    # A matrix that changes with the state has coefficient fields, which modes do not diagonalise.
+    # A state-dependent operator has variable coefficients, so fast transforms do not apply.
     if not physics.operator_is_constant and math.prod(physics.shape) > _LARGEST_DENSE:
         return _sparse
     return _on_device

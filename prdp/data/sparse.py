@@ -1,4 +1,4 @@
-"""Stencils as SciPy matrices, and their sparse factorisation on the host."""
+"""Conversion of stencils to SciPy matrices, and their sparse factorisation on the host."""
 
 import functools
 from typing import Any
@@ -21,7 +21,7 @@ def _assemble(physics: Physics, prior: Any) -> Any:
 
 
 def assemble(physics: Physics, prior: np.ndarray) -> tuple[list[AnyStencil], np.ndarray]:
-    """Return `A(g)` of each prior `g` of a batch, with NumPy float64 coefficients, and all `b(g)`."""
+    """Return `A(g)` for each prior `g` of a batch, with NumPy float64 coefficients, and all `b(g)` as one array."""
     with jax.enable_x64(True):
         operator, rhs = jax.device_get(_assemble(physics, jnp.asarray(prior, jnp.float64)))
     rank = len(physics.shape) - isinstance(operator, CoupledStencil)
@@ -33,7 +33,7 @@ def assemble(physics: Physics, prior: np.ndarray) -> tuple[list[AnyStencil], np.
 
 
 def as_sparse(operator: AnyStencil) -> scipy.sparse.csr_matrix:
-    """Return the stencil of one system as a SciPy matrix, without its (dense) pins."""
+    """Return the stencil of one system as a SciPy matrix of shape `(size, size)`, without its (dense) pins."""
     grid, size = operator.grid, operator.size
     cells = np.arange(size).reshape(operator.shape)
     values, rows, columns = [], [], []
@@ -54,7 +54,7 @@ def as_sparse(operator: AnyStencil) -> scipy.sparse.csr_matrix:
 
 
 def _terms(operator: AnyStencil, cells: np.ndarray) -> Any:
-    """Yield each coefficient with the cells of its rows, those of its channel of columns, and its offset."""
+    """Yield each coefficient with the indices of its row channel and of its column channel, and its offset."""
     if isinstance(operator, CoupledStencil):
         for coefficient, (i, j, offset) in zip(operator.coefficients, operator.terms, strict=True):
             yield coefficient, cells[i], cells[j], offset
@@ -64,7 +64,7 @@ def _terms(operator: AnyStencil, cells: np.ndarray) -> Any:
 
 
 def solve_sparse(physics: Physics, prior: np.ndarray) -> np.ndarray:
-    """Return `A(g)^-1 b(g)` in float64 by sparse LU factorisation, sample by sample."""
+    """Return `A(g)^-1 b(g)` in float64, shape `(samples, *shape)`, by one sparse LU factorisation per sample."""
     operators, rhs = assemble(physics, prior)
     solutions = [splu(as_sparse(a).tocsc()).solve(b.ravel()) for a, b in zip(operators, rhs, strict=True)]
     return np.stack(solutions).reshape(rhs.shape)

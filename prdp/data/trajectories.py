@@ -1,4 +1,4 @@
-"""Reference trajectories by exact solvers."""
+"""Reference trajectories computed by exact solvers."""
 
 import dataclasses
 import hashlib
@@ -18,20 +18,20 @@ from prdp.data.reference import reference_solution, samples_at_once
 from prdp.physics import InitialCondition, TimeStepper
 from prdp.source import source_digest
 
-# Part of the cache's digest: raise it when the generator changes what it computes.
+# Part of the cache key: increment it when the generated data changes.
 _VERSION = 2
 
-# What the source of the data does not include: how it is kept, and how arguments are checked.
+# Modules excluded from the source digest of the data: they only store data or check arguments.
 _WITHOUT = (storage.__name__, "prdp.atomic", "prdp.source", "prdp.checks")
 
 log = logging.getLogger(__name__)
 
-# Called with how many of how many samples are done.
+# Called with the number of finished samples and the total number of samples.
 Report = Callable[[int, int], None]
 
 
 class Trajectories(NamedTuple):
-    """States in time, `(samples, steps + 1, channels, *space)`, the initial condition first."""
+    """States in time, `(samples, steps + 1, channels, *space)`, starting with the initial condition."""
 
     train: np.ndarray
     validation: np.ndarray
@@ -39,25 +39,26 @@ class Trajectories(NamedTuple):
 
 @dataclass(frozen=True)
 class TrajectoryData:
-    """Initial conditions and their reference solutions; identical for every seed of a run.
+    """Initial conditions and their reference solutions. The data does not depend on the seed of a run.
 
     The reference is computed in float64 by an exact solver and stored in the precision of the run. With
-    `reference_points`, it is computed on a grid of so many points an axis, of which every
-    `s = reference_points // points`-th is kept, from the s-th on (97 -> 48: every second from the second on).
+    `reference_points`, it is computed on a finer grid with that many points per axis and then subsampled: along each
+    axis, every s-th point is kept, starting with the s-th, where `s = reference_points // points` (97 -> 48: every
+    second point, starting with the second).
 
     Args:
         initial_condition: the distribution of `u[0]`.
-        train_samples: trajectories to train on.
-        validation_samples: trajectories to validate on.
-        train_key: seed of the training set.
-        validation_key: seed of the validation set.
-        steps: time steps of a trajectory.
-        reference_points: points an axis of the reference, or `None` for those of the physics.
+        train_samples: the number of training trajectories.
+        validation_samples: the number of validation trajectories.
+        train_key: the seed of the training set.
+        validation_key: the seed of the validation set.
+        steps: time steps per trajectory, at least 2.
+        reference_points: points per axis of the reference grid, or `None` for the grid of the physics.
 
     Raises:
-        ValueError: an argument is outside its range, or both sets would share samples.
+        ValueError: If an argument is outside its range, or if the two sets would share samples.
 
-    Source: paper, appendices F.2 and F.4 (data generation); the keys are those of the released code.
+    Source: paper, appendices F.2 and F.4 (data generation). The keys are those of the released code.
     """
 
     initial_condition: InitialCondition
@@ -83,15 +84,15 @@ class TrajectoryData:
         validation = keys(self.validation_key, self.validation_samples)
         for key, used in (("train_key", train), ("validation_key", validation)):
             if used[-1] >= 2**32:
-                raise ValueError(f"{key}={getattr(self, key)}: allowed are seeds below 2^32, one a sample")
+                raise ValueError(f"{key}={getattr(self, key)}: allowed are seeds below 2^32, one per sample")
         if max(train.start, validation.start) < min(train.stop, validation.stop):
             raise ValueError(
-                f"validation_key={self.validation_key}: allowed is any key whose samples are not those of "
+                f"validation_key={self.validation_key}: allowed is any key that shares no samples with "
                 f"train_key={self.train_key}"
             )
 
     def check(self, physics: TimeStepper) -> None:
-        """Check what depends on the physics.
+        """Check that `reference_points` suits the physics.
 
         Raises:
             Mismatch: If the initial conditions do not suit it.
@@ -107,17 +108,17 @@ class TrajectoryData:
             )
 
     def source(self, physics: TimeStepper) -> str | None:
-        """Return the digest of the source that makes the trajectories, `None` where there is no source."""
+        """Return the digest of the source code that generates the trajectories, or `None` if it is not available."""
         modules = (__name__, reference_solution.__module__)
         return source_digest((type(physics), type(self.initial_condition), type(self)), modules, _WITHOUT)
 
     def is_cached(self, physics: TimeStepper, dtype: Any, cache: Path) -> bool:
-        """Whether the cache has a file of these trajectories."""
+        """Whether the cache has a file with these trajectories."""
         place = self._place(physics, dtype, cache)
         return place is not None and exists(place[0])
 
     def _place(self, physics: TimeStepper, dtype: Any, cache: Path) -> tuple[Path, str] | None:
-        """Return the file of the trajectories, and how they are made; `None` where that cannot be told."""
+        """Return the file of the trajectories and their recipe, or `None` if the source code is not available."""
         source = self.source(physics)
         if source is None:
             return None
@@ -137,11 +138,21 @@ class TrajectoryData:
     def load(
         self, physics: TimeStepper, dtype: Any, cache: Path, report: Report | None = None
     ) -> Trajectories:
-        """Return the trajectories, from the cache if it holds them whole, generated and cached otherwise.
+        """Return the trajectories from the cache if it has them, otherwise generate and cache them.
 
-        An interrupted generation goes on where it stopped; of several processes one generates, and the others wait.
-        What is cached belongs to the source that made it: a changed physics has a file of its own. Without source,
-        as of a class that was typed into an interpreter, nothing is cached.
+        An interrupted generation resumes where it stopped. If several processes need the same data, one generates it
+        and the others wait. The cache key includes the source code, so a modified physics gets a new file. Without
+        source code, e.g. for a class defined in an interpreter, nothing is cached.
+
+        Args:
+            physics: the time stepper.
+            dtype: the precision of the result.
+            cache: the folder of the cache.
+            report: called after each part with the numbers of finished and of all samples.
+
+        Raises:
+            ValueError: If `reference_points` does not suit the physics.
+            FloatingPointError: If the reference is not finite or not accurate enough.
         """
         self.check(physics)
         place = self._place(physics, dtype, cache)
@@ -154,7 +165,7 @@ class TrajectoryData:
         if found is not None:
             return Trajectories(**found)
         with storage.held(path):
-            # Another process may have made it since.
+            # Another process may have finished it in the meantime.
             found = storage.read(path, text)
             if found is not None:
                 return Trajectories(**found)
@@ -171,13 +182,17 @@ class TrajectoryData:
         parts: storage.Parts | None = None,
         report: Report | None = None,
     ) -> Trajectories:
-        """Return freshly computed trajectories, part by part where the exact solver is slow."""
+        """Compute and return the trajectories, in parts if the exact solver is slow.
+
+        Raises:
+            FloatingPointError: If the reference is not finite or not accurate enough.
+        """
         sets = {self.train_key: self.train_samples, self.validation_key: self.validation_samples}
         fine = physics
         if self.reference_points is not None:
             fine = dataclasses.replace(physics, points=self.reference_points)  # type: ignore[type-var]
         fields = np.concatenate(self.initial_condition.sample(sets, fine.grid()))
-        # One rollout for both sets: the solver is compiled once.
+        # One rollout for both sets, so that the solver is compiled only once.
         size = samples_at_once(physics) or len(fields)
         chunks = []
         for index, start in enumerate(range(0, len(fields), size)):
@@ -194,7 +209,11 @@ class TrajectoryData:
 
 
 def reference_rollout(physics: TimeStepper, initial: np.ndarray, steps: int) -> np.ndarray:
-    """Return `steps` converged time steps from `initial`, float64, shape `(samples, steps + 1, channels, *space)`."""
+    """Return `steps` converged time steps from `initial`, float64, shape `(samples, steps + 1, channels, *space)`.
+
+    Raises:
+        FloatingPointError: If a state is not finite or not accurate enough.
+    """
     states = [initial]
     for _ in range(steps):
         states.append(reference_solution(physics, states[-1]))
@@ -205,7 +224,7 @@ def reference_rollout(physics: TimeStepper, initial: np.ndarray, steps: int) -> 
 
 
 def _restrict(states: np.ndarray, points: int) -> np.ndarray:
-    """Return every s-th point of each grid axis, from the s-th on."""
+    """Return every s-th point along each grid axis, starting with the s-th, where `s = n // points`."""
     for axis in range(3, states.ndim):
         stride = states.shape[axis] // points
         states = np.take(states, np.arange(points) * stride + stride - 1, axis=axis)

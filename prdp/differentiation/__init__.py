@@ -1,4 +1,4 @@
-"""Differentiation modes: objects that receive the solver's loop and decide how gradients pass it."""
+"""Differentiation modes: objects that receive the solver's loop and define its derivative."""
 
 from prdp.differentiation.adjoint import AdjointMode
 from prdp.differentiation.base import AdjointStats, Controls, Mode, Problem, Solution

@@ -1,4 +1,4 @@
-"""What all modes share that approximate `lambda = A^-T ubar` and never look at the iterations that ran."""
+"""The base class of modes that approximate `lambda = A^-T ubar`, independent of the iterates of the solve."""
 
 from abc import abstractmethod
 from functools import partial
@@ -23,36 +23,36 @@ from prdp.solvers import Solver
 
 
 class AdjointMode(Mode):
-    """A mode with `bbar = lambda` and `Abar = -lambda u^T` for its own approximation of `lambda = A^-T ubar`.
+    """A mode with `bbar = lambda` and `Abar = -lambda u^T`, where `lambda` approximates `A^-T ubar`.
 
-    `Abar` is never formed: parameters of `A` receive the VJP of `p -> -<lambda, A(p) u>`. The gradient with respect to
-    the initial guess is zero.
+    A subclass defines the approximation. `Abar` is never formed: the parameters `p` of `A` receive the gradient of
+    `-<lambda, A(p) u>` with fixed `lambda` and `u`. The gradient with respect to the initial guess is zero.
     """
 
     @abstractmethod
     def multiplier(
         self, solver: Solver, operator: Operator, cotangent: Any, controls: Controls, primal_rhs: Any
     ) -> tuple[Any, AdjointStats]:
-        """Return `lambda`, what it cost and how it ended.
+        """Return `lambda`, shape `(*batch, *operator.shape)`, and the statistics of its computation.
 
         Args:
-            solver: of the primal solve.
+            solver: the solver of the primal solve.
             operator: `A^T`.
             cotangent: `ubar`, `(*batch, *operator.shape)`.
             controls: K and tolerance of the primal solve.
-            primal_rhs: `b`.
+            primal_rhs: `b`, `(*batch, *operator.shape)`.
         """
 
     def pull_back(
         self, solver: Solver, problem: Problem, value: Any, cotangent: Any, controls: Controls
     ) -> tuple[Operator, Any, AdjointStats]:
-        """Return the cotangents of operator and right-hand side for that of `value`, and the stats."""
+        """Return the cotangents of operator and right-hand side, and the stats, given the cotangent of `value`."""
         transposed = problem.operator.transpose()
         multiplier, stats = self.multiplier(solver, transposed, cotangent, controls, problem.rhs)
         return operator_cotangent(problem.operator, value, multiplier), multiplier, stats
 
     def run(self, solver: Solver, problem: Problem, controls: Controls, stats: AdjointStats) -> Solution:
-        """Solve, with this mode's VJP attached to `value`."""
+        """Solve, with the VJP of this mode attached to `value`."""
         return _solve(solver, self, problem, controls, stats)
 
 
@@ -79,7 +79,7 @@ def _backward(solver: Solver, mode: AdjointMode, saved: Any, cotangent: Solution
     operator_bar, rhs_bar, stats = mode.pull_back(solver, problem, value, ubar, controls)
     rhs_bar = jnp.where(expand(live, problem.operator.rank), rhs_bar, 0)
     guess_bar = None if problem.guess is None else jnp.zeros_like(problem.guess)
-    # Not a derivative: it carries lambda out of the backward pass.
+    # Not a derivative: this slot carries lambda out of the backward pass.
     multiplier = None if problem.adjoint_guess is None else rhs_bar
     return Problem(operator_bar, rhs_bar, guess_bar, multiplier), None, vary_alike(stats, rhs_bar)
 
@@ -88,7 +88,7 @@ _solve.defvjp(_forward, _backward)
 
 
 def operator_cotangent(operator: Operator, value: Any, multiplier: Any) -> Operator:
-    """Return the cotangent of `A`, `-lambda u^T` contracted with what its parameters do."""
+    """Return the cotangent of the parameters `p` of `A`: the gradient of `-<lambda, A(p) u>`."""
     _, pull_back = jax.vjp(lambda a: a.mv(value), operator)
     (operator_bar,) = pull_back(-multiplier)
     return operator_bar
@@ -97,7 +97,7 @@ def operator_cotangent(operator: Operator, value: Any, multiplier: Any) -> Opera
 def solve_adjoint(
     solver: Solver, operator: Operator, cotangent: Any, controls: Controls, guess: Any = None
 ) -> tuple[Any, AdjointStats]:
-    """Return `lambda` by iterating a solver from a guess (`None` is zero), what it cost and how it ended."""
+    """Return `lambda` from running a solver, starting at a guess (`None` is zero), and its statistics."""
     solved = solve_scaled(solver, Problem(operator, cotangent, guess), controls)
     solution = package(solved.result, solved.value)
     iterations, matvecs = (jnp.max(x, initial=0) for x in (solution.iterations, solution.matvecs))

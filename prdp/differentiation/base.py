@@ -1,4 +1,4 @@
-"""What every differentiation mode is given and gives back."""
+"""The interface of differentiation modes, their inputs and their outputs."""
 
 from abc import ABC, abstractmethod
 from typing import Any, ClassVar, NamedTuple
@@ -17,11 +17,11 @@ class Solution(NamedTuple):
     """The result of a solve.
 
     Attributes:
-        value: `u^[K]`, shape of the right-hand side; NaN where the status says that there is no value.
-        residual_norm: measured relative residual `||b - A u||_2 / ||b||_2` (paper, eq. 6) of each system.
-        iterations: iterations that each system used, int32.
-        matvecs: products with `A` that each system used, int32 (comparable across solvers).
-        status: a `prdp.Status` of each system; `prdp.Status(int(s)).advice` says what to try next.
+        value: `u^[K]`, shape of the right-hand side, `(*batch, *shape)`; NaN if the status has no value.
+        residual_norm: measured relative residual `||b - A u||_2 / ||b||_2` per system (paper, eq. 6), `(*batch,)`.
+        iterations: iterations per system, `(*batch,)`, int32.
+        matvecs: products with `A` per system, `(*batch,)`, int32 (comparable across solvers).
+        status: the `prdp.Status` per system, `(*batch,)`, int32. `prdp.Status(int(s)).advice` says what to try next.
     """
 
     value: Float[Array, "..."]
@@ -32,9 +32,9 @@ class Solution(NamedTuple):
 
 
 class AdjointStats(NamedTuple):
-    """What the backward pass cost and how it ended, as floats: they come back as the "gradient" of a zero.
+    """Cost and outcome of the backward pass, as floats, returned as the "gradient" with respect to a zero input.
 
-    Pass `AdjointStats.zero()` as `adjoint_stats` of `prdp.solve` and differentiate with respect to it too:
+    Pass `AdjointStats.zero()` to `prdp.solve` as `adjoint_stats`, and differentiate with respect to it as well:
 
         def loss(theta, stats):
             return jnp.mean((prdp.solve(A, theta, iterations=k, adjoint_stats=stats).value - target) ** 2)
@@ -43,16 +43,16 @@ class AdjointStats(NamedTuple):
         if prdp.Status(int(stats.status)) > prdp.Status.BUDGET_SPENT:
             print(prdp.Status(int(stats.status)).advice)
 
-    JAX adds up the gradients of one argument, so give each solve of a program a zero of its own where more than one
-    has an adjoint (`AdjointStats.zeros`, `of_solve`): counts may be added, residuals and statuses may not.
+    JAX sums the gradients of an argument that is used more than once. Counts may be summed, but residuals and statuses
+    may not. If a program differentiates several solves, give each its own zero (`AdjointStats.zeros`, `of_solve`).
 
     Attributes:
         iterations: adjoint iterations.
-        matvecs: products with `A^T` (of reversed loops: with the VJP of `A`).
+        matvecs: products with `A^T`, or evaluations of the VJP of `A` if a loop is reversed.
         residual_mean: measured relative residual of `A^T lambda = ubar`, mean over the batch; infinite for modes that
             do not measure it.
-        residual_max: the largest of the batch, likewise.
-        status: the worst `Status` of the batch. Modes that approximate `lambda` by a fixed number of steps say
+        residual_max: the same, maximum over the batch.
+        status: the worst `Status` of the batch. Modes that approximate `lambda` by a fixed number of steps report
             `BUDGET_SPENT`.
     """
 
@@ -64,25 +64,25 @@ class AdjointStats(NamedTuple):
 
     @classmethod
     def zero(cls) -> "AdjointStats":
-        """Return the zeros to start from."""
+        """Return zeros for one solve."""
         return cls.zeros(())
 
     @classmethod
     def zeros(cls, shape: tuple[int, ...] | int) -> "AdjointStats":
-        """Return zeros for several solves."""
+        """Return zeros of the given shape, for several solves."""
         return cls(*(jnp.zeros(shape, jnp.result_type(float)) for _ in cls._fields))
 
     @classmethod
     def of(
         cls, iterations: Any, matvecs: Any, status: Any = Status.BUDGET_SPENT, residual: Any = jnp.inf
     ) -> "AdjointStats":
-        """Return the stats as floats of the precision in force.
+        """Return the stats as floats in JAX's default precision.
 
         Args:
-            iterations: how many.
-            matvecs: how many.
-            status: of each system.
-            residual: of each system, or infinity where it is not measured.
+            iterations: the number of adjoint iterations.
+            matvecs: the number of products.
+            status: the status per system.
+            residual: the relative residual per system, or infinity if it is not measured.
         """
         kind = jnp.result_type(float)
         residual, status = (jnp.atleast_1d(jnp.asarray(x, kind)) for x in (residual, status))
@@ -95,14 +95,19 @@ class AdjointStats(NamedTuple):
         )
 
     def of_solve(self, index: int) -> "AdjointStats":
-        """Return those of one of several solves."""
+        """Return the stats of one of several solves."""
         return AdjointStats(*(x[index] for x in self))
 
 
 class Problem(NamedTuple):
-    """The differentiable inputs of a solve: `A u = b` from `guess`, its adjoint from `adjoint_guess`; `None` is zero.
+    """The differentiable inputs of a solve of `A u = b`. A guess of `None` means zero.
 
-    Of the latter the cotangent is `lambda`, the solution of the adjoint system, see `prdp.solve`.
+    Attributes:
+        operator: `A`.
+        rhs: `b`, `(*batch, *shape)`.
+        guess: the initial guess of the solve.
+        adjoint_guess: the initial guess of the adjoint solve. Its cotangent is `lambda`, the solution of the adjoint
+            system, see `prdp.solve`.
     """
 
     operator: Operator
@@ -112,19 +117,19 @@ class Problem(NamedTuple):
 
 
 class Controls(NamedTuple):
-    """The inputs that steer a solve and have no gradient."""
+    """The non-differentiable inputs of a solve: K and the relative tolerance."""
 
     iterations: Any
     tolerance: Any
 
 
 class Mode(ABC):
-    """A differentiation mode; a frozen dataclass of its own parameters.
+    """A differentiation mode. Implementations are frozen dataclasses of their parameters.
 
     Attributes:
-        takes_adjoint_guess: whether it solves an adjoint system that can start from a guess.
-        leaves_early: whether a solve may end at its tolerance. Where the iterations themselves are differentiated it
-            may not: the gradient would be that of fewer steps, and zero of none.
+        takes_adjoint_guess: whether the mode solves an adjoint system that can start from a guess.
+        leaves_early: whether the solve may stop at the tolerance. Modes that differentiate through the iterations
+            must run all K: an early stop would give the gradient of fewer steps, or zero if no step was taken.
     """
 
     takes_adjoint_guess: ClassVar[bool] = False
@@ -132,30 +137,30 @@ class Mode(ABC):
 
     @abstractmethod
     def run(self, solver: Solver, problem: Problem, controls: Controls, stats: AdjointStats) -> Solution:
-        """Solve, with this mode's vector-Jacobian product attached to `value`."""
+        """Solve, with the vector-Jacobian product of this mode attached to `value`."""
 
     def with_capacity(self, iterations: int) -> "Mode":
         """Return the mode with room for so many iterations, where it needs room and its own was left open."""
         return self
 
     def check(self, solver: Solver, operator: Operator) -> None:  # noqa: B027
-        """Refuse a solver or an operator for which this mode is not defined.
+        """Check that the mode is defined for the solver and the operator.
 
         Raises:
-            ValueError: this mode is not defined for them.
+            ValueError: If it is not.
         """
 
     def prepare(self, iterations: Any) -> "Mode":
-        """Return the mode with whatever it derives from K, if K is a number; called before tracing.
+        """Return the mode with any parameters that depend on a known K filled in. Called before tracing.
 
         Raises:
-            ValueError: the mode cannot serve this K.
+            ValueError: If the mode does not support this K.
         """
         return self
 
 
 class Solved(NamedTuple):
-    """The end of a loop on `s A u = s b`, `s` a power of two per system; `value` is that of the unscaled system."""
+    """The result of a loop on the system scaled by `s`, a power of two per system. `value` is unscaled."""
 
     value: Any
     result: Iterated
@@ -165,7 +170,7 @@ class Solved(NamedTuple):
 def solve_scaled(
     solver: Solver, problem: Problem, controls: Controls, leave: Leave = each, record: Record | None = None
 ) -> Solved:
-    """Run the loop on `s A u = s b`."""
+    """Run the loop on `A (s u) = s b`, where `s` scales each right-hand side to order one."""
     operator, rhs, guess, _ = problem
     prepared = solver.prepare(operator)
     scale = power_of_two_scale(rhs, operator.rank)
@@ -177,7 +182,7 @@ def solve_scaled(
 
 
 def package(result: Iterated, value: Array, room: int | None = None) -> Solution:
-    """Return the `Solution` of a finished loop, its value NaN where the status says that there is none."""
+    """Return the `Solution` of a finished loop, with NaN where the status has no value."""
     status = result.status
     if room is not None:
         largest = jnp.max(result.iterations, initial=0)
@@ -192,18 +197,19 @@ def package(result: Iterated, value: Array, room: int | None = None) -> Solution
 
 
 def has_value(status: Int[Array, "..."]) -> Bool[Array, "..."]:
-    """Return `Status.has_value` of each system."""
+    """Return `Status.has_value` per system."""
     return status <= max(s for s in Status if s.has_value)
 
 
 class Backward(NamedTuple):
-    """The inputs of a backward pass, made safe.
+    """The inputs of a backward pass, with non-finite entries of excluded systems removed.
 
     Attributes:
-        problem: zero where a system's cotangent is, without non-finite parameters of its own.
-        value: likewise.
-        cotangent: NaN where a system has a cotangent but no value.
-        live: whether a system has a cotangent that is not zero.
+        problem: right-hand side and guess are zero for systems whose cotangent is zero; parameters with a batch axis
+            are finite.
+        value: the solution, zero for systems whose cotangent is zero.
+        cotangent: NaN for systems that have a nonzero cotangent but no value.
+        live: whether the cotangent of a system is nonzero, `(*batch,)`.
     """
 
     problem: Problem
@@ -213,11 +219,11 @@ class Backward(NamedTuple):
 
 
 def backward(problem: Problem, value: Any, status: Any, cotangent: Any) -> Backward:
-    """Return what a backward pass may compute with.
+    """Return the inputs of a backward pass, safe to multiply with zero cotangents.
 
-    A system that failed and was left out of the loss has a zero cotangent, and contributes nothing to the gradient of
-    what it shares with others. With NaN among its numbers, products of zero would contribute NaN. One that failed and
-    was not left out makes the gradient NaN.
+    A failed system that the loss excludes has a zero cotangent and must not contribute to the gradient of shared
+    parameters. Without this step it would contribute `0 * NaN = NaN`. A failed system that the loss includes makes
+    the gradient NaN.
     """
     operator, rank = problem.operator, problem.operator.rank
     axes = tuple(range(-rank, 0))

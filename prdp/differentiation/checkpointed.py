@@ -15,20 +15,21 @@ from prdp.solvers import Record
 
 @dataclass(frozen=True)
 class Checkpointed(Unrolled):
-    """The gradient of `Unrolled` in less memory: room for `snapshots + iterations_cap / snapshots` states.
+    """The gradient of `Unrolled` with less memory: it stores `snapshots + iterations_cap / snapshots` states.
 
-    Every `iterations_cap / snapshots` iterations the forward loop writes its state to a buffer; the backward loop
-    runs each segment between two snapshots again before it reverses it. That costs the iterations once more.
+    The forward loop stores its state every `iterations_cap / snapshots` iterations. The backward loop recomputes each
+    segment between two snapshots and then reverses it, so every iteration is computed twice.
 
     Args:
-        iterations_cap: room for this many iterations.
-        snapshots: how many, or `None` for the square root of `iterations_cap`, which takes least memory.
+        iterations_cap: the largest K that the buffer supports, or `None` for K itself if it is not traced.
+        snapshots: the number of snapshots, or `None` for the square root of `iterations_cap`, which minimises memory.
 
     Raises:
-        ValueError: `iterations_cap` or `snapshots` is below 1.
+        ValueError: If `iterations_cap` or `snapshots` is below 1.
 
     Source: Griewank 1992, *Achieving logarithmic growth of temporal and spatial complexity in reverse automatic
-    differentiation*, with two levels instead of the logarithmic number, since K is known only at run time.
+    differentiation*. This implementation uses two levels instead of logarithmically many, since K is known only at
+    run time.
     """
 
     snapshots: int | None = None
@@ -45,7 +46,7 @@ class Checkpointed(Unrolled):
         return Record(snapshots, stride=math.ceil(cap / snapshots))
 
     def reverse(self, reversal: Reversal, loop: Loop, carry: Carry) -> tuple[Carry, Any]:
-        """Run each segment again and reverse it, from the last to the first."""
+        """Recompute and reverse the segments, from last to first."""
         stride = self.record.stride
 
         def segment(i: Any, carry: Carry) -> Carry:
@@ -64,5 +65,5 @@ class Checkpointed(Unrolled):
             return jax.lax.fori_loop(0, stride, body, carry)
 
         segments = (loop.trips + stride - 1) // stride
-        # Every iteration is run once more, and reversed.
+        # Every iteration is recomputed and then reversed.
         return jax.lax.fori_loop(0, segments, segment, carry), 2 * loop.largest

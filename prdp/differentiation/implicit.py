@@ -1,4 +1,4 @@
-"""Implicit differentiation: one more linear solve, with the transposed operator."""
+"""Implicit differentiation: a second linear solve, with the transposed operator."""
 
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -13,30 +13,32 @@ from prdp.solvers import Solver
 from prdp.solvers.base import safe_divide
 
 REFERENCES = ("cotangent", "primal")
-# The adjoint's K is a 32-bit integer.
+# Keeps the adjoint's K, a 32-bit integer, from overflowing.
 _LARGEST_RATIO = 1000.0
 
 
 @dataclass(frozen=True)
 class Implicit(AdjointMode):
-    """Solve `A^T lambda = ubar` by the same solver; then `bbar = lambda` and `Abar = -lambda u^T`.
+    """Solve `A^T lambda = ubar` with the same solver. Then `bbar = lambda` and `Abar = -lambda u^T`.
 
-    The adjoint starts from zero and its tolerance is relative to its own right-hand side, the cotangent: the VJP
-    is linear in the cotangent however small the loss. The number of its iterations is that of the primal
-    solve, unless given. With a guess for `lambda` the VJP is affine in the cotangent, linear only at convergence.
+    By default the adjoint solve has the K and the tolerance of the primal solve. It starts from zero, and its
+    tolerance is relative to its own right-hand side, the cotangent. The VJP is therefore linear in the cotangent,
+    however small the loss. With a guess for `lambda`, the VJP is affine in the cotangent, and linear only at
+    convergence.
 
     Args:
-        adjoint_iterations: the adjoint's own K, or `None` for the primal's.
-        adjoint_ratio: the adjoint's K as a multiple of the primal's, rounded up, or `None`.
-        adjoint_tolerance: the adjoint's own relative tolerance, or `None` for the primal's.
-        adjoint_tolerance_relative_to: `cotangent`, or `primal`: the adjoint then stops at a residual of
-            `tolerance * ||b||`, with the primal's `b`. That is what `jax.scipy.sparse.linalg.gmres` does, on which the
-            released Navier-Stokes code rests; a cotangent smaller than that gives `lambda = 0`, a gradient that
-            stops at the solve. For comparisons only.
+        adjoint_iterations: K of the adjoint solve, or `None` for that of the primal solve.
+        adjoint_ratio: K of the adjoint solve as a multiple of the primal K, rounded up, or `None`.
+        adjoint_tolerance: relative tolerance of the adjoint solve, or `None` for that of the primal solve.
+        adjoint_tolerance_relative_to: `cotangent` or `primal`. With `primal`, the adjoint solve stops at a residual
+            of `tolerance * ||b||` with the right-hand side `b` of the primal solve, as in
+            `jax.scipy.sparse.linalg.gmres`, which the released Navier-Stokes code uses. Cotangents smaller than that
+            threshold give `lambda = 0`, so no gradient passes the solve. For comparisons only.
 
     Raises:
-        ValueError: `adjoint_iterations` is below 1, `adjoint_ratio` is not positive or given beside it,
-            `adjoint_tolerance` is negative or not below 1, or `adjoint_tolerance_relative_to` is neither of the two.
+        ValueError: If `adjoint_iterations` is below 1, if `adjoint_ratio` is not in `(0, 1000]` or is given together
+            with `adjoint_iterations`, if `adjoint_tolerance` is outside `[0, 1)`, or if
+            `adjoint_tolerance_relative_to` is neither of the two.
 
     Source: paper, appendix C.1, eqs. 10-13; Christianson 1998.
     """
@@ -86,7 +88,7 @@ class Implicit(AdjointMode):
         primal_rhs: Any,
         guess: Any = None,
     ) -> tuple[Any, AdjointStats]:
-        """Return `lambda` by the primal's solver, from a guess (`None` is zero)."""
+        """Return `lambda` from the primal solver, starting at a guess (`None` is zero), and the stats."""
         tolerance = controls.tolerance if self.adjoint_tolerance is None else self.adjoint_tolerance
         if self.adjoint_tolerance_relative_to == "primal":
             rank = operator.rank

@@ -11,16 +11,20 @@ from prdp.solvers import Solver
 
 @dataclass(frozen=True)
 class JFB(AdjointMode):
-    """One application of the splitting instead of an adjoint solve: `lambda = M^-T ubar`, without a single product.
+    """Apply the splitting once instead of solving the adjoint system: `lambda = M^-T ubar`, without any product.
 
-    It is the implicit mode with one iteration of the adjoint. `M` is that of the primal's solver: `D / omega` for
-    Jacobi.
+    This equals the implicit mode with one adjoint iteration. `M` comes from the splitting of the primal solver, e.g.
+    `D / omega` for Jacobi.
 
     Source: Fung et al. 2021, *JFB: Jacobian-free backpropagation for implicit networks*.
     """
 
     def check(self, solver: Solver, operator: Operator) -> None:
-        """Refuse a solver without a splitting."""
+        """Check that the solver has a splitting.
+
+        Raises:
+            ValueError: If it does not.
+        """
         if not solver.has_splitting:
             raise ValueError(f"JFB needs a splitting A = M - N, and {type(solver).__name__} has none")
 

@@ -1,4 +1,4 @@
-"""A truncated Neumann series for the inverse."""
+"""A truncated Neumann series for the inverse in the adjoint."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -16,14 +16,16 @@ from prdp.solvers import Richardson, Solver
 class Neumann(AdjointMode):
     """`lambda = alpha sum_(i=0..terms) (I - alpha A^T)^i ubar`: `terms + 1` Richardson iterations on the adjoint.
 
-    Whatever the primal's solver. Converges where `0 < alpha lambda < 2` for every eigenvalue of `A`.
+    It works with any primal solver. For definite `A`, the series converges if `0 < alpha mu < 2` for every eigenvalue
+    `mu` of `A`.
 
     Args:
-        terms: j, at least 0; each is one product.
-        step_size: alpha, in units of `1/A`, or `None` for that of `Richardson`: one over the largest absolute row sum.
+        terms: j, at least 0; each term costs one product.
+        step_size: alpha, in units of `1/A`, or `None` for the default of `Richardson`: one over the largest absolute
+            row sum.
 
     Raises:
-        ValueError: `terms` is below 0 or `step_size` is 0.
+        ValueError: If `terms` is below 0, or if `step_size` is 0 or not finite.
 
     Source: Lorraine et al. 2020, *Optimizing millions of hyperparameters by implicit differentiation*, algorithm 3.
     """
@@ -38,7 +40,7 @@ class Neumann(AdjointMode):
     def multiplier(
         self, solver: Solver, operator: Operator, cotangent: Any, controls: Controls, primal_rhs: Any
     ) -> tuple[Any, AdjointStats]:
-        """Return the sum."""
+        """Return the truncated series."""
         richardson = Richardson(self.step_size)
 
         def add(_: Any, multiplier: Any) -> Any:

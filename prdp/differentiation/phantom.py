@@ -1,4 +1,4 @@
-"""Phantom gradients: a few damped steps at the solution."""
+"""Phantom gradients: differentiate a few damped iterations at the solution."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -16,13 +16,14 @@ FORMS = ("neumann", "unrolled")
 
 @dataclass(frozen=True)
 class Phantom(AdjointMode):
-    """Differentiate `steps` damped iterations `u <- u + tau M^-1 (b - A u)` from the stopped solution.
+    """Differentiate `steps` damped iterations `u <- u + tau M^-1 (b - A u)`, starting from the detached solution.
 
-    - `neumann`: as if the solution were exact, `lambda = sum_(t<k) (I - tau M^-T A^T)^t tau M^-T ubar`;
-    - `unrolled`: through the iterations themselves. The same for parameters in `b`; those in `A` see every iterate
-      instead of the solution. The value stays that of the solve.
+    - `neumann`: as if the solution were exact, `lambda = sum_(t<k) (I - tau M^-T A^T)^t tau M^-T ubar`.
+    - `unrolled`: by backpropagation through these iterations. The gradient with respect to `b` is the same; that with
+      respect to parameters of `A` uses the iterates instead of the solution. The value remains that of the solve.
 
-    One undamped step (`tau = 1`) is `JFB`; many are exact.
+    One undamped step (`tau = 1`) is `JFB`. The gradient becomes exact as the number of steps grows, if the iteration
+    converges.
 
     Args:
         steps: k, at least 1.
@@ -30,7 +31,7 @@ class Phantom(AdjointMode):
         form: `neumann` or `unrolled`.
 
     Raises:
-        ValueError: an argument is outside its range.
+        ValueError: If an argument is outside its range.
 
     Source: Geng et al. 2021, *On training implicit models*.
     """
@@ -45,7 +46,11 @@ class Phantom(AdjointMode):
         one_of("form", self.form, FORMS)
 
     def check(self, solver: Solver, operator: Operator) -> None:
-        """Refuse a solver without a splitting."""
+        """Check that the solver has a splitting.
+
+        Raises:
+            ValueError: If it does not.
+        """
         if not solver.has_splitting:
             raise ValueError(
                 f"phantom gradients need a splitting A = M - N, and {type(solver).__name__} has none"
@@ -54,7 +59,7 @@ class Phantom(AdjointMode):
     def multiplier(
         self, solver: Solver, operator: Operator, cotangent: Any, controls: Controls, primal_rhs: Any
     ) -> tuple[Any, AdjointStats]:
-        """Return the damped Neumann sum: k - 1 products."""
+        """Return the damped Neumann sum, which costs `k - 1` products."""
         first = self.damping * solver.correction(operator, cotangent)
 
         def add(_: Any, multiplier: Any) -> Any:
@@ -78,5 +83,5 @@ class Phantom(AdjointMode):
             return jax.lax.scan(step, value, length=self.steps)[0]
 
         _, pull_back = jax.vjp(unrolled, problem.operator, problem.rhs)
-        # The steps are taken once forward and once backward.
+        # Every step costs one product forward and one backward.
         return (*pull_back(cotangent), AdjointStats.of(self.steps, 2 * self.steps))

@@ -1,4 +1,4 @@
-"""A few conjugate gradient iterations on the adjoint."""
+"""A few conjugate gradient iterations on the adjoint system."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -12,15 +12,15 @@ from prdp.solvers import ConjugateGradient, Solver
 
 @dataclass(frozen=True)
 class ReducedCG(AdjointMode):
-    """`steps` conjugate gradient iterations on `A^T lambda = ubar`, whatever the primal's solver and K.
+    """Run `steps` conjugate gradient iterations on `A^T lambda = ubar`, for any primal solver and K.
 
-    Exact after as many as there are unknowns; defined for symmetric definite operators only.
+    Defined only for symmetric definite operators. In exact arithmetic, `n` iterations solve a system of `n` unknowns.
 
     Args:
         steps: j, at least 1.
 
     Raises:
-        ValueError: `steps` is below 1.
+        ValueError: If `steps` is below 1.
 
     Source: Lorraine et al. 2020, *Optimizing millions of hyperparameters by implicit differentiation*, section 3.
     """
@@ -31,11 +31,15 @@ class ReducedCG(AdjointMode):
         integer("steps", self.steps, 1)
 
     def check(self, solver: Solver, operator: Operator) -> None:
-        """Refuse an operator that is not declared symmetric."""
+        """Check that the operator is declared symmetric.
+
+        Raises:
+            ValueError: If it is not.
+        """
         ConjugateGradient().check(operator)
 
     def multiplier(
         self, solver: Solver, operator: Operator, cotangent: Any, controls: Controls, primal_rhs: Any
     ) -> tuple[Any, AdjointStats]:
-        """Return the last iterate, from zero."""
+        """Return the last iterate, starting from zero, and the stats."""
         return solve_adjoint(ConjugateGradient(), operator, cotangent, Controls(self.steps, 0.0))

@@ -1,4 +1,4 @@
-"""Reversing a solver's loop: one backward pass for all modes that differentiate the iterations themselves."""
+"""Reversal of a solver's loop: the backward pass of all modes that differentiate through the iterations."""
 
 from abc import abstractmethod
 from functools import partial
@@ -30,12 +30,12 @@ Carry = tuple[Any, Any, Any]
 
 
 class Loop(NamedTuple):
-    """What a forward loop leaves for its backward pass.
+    """The results of a forward loop that its backward pass uses.
 
     Attributes:
         last: the last state.
-        history: what the mode's `Record` kept.
-        counts: iterations of each system.
+        history: the states stored by the mode's `Record`.
+        counts: iterations per system, `(*batch,)`.
         trips: passes of the loop.
     """
 
@@ -46,19 +46,20 @@ class Loop(NamedTuple):
 
     @property
     def largest(self) -> Any:
-        """The most iterations of a system of this batch, whoever shares its loop."""
+        """The maximum number of iterations in this batch, excluding other `vmap` lanes of the same loop."""
         return jnp.max(self.counts, initial=0)
 
 
 class ReverseMode(Mode):
-    """A mode whose gradient is that of the K-step map `P_K`, or of its last steps.
+    """A mode that differentiates the K-step map `P_K`, or its last steps.
 
-    The solve takes all K steps, whatever the tolerance, which decides the status alone: a map that ends at the
-    tolerance has another derivative, which is zero where no iteration ran (at `b = 0`, or from a good guess). A system
-    whose iteration fails or breaks down is frozen there.
+    The solve always runs all K iterations; the tolerance affects only the status. A solve that stops at the tolerance
+    would have a different derivative, which is zero if no iteration runs (for `b = 0` or a good guess). A system whose
+    iteration fails is frozen from then on.
 
-    Where the first residual is exactly zero a Krylov method has no derivative: the gradient is NaN and the adjoint's
-    status `NOT_DIFFERENTIABLE`. A solver that is not iterative is differentiated by `Implicit`, which is the same.
+    If the initial residual is exactly zero, a Krylov method has no derivative: the gradient is NaN, and the status of
+    the adjoint is `NOT_DIFFERENTIABLE`. Solvers that are not iterative are differentiated by `Implicit`, which gives
+    the same result.
     """
 
     leaves_early: ClassVar[bool] = False
@@ -66,19 +67,19 @@ class ReverseMode(Mode):
     @property
     @abstractmethod
     def record(self) -> Record:
-        """Which states the forward loop keeps."""
+        """The states that the forward loop stores."""
 
     @property
     def room(self) -> int | None:
-        """The largest K that the record has room for; `None` where it has for any."""
+        """The largest K that the record supports, or `None` if there is no limit."""
         return None
 
     @abstractmethod
     def reverse(self, reversal: "Reversal", loop: Loop, carry: Carry) -> tuple[Carry, Any]:
-        """Return the cotangents at the first state for those at the last, and the number of iterations it took."""
+        """Return the cotangents at the first state, given those at the last, and the number of iterations used."""
 
     def run(self, solver: Solver, problem: Problem, controls: Controls, stats: AdjointStats) -> Solution:
-        """Solve, with the VJP of the steps attached to `value`."""
+        """Solve, with the VJP of the iterations attached to `value`."""
         if not solver.is_iterative:
             return Implicit().run(solver, problem, controls, stats)
         return _solve(solver, self, problem, controls, stats)
@@ -115,7 +116,7 @@ def _backward(solver: Solver, mode: ReverseMode, saved: Any, cotangent: Solution
     status = jnp.where(undefined, Status.NOT_DIFFERENTIABLE, jnp.where(failed, status, Status.CONVERGED))
     stats = AdjointStats.of(iterations, iterations * solver.matvecs_per_iteration, status)
     problem = reversal.begin(carry)
-    # A system without a step passes no NaN on by itself.
+    # A system that took no iteration does not propagate its NaN by itself.
     rhs_bar = jnp.where(expand(failed, safe.problem.operator.rank), jnp.nan, problem.rhs)
     nothing = jnp.where(jnp.any(failed), jnp.nan, 0).astype(rhs_bar.dtype)
     operator_bar = jax.tree.map(lambda x: x if _is_float0(x) else x + nothing, problem.operator)
@@ -126,12 +127,12 @@ _solve.defvjp(_forward, _backward)
 
 
 class Reversal:
-    """The backward pass through a loop on `s A u = s b`, from its end to its beginning.
+    """The backward pass through a loop on the system scaled by `s`, from its last state to its first.
 
     Args:
-        solver: the iteration.
-        given: the unscaled problem, made safe.
-        scale: s.
+        solver: the solver.
+        given: the unscaled problem, see `Backward`.
+        scale: `s`, a power of two per system.
     """
 
     def __init__(self, solver: Solver, given: Backward, scale: Any):
@@ -141,22 +142,22 @@ class Reversal:
         self.guess = None if self.problem.guess is None else self.problem.guess * scale
 
     def end(self, last: Any, cotangent: Any) -> Carry:
-        """Return the cotangents at the last state, for that of the solve's value."""
+        """Return the cotangents at the last state, given the cotangent of the solve's value."""
         _, pull_back = jax.vjp(self.solver.solution, self.operator, self.safe(last))
         operator_bar, state_bar = pull_back(cotangent / self.scale)
         carry = state_bar, operator_bar, jnp.zeros_like(self.rhs)
         return jax.tree.map(lambda x: x if _is_float0(x) else vary_alike(x, self.rhs), carry)
 
     def safe(self, state: Any) -> Any:
-        """Return a state, zero for the systems without a cotangent: theirs may not be finite."""
+        """Return a state with zeros for systems whose cotangent is zero, because their entries may be non-finite."""
         return select(self.live, state, jax.tree.map(jnp.zeros_like, state))
 
     def again(self, state: Any, active: Any) -> Any:
-        """Return the state one iteration on, of the systems that are active."""
+        """Return the state after one iteration of the active systems."""
         return select(active, self.solver.step(self.operator, self.rhs, state), state)
 
     def step(self, state: Any, active: Any, carry: Carry) -> Carry:
-        """Return the cotangents before an iteration from `state`; a system that is not active passes its own on."""
+        """Return the cotangents before the iteration from `state`. Those of inactive systems stay the same."""
         state_bar, operator_bar, rhs_bar = carry
         active = active & self.live
         _, pull_back = jax.vjp(self.solver.step, self.operator, self.rhs, self.safe(state))
@@ -165,7 +166,7 @@ class Reversal:
         return state_bar, _add(operator_bar, da), rhs_bar + db
 
     def residual(self, value: Any, active: Any, carry: Carry) -> Carry:
-        """Return the cotangents with that of the residual `b - A u` of a constant `u` passed on."""
+        """Return the cotangents after pulling back the state's residual `b - A u`, with `u` constant."""
         state_bar, operator_bar, rhs_bar = carry
         value = self.safe(value)
         _, pull_back = jax.vjp(lambda a, b: b - a.mv(value), self.operator, self.rhs)
@@ -173,7 +174,7 @@ class Reversal:
         return state_bar, _add(operator_bar, da), rhs_bar + db
 
     def begin(self, carry: Carry) -> Problem:
-        """Return the cotangents of the problem, for those at the first state."""
+        """Return the cotangents of the problem, given those at the first state."""
         state_bar, operator_bar, rhs_bar = carry
         start = partial(_init, self.solver)
         _, pull_back = jax.vjp(start, self.operator, self.rhs, self.guess)
@@ -184,7 +185,7 @@ class Reversal:
 
     @staticmethod
     def masked(active: Any, state_bar: Any) -> Any:
-        """Return the cotangents of the active systems, zero for the others."""
+        """Return the cotangents with zeros for inactive systems."""
         return jax.tree.map(lambda x: _mask(active, x), state_bar)
 
 
@@ -197,7 +198,7 @@ def _is_float0(x: Any) -> bool:
 
 
 def _mask(active: Any, x: Any) -> Any:
-    """Return `x` of the active systems and zero of the others; integers have no cotangent to mask."""
+    """Return `x` with zeros for inactive systems. Integers have no cotangent to mask."""
     if _is_float0(x):
         return x
     return jnp.where(expand(active, x.ndim - active.ndim), x, 0)

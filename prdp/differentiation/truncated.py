@@ -1,4 +1,4 @@
-"""Truncated unrolling: reverse only the last iterations."""
+"""Truncated unrolling: backpropagate only through the last iterations."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -15,18 +15,18 @@ from prdp.solvers import Preconditioned, Record, Solver
 
 @dataclass(frozen=True)
 class Truncated(ReverseMode):
-    """Backpropagate through the last `steps` of the K iterations; the iterate before them is a constant.
+    """Backpropagate through the last `steps` of the K iterations. The iterate before them is treated as constant.
 
-    Of the state before them the residual `b - A u` is not stopped, only its `u`. Where a system ran no more than
-    `steps` iterations this is `Unrolled`. The buffer holds `steps` states, whatever K. For a stationary
-    iteration of rate rho the error of the gradient falls like `rho^steps`. See `ReverseMode` for what the tolerance
-    means.
+    The residual `b - A u` before them depends on `b` and `A`, which are differentiated; only its `u` is constant. If a
+    system ran at most `steps` iterations, the gradient is that of `Unrolled`. The buffer holds `steps` states,
+    independent of K. For a stationary iteration with rate rho, the gradient error decreases as `rho^steps`. See
+    `ReverseMode` for the role of the tolerance.
 
     Args:
         steps: K', at least 1.
 
     Raises:
-        ValueError: `steps` is below 1.
+        ValueError: If `steps` is below 1.
 
     Source: Shaban et al. 2019, *Truncated back-propagation for bilevel optimization*.
     """
@@ -37,7 +37,11 @@ class Truncated(ReverseMode):
         integer("steps", self.steps, 1)
 
     def check(self, solver: Solver, operator: Operator) -> None:
-        """Refuse a preconditioned solver, which iterates on another unknown than `u`."""
+        """Check that the solver is not preconditioned: its iterations would act on an unknown other than `u`.
+
+        Raises:
+            ValueError: If it is preconditioned.
+        """
         if isinstance(solver, Preconditioned):
             raise ValueError("truncated differentiation is not defined for a preconditioned solver")
 
@@ -47,11 +51,11 @@ class Truncated(ReverseMode):
         return Record(self.steps, ring=True)
 
     def reverse(self, reversal: Reversal, loop: Loop, carry: Carry) -> tuple[Carry, Any]:
-        """Reverse the last steps of each system, counted from its own end."""
+        """Reverse the last `steps` iterations of each system."""
         counts, kept = loop.counts, self.steps
 
         def before(iteration: Any) -> Any:
-            """Return the state of each system before its own iteration."""
+            """Return the state before the given iteration, which differs between systems."""
             slot = iteration % kept
 
             def pick(h: Any) -> Any:
@@ -72,7 +76,10 @@ class Truncated(ReverseMode):
 
 @dataclass(frozen=True)
 class OneStep(Truncated):
-    """Differentiate the last iteration alone, from a constant `u^[K-1]`: `Truncated` with one step.
+    """Differentiate only the last iteration, from a constant `u^[K-1]`: `Truncated` with one step.
+
+    Raises:
+        ValueError: If `steps` is not 1.
 
     Source: Bolte et al. 2023, *One-step differentiation of iterative algorithms*.
     """

@@ -1,4 +1,4 @@
-"""Unrolled differentiation: reverse all K iterations, K traced."""
+"""Unrolled differentiation: backpropagate through all K iterations, with a traced K."""
 
 import dataclasses
 from dataclasses import dataclass
@@ -13,18 +13,19 @@ from prdp.solvers import Record
 
 @dataclass(frozen=True)
 class Unrolled(ReverseMode):
-    """Backpropagate through the K iterations, from the last to the first: the gradient of the K-step map.
+    """Backpropagate through the K iterations, from last to first: the gradient of the K-step map.
 
-    The forward loop writes the state before every iteration to a buffer of `iterations_cap` states; the
-    backward loop walks it in reverse with the VJP of one `solver.step`. Both are loops with a traced bound: K
-    may change at every call, nothing is compiled again. Works for any solver and for parameters in `A`, in `b` and in
-    the guess. Where K is a number at trace time it is also the cap. See `ReverseMode` for what the tolerance means.
+    The forward loop stores the state before every iteration in a buffer of `iterations_cap` states. The backward loop
+    traverses the buffer in reverse and applies the VJP of `solver.step`. Both loops have a traced bound, so K may
+    change at every call without recompiling. This works for any solver, and for parameters of `A`, `b` and the guess.
+    See `ReverseMode` for the role of the tolerance.
 
     Args:
-        iterations_cap: room for this many iterations. More than that gives the status `BUFFER_TOO_SMALL` and NaN.
+        iterations_cap: the capacity of the buffer, the largest supported K; `None` for K itself if it is not traced.
+            A traced K above the cap gives NaN and the status `BUFFER_TOO_SMALL`.
 
     Raises:
-        ValueError: `iterations_cap` is below 1.
+        ValueError: If `iterations_cap` is below 1.
 
     Source: paper, appendix C.2, eqs. 14-16.
     """
@@ -41,10 +42,10 @@ class Unrolled(ReverseMode):
         )
 
     def prepare(self, iterations: Any) -> "Unrolled":
-        """Return the mode with room for K iterations.
+        """Return the mode with capacity for K iterations.
 
         Raises:
-            ValueError: K is above the cap, or traced and no cap was given.
+            ValueError: If K is above the cap, or if K is traced and no cap is given.
         """
         known = None if isinstance(iterations, jax.core.Tracer) else int(iterations)
         if self.iterations_cap is None:
@@ -57,7 +58,7 @@ class Unrolled(ReverseMode):
 
     @property
     def room(self) -> int:
-        """The cap."""
+        """The capacity, `iterations_cap`."""
         assert self.iterations_cap is not None
         return self.iterations_cap
 
@@ -67,11 +68,11 @@ class Unrolled(ReverseMode):
         return Record(self.room)
 
     def reverse(self, reversal: Reversal, loop: Loop, carry: Carry) -> tuple[Carry, Any]:
-        """Walk the buffer from its end."""
+        """Reverse all iterations, from the end of the buffer."""
 
         def body(j: Any, carry: Carry) -> Carry:
             k = loop.trips - 1 - j
-            # A system that was frozen by iteration k contributes nothing and passes its cotangent on.
+            # A system that was frozen before iteration k contributes nothing, and its cotangent is unchanged.
             return reversal.step(jax.tree.map(lambda h: h[k], loop.history), k < loop.counts, carry)
 
         return jax.lax.fori_loop(0, loop.trips, body, carry), loop.largest

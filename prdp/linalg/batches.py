@@ -1,8 +1,9 @@
-"""Batches of dense systems, without the threads of LAPACK's batched kernels.
+"""Solves of batches of dense systems that avoid LAPACK's multithreaded batched kernels.
 
-On a CPU such a kernel (jaxlib 0.10 and 0.11, `ParallelBatchMap` of jaxlib/cpu/lapack_kernels.cc) runs in a thread of
-XLA's pool and waits there for other threads of that pool. As many of them at a time as the pool has threads, two on two
-cores, wait for ever: in one program the factorisations of `A` and of its transpose are enough.
+On CPUs, these kernels can deadlock (jaxlib 0.10 and 0.11, `ParallelBatchMap` in jaxlib/cpu/lapack_kernels.cc). Each
+kernel occupies one thread of XLA's pool while it waits for other threads of the same pool. If as many kernels run at
+once as the pool has threads, all of them wait forever. On two cores, the factorisations of `A` and `A^T` in one
+program suffice.
 """
 
 import jax
@@ -13,9 +14,9 @@ from jaxtyping import Array, Inexact
 def solve_each(
     matrices: Inexact[Array, "*#batch n n"], rhs: Inexact[Array, "*#batch n"]
 ) -> Inexact[Array, "*#batch n"]:
-    """Return `A^-1 b` of every system by LU with partial pivoting, on a CPU one after another.
+    """Return `A^-1 b` for every system, by LU with partial pivoting. On CPUs, systems are solved one at a time.
 
-    Non-finite where a matrix is singular.
+    The result is non-finite where a matrix is singular. Batch axes of the matrices and of `rhs` broadcast.
     """
     n = rhs.shape[-1]
     batch = jnp.broadcast_shapes(matrices.shape[:-2], rhs.shape[:-1])
@@ -27,9 +28,10 @@ def solve_each(
 
 
 def invert_each(matrices: Inexact[Array, "*batch n n"]) -> Inexact[Array, "*batch n n"]:
-    """Return the inverse of every matrix, by Gauss-Jordan elimination with partial pivoting; for very small `n`.
+    """Return the inverse of every matrix, by Gauss-Jordan elimination with partial pivoting.
 
-    All matrices at a time, in `n` vectorised steps. Non-finite where a matrix is singular.
+    For very small `n`: the `n` steps are unrolled, each of them vectorised over the batch. The result is non-finite
+    where a matrix is singular.
     """
     n = matrices.shape[-1]
     rows = jnp.arange(n)

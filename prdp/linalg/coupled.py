@@ -1,4 +1,4 @@
-"""Stencils between the channels of a field: the matrix-free form of coupled systems such as saddle points."""
+"""Stencils that couple the channels of a field: matrix-free operators for systems such as saddle-point problems."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -18,20 +18,20 @@ Term = tuple[int, int, Offset]
 @jax.tree_util.register_dataclass
 @dataclass(frozen=True)
 class CoupledStencil(Operator):
-    """`(A u)_i(x) = sum_(i,j,o) c_ijo(x) u_j(x + o) + sum_(i,s) s mean(u_i)` on the channels `i, j` of a field.
+    """`(A u)_i(x) = sum_(j,o) c_ijo(x) u_j(x + o) + s_i mean(u_i)`, where `i` and `j` are channels of a field.
 
-    The second sum pins null spaces: where a constant of channel `i` is in the null space of both `A` and `A^T` (the
-    pressure of an incompressible flow on a periodic domain), it makes that constant an eigenvector with
-    eigenvalue `s`. `A` is then regular, and solutions of consistent systems are those whose channel `i` has zero
-    mean. The pin is symmetric, so the transposed system is pinned in the same way.
+    The last term (a pin, only on pinned channels) removes a null space. Suppose that constants in channel `i` are in
+    the null space of both `A` and `A^T`, such as the pressure of an incompressible flow on a periodic domain. The pin
+    makes them eigenvectors with eigenvalue `s_i`, so `A` becomes nonsingular. The solution of a consistent system
+    then has zero mean in channel `i`. The pin is symmetric, so it regularises the transposed system as well.
 
     Args:
         coefficients: one per term; a scalar, or a field broadcastable to `(*batch, *grid)`.
         terms: `(i, j, offset)` of each coefficient.
-        shape: `(channels, *grid)`.
+        shape: `(channels, *grid)`, the shape of one system.
         boundary: `dirichlet` (zero outside) or `periodic`.
         symmetric: whether `A = A^T`.
-        pins: `(i, s)` of each pinned channel.
+        pins: `(i, s_i)` of each pinned channel.
     """
 
     coefficients: tuple[Leaf, ...]
@@ -49,7 +49,7 @@ class CoupledStencil(Operator):
     def mv(self, u: Float[Array, "..."]) -> Float[Array, "..."]:
         """Return `A u`, a sum of shifted channels."""
         axis = -self.rank
-        # Shifts that XLA can fuse into the sum are three times faster here than slices of one padded copy.
+        # XLA fuses these shifts into the sum: three times faster here than slicing one padded copy.
         moved: dict[tuple[int, Offset], Array] = {}
         zero = jnp.zeros_like(jnp.take(u, 0, axis=axis))
         rows = [zero] * self.shape[0]
@@ -66,7 +66,7 @@ class CoupledStencil(Operator):
         return jnp.stack(jnp.broadcast_arrays(*rows), axis=axis)
 
     def transpose(self) -> "CoupledStencil":
-        """Return `A^T`: channels exchanged, offsets turned round, coefficient fields moved along with them."""
+        """Return `A^T`: channels swapped, offsets negated, and coefficient fields shifted accordingly."""
         if self.symmetric:
             return self
         terms = tuple((j, i, tuple(-o for o in offset)) for i, j, offset in self.terms)
@@ -89,18 +89,18 @@ class CoupledStencil(Operator):
         return jnp.stack([jnp.broadcast_to(row, batch) for row in rows], axis=-self.rank)
 
     def astype(self, dtype: Any) -> "CoupledStencil":
-        """Return the operator with its coefficients as arrays of `dtype`."""
+        """Return the operator with its coefficients cast to arrays of `dtype`."""
         return replace(self, coefficients=tuple(jnp.asarray(c, dtype) for c in self.coefficients))
 
     def without_non_finite(self) -> "CoupledStencil":
-        """Return the operator with 0 for what is not finite in coefficients of single systems."""
+        """Return the operator with non-finite entries set to 0 in coefficients that have a batch axis."""
         return replace(self, coefficients=finite_of_batch(self.coefficients, len(self.grid)))
 
     def __rmul__(self, factor: Leaf) -> "CoupledStencil":
-        """Return `c A` for a number `c`, a Python one where there are pins, since those are part of the structure.
+        """Return `c A` for a number `c`. With pins, `c` must be a Python number, because pins are static.
 
         Raises:
-            TypeError: `c` is not such a number.
+            TypeError: If `c` is not such a number.
         """
         if self.pins and not isinstance(factor, int | float):
             raise TypeError(f"a pinned operator is multiplied by Python numbers only, not by {factor!r}")
@@ -108,7 +108,7 @@ class CoupledStencil(Operator):
         return replace(self, coefficients=coefficients, pins=tuple((i, factor * s) for i, s in self.pins))
 
     def row_sum_bound(self) -> Float[Array, ""]:
-        """Return `max_(i,x) sum_(j,o) |c_ijo(x)|` with the pins."""
+        """Return `max_(i,x) (sum_(j,o) |c_ijo(x)| + |s_i|)`, where `s_i` is the pin of channel `i`."""
         rows = [jnp.zeros(())] * self.shape[0]
         for coefficient, (i, *_) in zip(self.coefficients, self.terms, strict=True):
             rows[i] = rows[i] + jnp.abs(coefficient)
@@ -122,15 +122,18 @@ def couple(
     pins: Mapping[int, float] | None = None,
     symmetric: bool = False,
 ) -> CoupledStencil:
-    """Return the operator whose block `(i, j)` is a stencil from channel `j` to channel `i`.
+    """Return the block operator whose block `(i, j)` maps channel `j` to channel `i`.
 
     Args:
-        blocks: stencils on fields of one shape, the grid's; absent blocks are zero.
-        pins: `s` by channel, see `CoupledStencil`.
-        symmetric: whether the whole is symmetric.
+        blocks: one stencil per nonzero block, all of the same shape `grid`. Missing blocks are zero.
+        pins: `s_i` by channel, see `CoupledStencil`.
+        symmetric: whether the block operator is symmetric.
+
+    Returns:
+        An operator of shape `(channels, *grid)`.
 
     Raises:
-        ValueError: the blocks differ in grid or boundary, or there are none.
+        ValueError: If the blocks differ in grid or boundary, or if there are none.
     """
     kinds = {(block.shape, block.boundary) for block in blocks.values()}
     if len(kinds) != 1:

@@ -1,4 +1,4 @@
-"""Operators given by functions, and those of lineax."""
+"""Operators defined by functions, and a wrapper for lineax operators."""
 
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass, replace
@@ -16,8 +16,8 @@ from prdp.linalg.operators import Leaf, Operator, number, static
 class FunctionOperator(Operator):
     """A matrix-free operator `u -> function(parameters, u)`, linear in `u`.
 
-    The transpose is derived by `jax.linear_transpose`, the diagonal by one product per unknown (give
-    `diagonal_function` where a solver asks for it often).
+    The transpose comes from `jax.linear_transpose`. The diagonal costs one product per unknown; pass
+    `diagonal_function` if the solver needs it (`Jacobi`, `Diagonal`).
 
     Args:
         parameters: any pytree of arrays; gradients with respect to it flow through the solve.
@@ -34,11 +34,11 @@ class FunctionOperator(Operator):
     diagonal_function: Callable[..., Any] | None = static(default=None)
 
     def mv(self, u: Float[Array, "..."]) -> Float[Array, "..."]:
-        """Return `A u`, mapped over the batch axes of `u`."""
+        """Return `A u`, vectorised over the batch axes of `u`."""
         return self._over_batch(lambda v: self.function(self.parameters, v), u)
 
     def transpose(self) -> "Operator":
-        """Return `A^T` (itself where declared symmetric)."""
+        """Return `A^T`, which is the operator itself if it is declared symmetric."""
         if self.symmetric:
             return self
         return FunctionOperator(
@@ -71,7 +71,7 @@ class FunctionOperator(Operator):
 
 @dataclass(frozen=True)
 class _Transposed:
-    """`function` transposed in its second argument; a class so that equal ones hash alike under jit."""
+    """`function` transposed in its second argument. A dataclass, so that equal instances share one jit cache entry."""
 
     function: Callable[..., Any]
     shape: tuple[int, ...]
@@ -84,7 +84,7 @@ class _Transposed:
 
 @dataclass(frozen=True)
 class _Multiplied:
-    """`c` times a function, with `(c, parameters)` in the place of its parameters."""
+    """`c` times a function. Takes `(c, parameters)` instead of the function's parameters."""
 
     function: Callable[..., Any]
 
@@ -95,7 +95,7 @@ class _Multiplied:
 
 @dataclass(frozen=True)
 class _LineaxProduct:
-    """The product with a lineax operator whose arrays are given apart from its structure."""
+    """The product with a lineax operator, whose arrays are passed separately from its static structure."""
 
     structure: tuple[tuple[Hashable, ...], Any]
 
@@ -120,15 +120,19 @@ _ARRAY = "<array>"
 
 
 def from_lineax(operator: Any) -> FunctionOperator:
-    """Wrap a square lineax operator on one flat or shaped array.
+    """Wrap a square lineax operator that acts on a single array.
 
-    Symmetry is what `lineax.is_symmetric` says; transpose and products go through lineax's own methods.
+    Symmetry is taken from `lineax.is_symmetric`, products from `operator.mv`, and the diagonal of a one-axis system
+    from `lineax.diagonal`.
 
     Args:
-        operator: a `lineax.AbstractLinearOperator` whose input and output structures are the same single array.
+        operator: a `lineax.AbstractLinearOperator` whose input and output are single arrays of the same shape.
+
+    Returns:
+        An operator of that shape, whose parameters are the arrays of `operator`.
 
     Raises:
-        ValueError: its input and output structures differ or are not a single array.
+        ValueError: If the input and output shapes differ, or if either is not a single array.
     """
     import lineax
 

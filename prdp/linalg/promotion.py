@@ -1,4 +1,4 @@
-"""Ordinary promotion of types and ranks, whatever the caller's program asks for."""
+"""Standard type and rank promotion, independent of the caller's JAX configuration."""
 
 import functools
 from collections.abc import Callable
@@ -11,10 +11,11 @@ _T = TypeVar("_T")
 
 
 def promoting(function: Callable[_P, _T]) -> Callable[_P, _T]:
-    """Run a function where arrays of other types and ranks may meet.
+    """Wrap a function so that type and rank promotion are allowed inside it.
 
-    Programs may set `jax_numpy_dtype_promotion="strict"` or `jax_numpy_rank_promotion="raise"` to find their own
-    mistakes. Here a coefficient field without a batch axis is meant to be broadcast over the batch.
+    A program may set `jax_numpy_dtype_promotion="strict"` or `jax_numpy_rank_promotion="raise"` to catch its own
+    mistakes. Inside this library, promotion is intended: for example, a coefficient field without batch axes
+    broadcasts over the batch.
     """
 
     @functools.wraps(function)

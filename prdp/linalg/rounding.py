@@ -1,4 +1,4 @@
-"""How small a residual can become in the arithmetic at hand."""
+"""The smallest residual that the working precision allows."""
 
 import jax
 import jax.numpy as jnp
@@ -9,11 +9,18 @@ from prdp.linalg.operators import Operator
 
 
 def rounding_level(operator: Operator, value: Float[Array, "..."]) -> Float[Array, "..."]:
-    """Return `||A w||_2` of each system with `w_i = +-(eps/2) |u_i|`: how far rounding `u` moves the residual.
+    """Return `||A w||_2` per system with `w_i = +-(eps/2) |u_i|`: the effect of rounding `u` on the residual.
 
-    No stored `u` near the solution has a residual much below this, and the product `A u` has rounding errors of the
-    same size. The signs are those of a fixed hash of the index, so that `w` is as rough as rounding errors are. Costs
-    one product.
+    Near the solution, no floating-point `u` has a residual much smaller than this, and evaluating `A u` incurs
+    rounding errors of the same size. The signs come from a fixed hash of the index, which makes `w` as rough as
+    actual rounding errors. Costs one product with `A`.
+
+    Args:
+        operator: `A`.
+        value: `u`, shape `(*batch, *shape)`.
+
+    Returns:
+        The norms, shape `(*batch,)`.
 
     Source: Higham, *Accuracy and Stability of Numerical Algorithms*, section 7.1.
     """

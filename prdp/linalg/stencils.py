@@ -4,9 +4,9 @@ A stencil is the operator
 
     (A u)(x) = sum_o c_o(x) u(x + o),
 
-with integer offsets `o`, coefficients `c_o` that are numbers or fields, and values beyond the wall either zero
-(`dirichlet`: homogeneous, the wall itself carries no unknown, spacing 1/(N+1) on the unit interval) or
-wrapped (`periodic`, spacing 1/N). Sums, multiples and transposes of stencils are stencils.
+with integer offsets `o` and coefficients `c_o` that are numbers or fields. Values outside the grid are zero
+(`dirichlet`: homogeneous, no unknowns on the boundary, spacing 1/(N+1) on the unit interval) or wrap around
+(`periodic`: spacing 1/N). Sums, multiples and transposes of stencils are stencils.
 """
 
 import functools
@@ -34,7 +34,7 @@ class Stencil(Operator):
     Args:
         coefficients: one per offset; a scalar, or a field broadcastable to `(*batch, *shape)`.
         offsets: integer offsets, one component per grid axis (the last axes of `shape`).
-        shape: the shape of one system, grid axes last; axes before them (channels) are not coupled.
+        shape: the shape of one system, grid axes last. The axes before them (channels) are not coupled.
         boundary: `dirichlet` (zero outside) or `periodic`.
         symmetric: whether `A = A^T`.
     """
@@ -52,14 +52,15 @@ class Stencil(Operator):
 
     def mv(self, u: Float[Array, "..."]) -> Float[Array, "..."]:
         """Return `A u`, a sum of shifted copies of `u`."""
-        # Dirichlet shifts are pads and slices, which XLA fuses into the sum and whose VJP is of their kind: without a
-        # padded copy, unrolled gradients take about 0.6 times as long. Rolls fuse worse than one wrapped copy does.
+        # Dirichlet shifts are pads and slices. XLA fuses them into the sum, and their VJPs are pads and slices again:
+        # unrolled gradients take about 0.6 times as long as with one padded copy. On periodic grids, slices of one
+        # wrapped copy fuse better than rolls.
         move = shifts if self.boundary == "dirichlet" else windows
         moved = move(u, self.offsets, self.grid)
         return functools.reduce(operator.add, (c * v for c, v in zip(self.coefficients, moved, strict=True)))
 
     def transpose(self) -> "Stencil":
-        """Return `A^T`: offsets turned round, and coefficient fields moved along with them."""
+        """Return `A^T`: offsets negated, and coefficient fields shifted accordingly."""
         offsets = tuple(tuple(-i for i in o) for o in self.offsets)
         coefficients = tuple(
             shift(c, o, self.grid, self.boundary) for c, o in zip(self.coefficients, offsets, strict=True)
@@ -67,7 +68,7 @@ class Stencil(Operator):
         return Stencil(coefficients, offsets, self.shape, self.boundary, self.symmetric)
 
     def diagonal(self) -> Float[Array, "..."]:
-        """Return `diag(A)`: the coefficient at offset zero, and those that wrap round onto it."""
+        """Return `diag(A)`: the sum of the coefficients at offset zero and at offsets that wrap around to zero."""
         total = jnp.zeros((1,) * self.rank, jnp.result_type(*self.coefficients))
         for coefficient, offset in zip(self.coefficients, self.offsets, strict=True):
             if returns_home(offset, self.grid, self.boundary):
@@ -79,19 +80,23 @@ class Stencil(Operator):
         return jnp.max(sum(jnp.abs(c) for c in self.coefficients))
 
     def astype(self, dtype: Any) -> "Stencil":
-        """Return the operator with its coefficients as arrays of `dtype`."""
+        """Return the operator with its coefficients cast to arrays of `dtype`."""
         return replace(self, coefficients=tuple(jnp.asarray(c, dtype) for c in self.coefficients))
 
     def without_non_finite(self) -> "Stencil":
-        """Return the operator with 0 for what is not finite in coefficients of single systems."""
+        """Return the operator with non-finite entries set to 0 in coefficients that have a batch axis."""
         return replace(self, coefficients=finite_of_batch(self.coefficients, len(self.grid)))
 
     def is_constant(self) -> bool:
-        """Whether every coefficient is a number, so that sine or Fourier modes diagonalise `A`."""
+        """Whether every coefficient is a scalar, as fast sine or Fourier transforms require."""
         return all(jnp.ndim(c) == 0 for c in self.coefficients)
 
     def __add__(self, other: "Stencil") -> "Stencil":
-        """Return `A + B`; both must act on the same grid."""
+        """Return `A + B`.
+
+        Raises:
+            ValueError: If the two stencils differ in shape or boundary.
+        """
         if (self.shape, self.boundary) != (other.shape, other.boundary):
             raise ValueError(
                 f"cannot add stencils on {self.shape} ({self.boundary}) and {other.shape} ({other.boundary})"
@@ -103,7 +108,7 @@ class Stencil(Operator):
         return Stencil(tuple(terms.values()), tuple(terms), self.shape, self.boundary, symmetric)
 
     def __rmul__(self, factor: Leaf) -> "Stencil":
-        """Return `diag(factor) A`; a number keeps symmetry, a field does not."""
+        """Return `diag(factor) A` for a number or field. Only a number preserves symmetry."""
         symmetric = self.symmetric and jnp.ndim(factor) == 0
         coefficients = tuple(factor * c for c in self.coefficients)
         return Stencil(coefficients, self.offsets, self.shape, self.boundary, symmetric)
@@ -114,17 +119,17 @@ class Stencil(Operator):
 
 
 def finite_of_batch(coefficients: tuple[Leaf, ...], dimensions: int) -> tuple[Leaf, ...]:
-    """Return the coefficients with 0 for what is not finite in those that have a batch axis."""
+    """Return the coefficients with non-finite entries set to 0 where they have a batch axis."""
     return tuple(finite(c) if jnp.ndim(c) > dimensions else c for c in coefficients)
 
 
 def shifts(u: Array, offsets: Sequence[Offset], grid: tuple[int, ...]) -> list[Array]:
-    """Return `x -> u(x + o)` for each offset, zero beyond the wall."""
+    """Return `x -> u(x + o)` for each offset, zero outside the grid."""
     return [shift(u, offset, grid, "dirichlet") for offset in offsets]
 
 
 def windows(u: Array, offsets: Sequence[Offset], grid: tuple[int, ...]) -> list[Array]:
-    """Return `x -> u(x + o)` for each offset on a periodic grid: slices of one copy with what the offsets reach."""
+    """Return `x -> u(x + o)` for each offset on a periodic grid, as slices of one copy with wrapped margins."""
     axes = range(len(grid))
     below = [max(0, max(-o[i] for o in offsets)) for i in axes]
     above = [max(0, max(o[i] for o in offsets)) for i in axes]
@@ -137,14 +142,14 @@ def windows(u: Array, offsets: Sequence[Offset], grid: tuple[int, ...]) -> list[
 
 
 def returns_home(offset: Offset, grid: tuple[int, ...], boundary: str) -> bool:
-    """Whether `x + offset` is `x`: on a periodic grid also by going all the way round."""
+    """Whether `x + offset` is `x`, including multiples of the period on a periodic grid."""
     if boundary == "periodic":
         return all(o % n == 0 for o, n in zip(offset, grid, strict=True))
     return all(o == 0 for o in offset)
 
 
 def shift(coefficient: Leaf, offset: Offset, grid: tuple[int, ...], boundary: str) -> Leaf:
-    """Return `x -> c(x + offset)`, with the boundary's rule beyond the wall; numbers stay numbers."""
+    """Return `x -> c(x + offset)` with the given boundary condition. Scalars are returned unchanged."""
     if jnp.ndim(coefficient) == 0:
         return coefficient
     axes = range(-len(grid), 0)
@@ -177,7 +182,16 @@ def _unit(dimensions: int, axis: int, step: int) -> Offset:
 
 
 def identity(shape: Sequence[int], dimensions: int, boundary: str) -> Stencil:
-    """Return the identity on fields of `shape` as a stencil."""
+    """Return the identity on fields of `shape` as a stencil.
+
+    Args:
+        shape: the shape of one system, grid axes last.
+        dimensions: the number of grid axes.
+        boundary: `dirichlet` or `periodic`.
+
+    Raises:
+        ValueError: If `boundary` is unknown, or if `shape` cannot hold a grid of `dimensions` axes.
+    """
     shape = _check(shape, dimensions, boundary)
     return Stencil((jnp.asarray(1.0),), ((0,) * dimensions,), shape, boundary, True)
 
@@ -185,7 +199,16 @@ def identity(shape: Sequence[int], dimensions: int, boundary: str) -> Stencil:
 def laplacian(shape: Sequence[int], dimensions: int, spacing: float, boundary: str) -> Stencil:
     """Return the second-order Laplacian `sum_i (u(x-e_i) - 2 u(x) + u(x+e_i)) / spacing^2`.
 
-    Source: paper, eqs. 22 (Dirichlet) and 25, 31, 35 (periodic). `spacing` in units of length.
+    Args:
+        shape: the shape of one system, grid axes last.
+        dimensions: the number of grid axes.
+        spacing: the grid spacing, in units of length, the same along every axis.
+        boundary: `dirichlet` or `periodic`.
+
+    Raises:
+        ValueError: If `boundary` is unknown, or if `shape` cannot hold a grid of `dimensions` axes.
+
+    Source: paper, eqs. 22 (Dirichlet) and 25, 31, 35 (periodic).
     """
     shape = _check(shape, dimensions, boundary)
     scale = jnp.asarray(1.0 / spacing**2)
@@ -201,7 +224,12 @@ def laplacian(shape: Sequence[int], dimensions: int, spacing: float, boundary: s
 def forward_difference(
     shape: Sequence[int], dimensions: int, spacing: float, boundary: str, axis: int = 0
 ) -> Stencil:
-    """Return `(u(x + e_axis) - u(x)) / spacing` (paper, eq. 38 left); minus the transpose of the backward one."""
+    """Return `(u(x + e_axis) - u(x)) / spacing`, minus the transpose of `backward_difference`.
+
+    Args and errors as for `laplacian`; `axis` counts grid axes.
+
+    Source: paper, eq. 38 left.
+    """
     shape = _check(shape, dimensions, boundary)
     scale = jnp.asarray(1.0 / spacing)
     offsets = ((0,) * dimensions, _unit(dimensions, axis, 1))
@@ -211,7 +239,12 @@ def forward_difference(
 def backward_difference(
     shape: Sequence[int], dimensions: int, spacing: float, boundary: str, axis: int = 0
 ) -> Stencil:
-    """Return `(u(x) - u(x - e_axis)) / spacing` (paper, eq. 38 right, whose corner entry should read -1)."""
+    """Return `(u(x) - u(x - e_axis)) / spacing`, minus the transpose of `forward_difference`.
+
+    Args and errors as for `laplacian`; `axis` counts grid axes.
+
+    Source: paper, eq. 38 right (whose corner entry should read -1).
+    """
     shape = _check(shape, dimensions, boundary)
     scale = jnp.asarray(1.0 / spacing)
     offsets = ((0,) * dimensions, _unit(dimensions, axis, -1))

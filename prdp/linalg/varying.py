@@ -1,4 +1,4 @@
-"""What `jax.shard_map` wants to be told of constants."""
+"""Type casts that `jax.shard_map` requires of constants."""
 
 from typing import Any
 
@@ -6,10 +6,11 @@ import jax
 
 
 def vary_alike(tree: Any, *references: Any) -> Any:
-    """Return the arrays of `tree`, typed as varying over every mesh axis over which an array of `references` varies.
+    """Return `tree` with its arrays cast to vary over every mesh axis over which an array of `references` varies.
 
-    Inside `jax.shard_map` a loop's carry must have one type from the first pass on, and a constant does not vary over
-    the mesh while what the loop makes of it does. Outside, this returns `tree`.
+    Inside `jax.shard_map`, a loop carry must keep its type. A constant does not vary over the mesh, but the values
+    that the loop computes from it do, so the constant must be cast first. Outside `jax.shard_map`, this returns
+    `tree` unchanged.
     """
     axes: frozenset[Any] = frozenset()
     for reference in jax.tree.leaves(references):
@@ -26,6 +27,6 @@ def vary_alike(tree: Any, *references: Any) -> Any:
 
 def _varying(x: Any) -> frozenset[Any]:
     kind = jax.typeof(x)
-    # JAX 0.10 has the former, earlier and later ones the latter.
+    # JAX 0.10 has `manual_axis_type`; earlier and later versions have `vma`.
     manual = getattr(kind, "manual_axis_type", None)
     return frozenset(manual.varying if manual is not None else getattr(kind, "vma", ()))

@@ -1,4 +1,4 @@
-"""Flax NNX networks, channels first outside: `(*batch, channels, *space)` in and out."""
+"""Flax NNX networks with channels-first inputs and outputs, `(*batch, channels, *space)`."""
 
 from prdp.models.mlp import MLP
 from prdp.models.parameters import Parameters

@@ -1,12 +1,12 @@
-"""Convolutions of width three on uniform grids, in the form that is fastest where they run.
+"""Convolutions of width three on uniform grids, in the fastest form for the device.
 
-XLA's CPU convolutions are slow in reverse and, inside a loop, 50 to 90 times slower than outside. Winograd's minimal
-filtering F(4, 3) turns them into a few matrix products, which have neither fault: with `m = 4` outputs of
-a tile from its 6 inputs,
+XLA's CPU convolutions are slow in reverse mode, and 50 to 90 times slower inside a loop than outside. Winograd's
+minimal filtering F(4, 3) replaces them by a few matrix products, which have neither problem. Per axis, it computes
+the 4 outputs of a tile from its 6 inputs as
 
-    y = A^T [(G w) * (B^T x)],
+    y = A^T [(G w) * (B^T x)]
 
-per axis, instead of 4 x 3 products 6 (in d dimensions 6^d instead of 12^d). Source: Lavin & Gray 2016.
+with 6 multiplications instead of 4 x 3 = 12 (in d dimensions, 6^d instead of 12^d). Source: Lavin & Gray 2016.
 """
 
 import functools
@@ -45,19 +45,21 @@ _OUTPUT = np.array(
 class Convolution(nnx.Module):
     """`y(x) = b + sum_o w_o u(x + o)` over `o` in `{-h..h}^d`, channels last, on a periodic or zero-padded grid.
 
-    Weights and biases start uniform in `(-1/sqrt(n), 1/sqrt(n))`, `n` the inputs of one output.
+    Weights and biases are initialised uniformly in `(-1/sqrt(n), 1/sqrt(n))`, where `n` is the fan-in.
 
     Args:
-        inputs, outputs: channels.
+        inputs: input channels.
+        outputs: output channels.
         width: `2 h + 1`, 1 or 3.
         dimensions: d.
         boundary: `periodic` (circular padding) or `dirichlet` (zero padding).
-        method: `direct` (XLA's convolution), `winograd`, or `auto`: the latter on CPUs, where the grid allows it.
-        rngs: key of the initialisation.
-        dtype: of the parameters.
+        method: `direct` (XLA's convolution), `winograd`, or `auto` (`winograd` on CPUs if the grid allows it, otherwise
+            `direct`).
+        rngs: the random keys for the initialisation.
+        dtype: the type of the parameters, by default float32.
 
     Raises:
-        ValueError: `method` is not one of these.
+        ValueError: If `method` is not one of these.
     """
 
     def __init__(
@@ -85,7 +87,11 @@ class Convolution(nnx.Module):
         self.boundary, self.method = boundary, method
 
     def __call__(self, x: Float[Array, "..."]) -> Float[Array, "..."]:
-        """Return the convolution of `(batch, *grid, inputs)`."""
+        """Return the convolution of `(batch, *grid, inputs)`, shape `(batch, *grid, outputs)`.
+
+        Raises:
+            ValueError: If the method is `winograd` and the grid does not allow it, see `use_winograd`.
+        """
         kernel = self.kernel[...]
         if kernel.shape[0] == 1:
             return x @ kernel.reshape(kernel.shape[-2:]) + self.bias[...]
@@ -94,10 +100,10 @@ class Convolution(nnx.Module):
 
 
 def use_winograd(method: str, grid: Sequence[int]) -> bool:
-    """Whether a convolution on `grid` is done by Winograd's method.
+    """Whether to convolve on `grid` by Winograd's method, which requires multiples of 4 points along each axis.
 
     Raises:
-        ValueError: it is asked for where the grid does not allow it.
+        ValueError: If `method` is `winograd` and the grid does not satisfy this.
     """
     fits = all(n % _TILE == 0 for n in grid)
     if method == "winograd" and not fits:
@@ -108,7 +114,7 @@ def use_winograd(method: str, grid: Sequence[int]) -> bool:
 
 
 def direct(x: Array, kernel: Array, boundary: str) -> Array:
-    """Return the convolution by XLA."""
+    """Return the convolution of `(batch, *grid, inputs)` with `(*width, inputs, outputs)`, computed by XLA."""
     padded = _pad(x, boundary)
     space = "".join("xyz"[: x.ndim - 2])
     layout = (f"N{space}C", f"{space}IO", f"N{space}C")
@@ -117,7 +123,7 @@ def direct(x: Array, kernel: Array, boundary: str) -> Array:
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(2,))
 def winograd(x: Array, kernel: Array, boundary: str) -> Array:
-    """Return the convolution by minimal filtering; every axis of the grid is a multiple of four."""
+    """Return the same as `direct`, by minimal filtering. Every axis of the grid must be a multiple of four."""
     return _forward(x, kernel, boundary)[0]
 
 
@@ -130,7 +136,7 @@ def _forward(x: Array, kernel: Array, boundary: str) -> tuple[Array, tuple[Array
 
 
 def _backward(boundary: str, saved: tuple[Array, Array], cotangent: Array) -> tuple[Array, Array]:
-    # Every step of the forward pass is linear: these are their transposes, in reverse.
+    # Every step of the forward pass is linear in `x` and in `kernel`. These are the transposes, in reverse order.
     windows, filters = saved
     d = cotangent.ndim - 2
     product = _transform(_OUTPUT.T, _split(cotangent), d)
@@ -150,7 +156,7 @@ def _transform(matrix: np.ndarray, parts: Array, dimensions: int) -> Array:
 
 
 def _products(form: str, a: Array, b: Array) -> Array:
-    """Return one matrix product for each point of the tile; grids are flattened for it and come back."""
+    """Return one matrix product for each point of the tile, with the grid axes flattened in between."""
     grid = a.shape[1:-1]
     a, b = (v.reshape(v.shape[0], -1, v.shape[-1]) for v in (a, b))
     out = jnp.einsum(form, a, b)
@@ -178,16 +184,16 @@ def _split(x: Array) -> Array:
 
 
 def _join(parts: Array, dimensions: int) -> Array:
-    """Return the field of tiles of four; the inverse and transpose of `_split`."""
+    """Return the field from its tiles of four, the inverse and the transpose of `_split`."""
     return _interleave(parts.reshape((_TILE,) * dimensions + parts.shape[1:]), dimensions)
 
 
 def _overlap(parts: Array, dimensions: int, boundary: str) -> Array:
-    """Return the sum of tiles of six where they overlap; the transpose of `_windows`."""
+    """Return the sum of overlapping tiles of six, the transpose of `_windows`."""
     parts = parts.reshape((_TILE + 2,) * dimensions + parts.shape[1:])
     for axis in range(dimensions):
         first, *own, last = (jax.lax.index_in_dim(parts, i, axis, keepdims=False) for i in range(_TILE + 2))
-        # One of the tile's axes is taken out, and the batch stands before the grid.
+        # Account for the tile axis removed above and the batch axis in front of the grid.
         grid_axis = dimensions + axis
         own[0] = own[0] + _shift(last, 1, grid_axis, boundary)
         own[-1] = own[-1] + _shift(first, -1, grid_axis, boundary)
@@ -196,7 +202,7 @@ def _overlap(parts: Array, dimensions: int, boundary: str) -> Array:
 
 
 def _shift(x: Array, step: int, axis: int, boundary: str) -> Array:
-    """Return `x` moved by one tile; what leaves comes back in on the other side, or is lost in the padding."""
+    """Return `x` shifted by one tile, wrapped around (`periodic`) or filled with zeros (`dirichlet`)."""
     if boundary == "periodic":
         return jnp.roll(x, step, axis)
     pad = [(0, 0)] * x.ndim
@@ -206,7 +212,7 @@ def _shift(x: Array, step: int, axis: int, boundary: str) -> Array:
 
 
 def _interleave(parts: Array, dimensions: int) -> Array:
-    """`(4, .., 4, batch, *tiles, channels) -> (batch, *grid, channels)` by one transposition."""
+    """Return `(batch, *grid, channels)` from `(4, .., 4, batch, *tiles, channels)`, by a single transposition."""
     d = dimensions
     order = [d]
     for axis in range(d):

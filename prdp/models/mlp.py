@@ -18,17 +18,17 @@ DEEPEST = 10_000
 
 
 class MLP(nnx.Module):
-    """`depth` hidden layers of `width` with ReLU, from a flattened field to a field of the same shape.
+    """A perceptron with `depth` hidden ReLU layers of `width` units, from a flattened field to a field of its shape.
 
-    Weights and biases start uniform in `(-1/sqrt(n), 1/sqrt(n))`, `n` the inputs of the layer, as in the
-    released code.
+    Weights and biases are initialised uniformly in `(-1/sqrt(n), 1/sqrt(n))`, where `n` is the number of inputs of the
+    layer, as in the released code.
 
     Args:
         shape: shape of one field, `(channels, *space)`.
-        width: units of a hidden layer.
-        depth: hidden layers.
-        rngs: key of the initialisation.
-        dtype: of the parameters.
+        width: units per hidden layer.
+        depth: the number of hidden layers.
+        rngs: the random keys for the initialisation.
+        dtype: the type of the parameters, by default float32.
 
     Raises:
         ValueError: If `width` or `depth` is not an integer in its range.
@@ -48,7 +48,7 @@ class MLP(nnx.Module):
         self.layers = nnx.List(_linear(n_in, n_out, rngs, dtype) for n_in, n_out in pairwise(sizes))
 
     def __call__(self, u: Float[Array, "*batch_and_shape"]) -> Float[Array, "*batch_and_shape"]:
-        """Return the network's prediction, a field of the shape of `u`."""
+        """Return the prediction for fields `(*batch, *shape)`, of the same shape."""
         batch = u.shape[: u.ndim - len(self.shape)]
         x = u.reshape(*batch, -1)
         for layer in self.layers[:-1]:

@@ -1,4 +1,4 @@
-"""A bare parameter vector in a module's clothes, for inverse problems without a network."""
+"""A parameter vector wrapped as a module, for inverse problems without a network."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -11,11 +11,11 @@ from prdp.checks import is_number, shown
 
 
 class Parameters(nnx.Module):
-    """The vector `theta` that an inverse problem looks for.
+    """The unknown vector `theta` of an inverse problem.
 
     Args:
-        initial: its initial guess; there is no randomness.
-        dtype: of the vector.
+        initial: the initial guess, which is deterministic.
+        dtype: the type of the vector, by default JAX's default float.
 
     Raises:
         ValueError: If a component is not a finite number.
@@ -27,5 +27,5 @@ class Parameters(nnx.Module):
         self.theta = nnx.Param(jnp.asarray(initial, dtype or jnp.result_type(float)))
 
     def __call__(self) -> Float[Array, "P"]:
-        """Return `theta`."""
+        """Return `theta`, shape `(P,)`."""
         return self.theta[...]

@@ -1,4 +1,4 @@
-"""The classic residual network, in 1D, 2D and 3D."""
+"""A convolutional residual network in 1D, 2D and 3D."""
 
 from collections.abc import Sequence
 from typing import Any, ClassVar
@@ -14,19 +14,23 @@ from prdp.models.mlp import DEEPEST, WIDEST
 
 
 class ResNet(nnx.Module):
-    """Lifting (1x1), `blocks` residual blocks of two 3-wide convolutions, projection (1x1).
+    """A residual network: lifting (1x1), `blocks` blocks of two 3-wide convolutions, projection (1x1).
 
-    A block is `relu(x + conv(relu(conv(x))))`: activation after the sum, no normalisation. Weights and biases
-    start uniform in `(-1/sqrt(n), 1/sqrt(n))`, `n` the inputs of one output, as in the released code.
+    A block is `relu(x + conv(relu(conv(x))))`, with the activation after the sum and without normalisation. Weights
+    and biases are initialised uniformly in `(-1/sqrt(n), 1/sqrt(n))`, where `n` is the fan-in, as in the released
+    code.
 
     Args:
         shape: shape of one field, `(channels, *space)`.
-        channels: hidden channels.
-        blocks: residual blocks.
+        channels: the number of hidden channels.
+        blocks: the number of residual blocks.
         boundary: `periodic` (circular padding) or `dirichlet` (zero padding).
         convolution: `auto`, `direct` or `winograd`, see `Convolution`.
-        rngs: key of the initialisation.
-        dtype: of the parameters.
+        rngs: the random keys for the initialisation.
+        dtype: the type of the parameters, by default float32.
+
+    Raises:
+        ValueError: If `convolution` is none of these.
 
     Raises:
         ValueError: If an argument is outside its range, or `winograd` does not suit the grid.
@@ -67,12 +71,12 @@ class ResNet(nnx.Module):
 
     @property
     def loops_well(self) -> bool:
-        """Whether the network is as fast inside a compiled loop as outside: XLA's convolutions on CPUs are not."""
+        """Whether the network is as fast inside a compiled loop as outside, unlike XLA's convolutions on CPUs."""
         return jax.default_backend() != "cpu" or use_winograd(self.convolution, self.shape[1:])
 
     def __call__(self, u: Float[Array, "*batch_and_shape"]) -> Float[Array, "*batch_and_shape"]:
-        """Return the network's prediction, a field of the shape of `u`."""
-        # Convolutions are channels last, with one batch axis.
+        """Return the prediction for fields `(*batch, *shape)`, of the same shape."""
+        # The convolutions expect channels last and a single batch axis.
         batch = u.shape[: u.ndim - len(self.shape)]
         x = self.lift(jnp.moveaxis(u.reshape(-1, *self.shape), 1, -1))
         for first, second in self.blocks:

@@ -1,4 +1,4 @@
-"""Discretised PDEs: each assembles `A(g)` and `b(g)` from a prior variable `g`."""
+"""Discretised PDEs. Each assembles `A(g)` and `b(g)` from a prior variable `g`."""
 
 from prdp.physics.base import Physics, TimeStepper
 from prdp.physics.burgers import Burgers

@@ -1,4 +1,4 @@
-"""The physics contract."""
+"""The interface of discretised PDEs."""
 
 from abc import ABC, abstractmethod
 from typing import Any, ClassVar
@@ -9,16 +9,16 @@ from jaxtyping import Array, Float
 from prdp.checks import integer, is_whole, positive, shown
 from prdp.linalg import Dense, Operator
 
-# Unknowns of a field's channel: 1 GiB in float64.
+# The largest number of unknowns per channel of a field: 1 GiB in float64.
 LARGEST_FIELD = 2**27
 
 
 class Physics(ABC):
-    """A discretised PDE as a linear system `A(g) u = b(g)`; a frozen dataclass of its parameters.
+    """A discretised PDE as a linear system `A(g) u = b(g)`. Implementations are frozen dataclasses of their parameters.
 
     Attributes:
         shape: shape of one unknown field, `(channels, *space)`.
-        operator_is_constant: whether `A` does not depend on `g`, so that it is assembled once a run.
+        operator_is_constant: whether `A` is independent of `g`, so that it is assembled only once per run.
     """
 
     operator_is_constant: ClassVar[bool] = True
@@ -30,7 +30,7 @@ class Physics(ABC):
 
     @abstractmethod
     def operator(self, prior: Any = None) -> Operator:
-        """Return `A(g)` (`Lambda` in the paper); `prior` is not needed where it is constant."""
+        """Return `A(g)` (`Lambda` in the paper). `prior` may be omitted if `A` is constant."""
 
     @abstractmethod
     def rhs(self, prior: Float[Array, "..."]) -> Float[Array, "..."]:
@@ -41,10 +41,10 @@ class TimeStepper(Physics):
     """Physics whose solution is the next state in time: `u[t+1] = A(u[t])^-1 b(u[t])`.
 
     Attributes:
-        dimensions: grid axes.
+        dimensions: the number of grid axes.
         points: unknowns per axis and channel.
-        diffusivity: nu.
-        time_step: dt.
+        diffusivity: nu, in units of length^2/time.
+        time_step: dt, in units of time.
     """
 
     dimensions: int
@@ -54,14 +54,14 @@ class TimeStepper(Physics):
 
     @property
     def initial_channels(self) -> int:
-        """The number of fields of an initial condition that `initial_state` takes."""
+        """The number of fields that `initial_state` expects per sample."""
         return self.shape[0]
 
     def check_parameters(self, dimensions: tuple[int, ...]) -> None:
-        """Check what every time stepper has.
+        """Check the parameters common to all time steppers, given the supported numbers of dimensions.
 
         Raises:
-            ValueError: an argument is outside its range.
+            ValueError: If a parameter is outside its range.
         """
         if not (is_whole(self.dimensions) and self.dimensions in dimensions):
             allowed = ", ".join(map(str, dimensions))
@@ -72,13 +72,13 @@ class TimeStepper(Physics):
 
     @abstractmethod
     def grid(self) -> tuple[Any, ...]:
-        """Return the coordinates of the points along each axis, NumPy float64 arrays."""
+        """Return the coordinates of the points along each axis, as NumPy float64 arrays."""
 
     def initial_state(self, fields: np.ndarray) -> np.ndarray:
-        """Return admissible states `(samples, *shape)` from the fields of an initial condition: here, those fields."""
+        """Return admissible states `(samples, *shape)` from the fields of an initial condition (default: unchanged)."""
         return fields
 
 
 def materialise(operator: Operator) -> Dense:
-    """Return the operator as a dense matrix (the cost profile of the paper's Jacobi)."""
+    """Return the operator as a dense matrix, which has the cost profile of the paper's Jacobi solver."""
     return Dense(operator.as_dense(), operator.shape, operator.symmetric)

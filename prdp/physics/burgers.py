@@ -1,4 +1,4 @@
-"""Burgers' equation in 1D and 2D: upwind in space, implicit in time, linearised around the previous step."""
+"""Burgers' equation in 1D and 2D: upwind in space, implicit in time, linearised about the previous state."""
 
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -13,17 +13,18 @@ from prdp.physics.base import TimeStepper
 
 @dataclass(frozen=True)
 class Burgers(TimeStepper):
-    """`du/dt + (u . grad) u = nu Laplace(u)` on the periodic unit interval or square, one channel an axis.
+    """`du/dt + (u . grad) u = nu Laplace(u)` on the periodic unit interval or square, one channel per axis.
 
     One time step solves the Oseen problem
 
         (I + dt Gamma(u[t]) - nu dt L) u[t+1] = u[t],
         Gamma(w) = sum_i diag(max((w_i(x - e_i) + w_i(x))/2, 0)) B_i + diag(min((w_i(x + e_i) + w_i(x))/2, 0)) F_i,
 
-    with backward and forward differences B and F. `A` depends on the previous state, so its gradient is part of the
-    VJP; it is not symmetric.
+    with backward and forward differences B and F and the Laplacian L. `A` is not symmetric. It depends on the previous
+    state, so the VJP includes its gradient.
 
-    Nondimensional: lengths in units of the domain. Good values: the paper's nu = 1e-3, dt = 0.01, 256 points (1D).
+    Nondimensional: lengths are in units of the domain. Good values are those of the paper: nu = 1e-3, dt = 0.01 and
+    256 points (1D).
 
     Args:
         dimensions: 1 or 2.
@@ -32,10 +33,10 @@ class Burgers(TimeStepper):
         time_step: dt > 0.
 
     Raises:
-        ValueError: an argument is outside its range.
+        ValueError: If an argument is outside its range.
 
-    Source: paper, eqs. 37-49. Eq. 39 has max(., 0) with the forward difference where min(., 0) is meant, and eqs. 41
-    and 48 misplace dt and a channel; eq. 42 on every channel is right.
+    Source: paper, eqs. 37-49, with corrections. Eq. 39 has max(., 0) with the forward difference where min(., 0) is
+    meant, and eqs. 41 and 48 misplace dt and a channel. Eq. 42, applied to every channel, is correct.
     """
 
     dimensions: int
@@ -57,7 +58,7 @@ class Burgers(TimeStepper):
         return (np.arange(self.points) / self.points,) * self.dimensions
 
     def operator(self, prior: Any = None) -> Operator:
-        """Return `I + dt Gamma(u) - nu dt L` for states `u` of shape `(*batch, *shape)`, one operator a state."""
+        """Return `I + dt Gamma(u) - nu dt L` for states `u` of shape `(*batch, *shape)`, one operator per state."""
         args = (self.shape, self.dimensions)
         spacing = 1 / self.points
         diffusion = laplacian(*args, spacing, "periodic")
@@ -69,7 +70,7 @@ class Burgers(TimeStepper):
         terms = []
         for i in range(self.dimensions):
             axis = i - self.dimensions
-            # The same winds move every channel.
+            # All channels are advected by the same wind.
             w = jnp.expand_dims(jnp.take(winds, i, axis=-1 - self.dimensions), -1 - self.dimensions)
             from_below = jnp.maximum((jnp.roll(w, 1, axis) + w) / 2, 0)
             from_above = jnp.minimum((jnp.roll(w, -1, axis) + w) / 2, 0)
@@ -82,5 +83,5 @@ class Burgers(TimeStepper):
         return total
 
     def rhs(self, prior: Float[Array, "..."]) -> Float[Array, "..."]:
-        """Return the previous state itself."""
+        """Return the previous state unchanged."""
         return prior

@@ -15,24 +15,24 @@ from prdp.physics.base import TimeStepper
 class Heat(TimeStepper):
     """`du/dt = nu Laplace(u)` on the unit interval, square or cube.
 
-    One time step solves `(I - nu dt L) u[t+1] = u[t]` (BTCS), symmetric positive definite. A discrete
-    sine mode with `k_i` half waves along axis `i` is multiplied exactly by
+    One time step solves `(I - nu dt L) u[t+1] = u[t]` (BTCS) with the Laplacian `L`. The system is symmetric positive
+    definite. A time step multiplies a discrete sine mode with `k_i` half waves along axis `i` exactly by
 
         1 / (1 + nu dt sum_i (4/h^2) sin^2(k_i pi h / 2)).
 
-    Nondimensional: lengths in units of the domain, `nu dt` in units of its square. Good values: the paper's
-    nu = 1e-3, dt = 1 with 30 points (1D, 2D) or 20 points (3D) per axis.
+    Nondimensional: lengths are in units of the domain, and `nu dt` in units of its square. Good values are those of
+    the paper: nu = 1e-3, dt = 1, with 30 points per axis (1D, 2D) or 20 points per axis (3D).
 
     Args:
         dimensions: 1, 2 or 3.
         points: unknowns per axis.
         diffusivity: nu > 0.
         time_step: dt > 0.
-        boundary: `dirichlet` (u = 0 at the walls, h = 1/(points+1)) or `periodic` (h = 1/points). The paper's
-            appendix D says periodic, F.2 says Dirichlet: Dirichlet gives its K_epsilon of 25, 43 and 30.
+        boundary: `dirichlet` (u = 0 on the boundary, h = 1/(points+1)) or `periodic` (h = 1/points). The paper says
+            periodic in appendix D and Dirichlet in F.2. Dirichlet reproduces its K_epsilon of 25, 43 and 30.
 
     Raises:
-        ValueError: an argument is outside its range.
+        ValueError: If an argument is outside its range.
 
     Source: paper, eqs. 24-36.
     """
@@ -69,5 +69,5 @@ class Heat(TimeStepper):
         return identity(*args, self.boundary) - self.diffusivity * self.time_step * diffusion
 
     def rhs(self, prior: Float[Array, "..."]) -> Float[Array, "..."]:
-        """Return the previous state itself."""
+        """Return the previous state unchanged."""
         return prior

@@ -14,7 +14,7 @@ from prdp.physics.base import TimeStepper
 FORMS = ("products", "released", "matched")
 RANDOM_STREAMS = ("original", "partitionable")
 
-# In which order the released code draws its families: "sc" is sin along x, cos along y.
+# The order in which the released code draws its families; "sc" means sin along x and cos along y.
 _DRAWING_ORDER = {1: ("s", "c"), 2: ("cc", "ss", "sc", "cs")}
 
 
@@ -50,20 +50,21 @@ class InitialCondition(ABC):
 class FourierSeries(InitialCondition):
     """Truncated Fourier series: `u(x) = sum_n sum_f a_{f,n} prod_i f_i(2 pi n x_i)`, every `f_i` sin or cos.
 
-    Amplitudes are independent and uniform in `(-amplitude, amplitude)`. The same wave number `n` is used along
-    every axis. Cosine modes do not vanish at a Dirichlet wall; the paper's data has them all the same.
+    A family `f` is one choice of sin or cos per axis. Amplitudes are independent and uniform in
+    `(-amplitude, amplitude)`. The wave number `n` is the same along every axis. Cosine modes do not vanish on a
+    Dirichlet boundary, but the paper's data includes them.
 
     Args:
-        modes: n = 1..modes.
-        amplitude: the largest amplitude.
-        form: `products`: all 2^d families (the paper's formula). `released`: in 2D the released code has
-            sin(2 pi n x) cos(2 pi n **x**) for one of them. `matched`: only sin...sin and cos...cos, as in a
+        modes: the number of wave numbers, n = 1..modes.
+        amplitude: the bound of the amplitudes.
+        form: `products` uses all 2^d families (the paper's formula). `released` differs in 2D: the released code has
+            sin(2 pi n x) cos(2 pi n **x**) for one family. `matched` uses only sin...sin and cos...cos, as in a
             commented-out version of the released code.
-        random_stream: `original` draws with `jax_threefry_partitionable=False`, as the paper's authors did;
-            `partitionable` with JAX's present default.
+        random_stream: `original` draws with `jax_threefry_partitionable=False`, as the authors of the paper did;
+            `partitionable` draws with the current default of JAX.
 
     Raises:
-        ValueError: an argument is outside its range.
+        ValueError: If an argument is outside its range.
 
     Source: paper, appendix F.2.
     """
@@ -84,14 +85,14 @@ class FourierSeries(InitialCondition):
         return 1
 
     def keys(self, key: int, count: int) -> range:
-        """Return the seeds that a set of `count` samples with seed `key` draws from: one stream."""
+        """Return the seeds used by a set of `count` samples with seed `key`: a single one."""
         return range(key, key + 1)
 
     def sample(self, sets: dict[int, int], grid: tuple[Any, ...]) -> list[np.ndarray]:
-        """Return a set of fields for each `seed: count`, on the tensor grid of `grid`.
+        """Return one set of fields for each `seed: count` in `sets`, on the tensor grid of `grid`.
 
-        Each is float64 of shape `(count, 1, *space)`. The amplitudes are drawn in float32 whatever the precision of
-        the run, so that all see the same data.
+        Each set is float64 of shape `(count, 1, *space)`. Amplitudes are always drawn in float32, so that runs in any
+        precision see the same data.
         """
         dimensions = len(grid)
         families = _DRAWING_ORDER.get(dimensions) or tuple(map("".join, product("sc", repeat=dimensions)))
@@ -120,12 +121,12 @@ class FourierSeries(InitialCondition):
         """Return the amplitudes of all samples of all sets, `(samples, families, modes)`."""
 
         def draw(key: Any) -> Any:
-            # One more key than families: the released code also draws an offset of zero width.
+            # One more key than families, because the released code also draws an offset of zero width.
             keys = jax.random.split(key, families + 1)[:families]
             shape, limit = (self.modes,), self.amplitude
             return jax.vmap(lambda k: jax.random.uniform(k, shape, minval=-limit, maxval=limit))(keys)
 
-        # One compiled program: JAX's generator is slow to compile, not to run.
+        # One program for all sets, because compiling JAX's generator takes longer than running it.
         @jax.jit
         def draw_all() -> Any:
             split = [jax.random.split(jax.random.PRNGKey(s), n) for s, n in sets.items()]
@@ -140,18 +141,18 @@ class FourierSeries(InitialCondition):
 class FilteredNoise(InitialCondition):
     """Smooth random vector fields: white noise after one implicit heat step, of zero mean and unit deviation.
 
-    Component by component, `w ~ N(0, 1)` at every point of the periodic unit square (or interval, cube), then
-    `v = (I - s L)^-1 w` with the discrete Laplacian `L`, then `u = (v - mean v)/std v`.
+    For each component, `w ~ N(0, 1)` is drawn at every point of the periodic unit interval, square or cube. Then
+    `v = (I - s L)^-1 w` with the discrete Laplacian `L`, and `u = (v - mean v)/std v`.
 
     Args:
-        smoothing: s = nu dt of the heat step, in units of the domain's square.
+        smoothing: s = nu dt of the heat step, in units of the squared length of the domain.
         random_stream: see `FourierSeries`.
 
     Raises:
-        ValueError: an argument is outside its range.
+        ValueError: If an argument is outside its range.
 
-    Source: paper, appendix F.4 ("low-pass filter", "zero mean and standard deviation of 1"); the heat step and its
-    strength are the released code's.
+    Source: paper, appendix F.4 ("low-pass filter", "zero mean and standard deviation of 1"). The heat step and the
+    value of s come from the released code.
     """
 
     smoothing: float = 3e-3
@@ -172,13 +173,13 @@ class FilteredNoise(InitialCondition):
             raise Mismatch("data", "the noise is periodic: allowed only with physics.boundary=periodic")
 
     def keys(self, key: int, count: int) -> range:
-        """Return the seeds that a set of `count` samples with seed `key` draws from: one a sample."""
+        """Return the seeds used by a set of `count` samples with seed `key`: one per sample."""
         return range(key, key + count)
 
     def sample(self, sets: dict[int, int], grid: tuple[Any, ...]) -> list[np.ndarray]:
-        """Return a set of fields for each `seed: count`, float64, `(count, dimensions, *space)`.
+        """Return one set of fields for each `seed: count` in `sets`, float64, `(count, dimensions, *space)`.
 
-        The noise is drawn in float32 whatever the precision of the run.
+        The noise is always drawn in float32, independent of the precision of the run.
         """
         shape = tuple(len(x) for x in grid)
         axes = tuple(range(-len(grid), 0))
@@ -195,9 +196,9 @@ class FilteredNoise(InitialCondition):
         return np.split(fields, np.cumsum(list(sets.values()))[:-1])
 
     def _noise(self, sets: dict[int, int], shape: tuple[int, ...]) -> np.ndarray:
-        """Return white noise `(samples, dimensions, *space)`: a seed a sample, split into a key a component."""
+        """Return white noise `(samples, dimensions, *space)`, with one seed per sample and one key per component."""
         seeds = np.concatenate([np.arange(key, key + count) for key, count in sets.items()])
-        # The released arrays are indexed [y, x], these [x, y].
+        # Arrays are indexed [y, x] in the released code, and [x, y] here.
         transposed = shape[::-1]
 
         def draw(seed: Any) -> Any:

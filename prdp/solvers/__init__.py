@@ -1,4 +1,4 @@
-"""Iterative and direct linear solvers, one iteration a file, and the loop that runs them."""
+"""Iterative and direct linear solvers, one per file, and the loop that runs them."""
 
 from prdp.solvers.base import Solver, start
 from prdp.solvers.bicgstab import BiCGStab

@@ -1,4 +1,4 @@
-"""The Arnoldi process: an orthonormal basis of a Krylov space, and the operator's matrix in it."""
+"""The Arnoldi process: an orthonormal basis of a Krylov space, and the Hessenberg matrix of the operator in it."""
 
 from typing import NamedTuple
 
@@ -9,7 +9,7 @@ from jaxtyping import Array, Float
 from prdp.linalg import Operator, power_of_two_scale, vary_alike
 from prdp.solvers.base import safe_divide
 
-# A loop for each of these numbers of vectors that is exceeded, and all beyond: zeros in a basis take time as well.
+# The process runs as several loops with bases of increasing capacity, because unused (zero) vectors cost time too.
 ROOMS = (1, 8, 32, 128)
 
 
@@ -17,10 +17,10 @@ class Krylov(NamedTuple):
     """`s A v_j = sum_(i <= j+1) h_ij v_i` for `j = 1..m`.
 
     Attributes:
-        basis: `v_1..v_m`, each of all `n` unknowns; zero from where the space is exhausted.
+        basis: `v_1..v_m` with all `n` unknowns. Once the space is exhausted, the remaining vectors are zero.
         last: `v_(m+1)`.
-        hessenberg: `h`.
-        beta: the norm of the vector that the basis begins with.
+        hessenberg: `h`, with `m + 1` rows.
+        beta: the norm of the start vector.
         scale: `s`, a power of two near `1/||A v_1||`.
     """
 
@@ -34,17 +34,18 @@ class Krylov(NamedTuple):
 def arnoldi(operator: Operator, start: Float[Array, "..."], size: int) -> Krylov:
     """Return an orthonormal basis of the Krylov space of `A` and `start`.
 
-    Every image `w` is orthogonalised in one go against all vectors `V` before it, with the coefficients
-    `(2 I - G) V^T w`, where `G = V^T V` is as measured: a first-order inverse of G. Rounding errors of earlier vectors
-    are thus accounted for, as in modified Gram-Schmidt, in three passes over the basis instead of the four of doing
-    the classical one twice. `s A V = V H` holds to rounding whatever the orthogonality.
+    Each new image `w` is orthogonalised against all previous vectors `V` at once, with the coefficients
+    `(2 I - G) V^T w`. Here `G = V^T V` is the computed Gram matrix, and `2 I - G` is its first-order inverse. As in
+    modified Gram-Schmidt, this corrects for the rounding errors of earlier vectors. It takes three passes over the
+    basis; classical Gram-Schmidt applied twice takes four. `s A V = V H` holds up to rounding even where
+    orthogonality is lost.
 
-    Non-finite systems get zeros.
+    Systems whose start vector is zero or non-finite get a zero basis.
 
     Args:
         operator: `A`.
         start: the first vector before normalisation, `(*batch, *shape)`.
-        size: `m >= 1`.
+        size: `m >= 1`, the number of basis vectors.
 
     Source: Saad & Schultz 1986; Swirydowicz et al. 2021 (the inverse Gram matrix).
     """
@@ -54,13 +55,13 @@ def arnoldi(operator: Operator, start: Float[Array, "..."], size: int) -> Krylov
     beta = jnp.where(usable, beta, 0)
     v = jnp.where(usable[..., None], start * _reciprocal(beta), 0)
     image = product(operator, v)
-    # Products of images must neither overflow nor vanish, however the operator is scaled.
+    # Inner products of images must neither overflow nor underflow, whatever the scale of the operator.
     scale = jax.lax.optimization_barrier(power_of_two_scale(flatten(operator, image), 1))
     state = _State.begin(v, image * scale.reshape(scale.shape[:-1] + (1,) * operator.rank), size)
 
     def step(j: Array, state: _State) -> _State:
         w, inverse, state = _orthogonalise(j, state)
-        # Images are carried by the loop: XLA would compute one again for each of its readers in the same turn.
+        # Carry the image from one iteration to the next: otherwise XLA recomputes it for each use in one iteration.
         image = product(operator, w * inverse * scale)
         return state._replace(
             rest=w, inverse=inverse, image=image, products=project(state.basis, w) * inverse
@@ -77,16 +78,16 @@ def arnoldi(operator: Operator, start: Float[Array, "..."], size: int) -> Krylov
 
 
 class _State(NamedTuple):
-    """What a step begins with.
+    """The state before a step, which appends the vector `v = inverse * rest` to the basis.
 
     Attributes:
-        basis: the vectors before this step's, and zeros.
-        rest: what makes this step's vector `v`,
-        inverse: times this number.
+        basis: the previous vectors, padded with zeros.
+        rest: `v` before normalisation.
+        inverse: the reciprocal of the norm of `rest`.
         image: `s A v`.
-        products: those of it with the vectors before it.
-        gram: those of the vectors before it.
-        columns: of the Hessenberg matrix.
+        products: inner products of `v` with the previous vectors.
+        gram: the Gram matrix of the previous vectors.
+        columns: the columns of the Hessenberg matrix.
     """
 
     basis: Array
@@ -116,9 +117,9 @@ class _State(NamedTuple):
 
 
 def _orthogonalise(j: Array | int, state: _State) -> tuple[Array, Array, _State]:
-    """Return what is left of the image of `v_j`, the number that makes `v_(j+1)` of it, and the state with `v_j`."""
+    """Return the orthogonalised image of `v_j`, its reciprocal norm, and the state with `v_j` appended."""
     put = jax.lax.dynamic_update_slice_in_dim
-    # First of all: in the loop, XLA would copy the whole basis if it were read before it is written.
+    # Write before any read: otherwise XLA copies the whole basis in every iteration of the loop.
     basis = put(state.basis, (state.rest * state.inverse)[..., None, :], j, axis=-2)
     own = jnp.where(_is(j, state.products), 1, state.products)[..., None, :]
     gram = put(put(state.gram, own, j, axis=-2), jnp.swapaxes(own, -1, -2), j, axis=-1)
@@ -128,7 +129,7 @@ def _orthogonalise(j: Array | int, state: _State) -> tuple[Array, Array, _State]
     w = jax.lax.optimization_barrier(image - combine(h, basis))
     length = jnp.sqrt(jnp.sum(w * w, axis=-1, keepdims=True))
     whole = jnp.sqrt(jnp.sum(h * h, axis=-1, keepdims=True) + length**2)
-    # What is left at rounding level has no direction of its own.
+    # A remainder at rounding level is noise: the Krylov space is exhausted.
     length = jnp.where(length <= 10 * jnp.finfo(w.dtype).eps * whole, 0, length)
     column = jnp.pad(h, [(0, 0)] * (h.ndim - 1) + [(0, state.columns.shape[-1] - h.shape[-1])])
     column = jnp.where(_is(j + 1, column), length, column)[..., None, :]
@@ -137,17 +138,17 @@ def _orthogonalise(j: Array | int, state: _State) -> tuple[Array, Array, _State]
 
 
 def _is(j: Array | int, x: Array) -> Array:
-    """Return where the last axis of `x` has the index `j`."""
+    """Return the mask of index `j` along the last axis of `x`."""
     return jnp.expand_dims(jnp.arange(x.shape[-1]) == j, range(x.ndim - 1))
 
 
 def flatten(operator: Operator, u: Float[Array, "..."]) -> Float[Array, "*batch n"]:
-    """Return fields `(*batch, *shape)` as vectors."""
+    """Return fields of shape `(*batch, *shape)` as vectors of shape `(*batch, n)`."""
     return u.reshape(*u.shape[: u.ndim - operator.rank], operator.size)
 
 
 def product(operator: Operator, v: Float[Array, "*batch n"]) -> Float[Array, "..."]:
-    """Return `A v` of vectors, as fields."""
+    """Return `A v` for vectors `(*batch, n)`, as fields `(*batch, *shape)`."""
     return operator.mv(v.reshape(*v.shape[:-1], *operator.shape))
 
 
@@ -164,5 +165,5 @@ def combine(
 
 
 def _reciprocal(length: Array) -> Array:
-    """Return `1/length` to multiply a vector with, and 0 for 0."""
+    """Return `1/length` (0 where `length` is 0), with a trailing axis to multiply vectors."""
     return safe_divide(jnp.ones_like(length), length)[..., None]

@@ -1,4 +1,4 @@
-"""The solver contract."""
+"""The interface of linear solvers."""
 
 from abc import ABC, abstractmethod
 from typing import Any, ClassVar
@@ -15,22 +15,22 @@ State = Any
 
 
 class Solver(ABC):
-    """One iteration `u^[k] -> u^[k+1]` for `A u = b`; a frozen dataclass of its own parameters.
+    """One iteration `u^[k] -> u^[k+1]` for `A u = b`. Implementations are frozen dataclasses of their parameters.
 
-    A solver knows nothing of budgets, tolerances or gradients: `iterate` runs it, a differentiation mode makes
-    it differentiable. Its state carries the current `value`, the `residual` `b - A u` that belongs to it and
-    `failure`, zero or the `Status` that ends the system's iteration.
+    Solvers do not handle the iteration budget, the tolerance or gradients: `iterate` runs the loop, and a
+    differentiation mode differentiates it. A solver's state holds the current `value`, its `residual` `b - A u`, and
+    `failure`: zero, or the `Status` that ends the iteration of the system.
 
     Attributes:
-        requires_symmetric: refuse operators that are not declared symmetric.
-        is_iterative: False where one step solves exactly, so that K has no meaning.
-        is_linear: whether K steps are an affine map of right-hand side and guess, differentiable everywhere. The
-            coefficients of Krylov methods depend on the residual, and have no derivative where it is zero.
-        measures_residual: whether `state.residual` is computed as `b - A u` in every step. Where a recursion carries
-            it along, `iterate` verifies it before it reports convergence.
-        has_splitting: whether an iteration is `u <- u + M^-1 (b - A u)` with a fixed `M`: see `correction`.
-        preconditionable: whether it solves any regular system from products alone, so that `Preconditioned` can
-            hand it `A P`.
+        requires_symmetric: whether to reject operators that are not declared symmetric.
+        is_iterative: False if one step solves the system exactly, so that K has no meaning.
+        is_linear: whether K steps are an affine map of right-hand side and guess, and thus differentiable everywhere.
+            The coefficients of Krylov methods depend on the residual and have no derivative where it is zero.
+        measures_residual: whether every step computes `state.residual` as `b - A u`. If False, the residual comes
+            from a recursion, and `iterate` verifies it before reporting convergence.
+        has_splitting: whether an iteration is `u <- u + M^-1 (b - A u)` with a fixed `M`, see `correction`.
+        preconditionable: whether the solver handles any nonsingular system using only products with the operator,
+            so that `Preconditioned` can apply it to `A P`.
     """
 
     requires_symmetric: ClassVar[bool] = False
@@ -41,7 +41,7 @@ class Solver(ABC):
 
     @property
     def measures_residual(self) -> bool:
-        """False: a solver that does not say so is verified."""
+        """False by default, so the residual is verified."""
         return False
 
     @property
@@ -50,38 +50,38 @@ class Solver(ABC):
         return 1
 
     def prepare(self, operator: Operator) -> Operator:
-        """Return what `init`, `step` and `solution` are given as the operator; called once a solve, differentiably."""
+        """Return the operator that `init`, `step` and `solution` receive. Called once per solve; differentiable."""
         return operator
 
     def system(self, prepared: Operator) -> Operator:
-        """Return `A` from what `prepare` made of it."""
+        """Return `A`, given the result of `prepare`."""
         return prepared
 
     @abstractmethod
     def init(self, operator: Operator, rhs: Float[Array, "..."], guess: Float[Array, "..."] | None) -> State:
-        """Return the state at `guess`; `None` is zero and costs no product."""
+        """Return the state at `guess`. `None` is the zero guess and costs no product."""
 
     @abstractmethod
     def step(self, operator: Operator, rhs: Float[Array, "..."], state: State) -> State:
-        """Return the state one iteration on. Must be differentiable, and finite where `failure` is set."""
+        """Return the state after one iteration. Must be differentiable, and finite where `failure` is set."""
 
     def solution(self, operator: Operator, state: State) -> Float[Array, "..."]:
-        """Return the current iterate."""
+        """Return the current iterate, shape `(*batch, *shape)`."""
         return state.value
 
     def correction(self, operator: Operator, residual: Float[Array, "..."]) -> Float[Array, "..."]:
         """Return `M^-1 r`, for a solver with a splitting `A = M - N`.
 
         Raises:
-            ValueError: it has none.
+            ValueError: If the solver has no splitting.
         """
         raise ValueError(f"{type(self).__name__} has no splitting A = M - N: use Jacobi or Richardson")
 
     def check(self, operator: Operator) -> None:
-        """Refuse an operator that this solver is not made for.
+        """Check that the solver supports the operator.
 
         Raises:
-            ValueError: the solver needs `A = A^T` and the operator does not declare it.
+            ValueError: If the solver requires `A = A^T` and the operator is not declared symmetric.
         """
         if self.requires_symmetric and not operator.symmetric:
             raise ValueError(
@@ -93,7 +93,7 @@ class Solver(ABC):
 def start(
     operator: Operator, rhs: Float[Array, "..."], guess: Float[Array, "..."] | None
 ) -> tuple[Float[Array, "..."], Float[Array, "..."], Array]:
-    """Return `(value, residual, failure)` at `guess`, the beginning of every solver's state."""
+    """Return the initial `(value, residual, failure)` at `guess`, common to the states of all solvers."""
     value = jnp.zeros_like(rhs) if guess is None else jnp.broadcast_to(guess, rhs.shape)
     residual = rhs if guess is None else rhs - operator.mv(value)
     batch = rhs.shape[: rhs.ndim - operator.rank]
@@ -101,7 +101,7 @@ def start(
 
 
 def flag(failure: Array, condition: Array, status: Status) -> Array:
-    """Return `failure` with `status` where `condition` holds and nothing failed before."""
+    """Return `failure` set to `status` where `condition` holds and no earlier failure is recorded."""
     return jnp.where((failure == 0) & condition, jnp.int32(status), failure)
 
 
@@ -112,10 +112,10 @@ def safe_divide(numerator: Array, denominator: Array) -> Array:
 
 
 def ratio(numerator: Array, denominator: Array) -> Array:
-    """Return `safe_divide` of a number per system, whose derivative does not underflow for tiny denominators.
+    """Return `safe_divide` of one value per system, with a derivative that does not underflow.
 
-    The derivative of a quotient squares the denominator: inner products of small residuals leave float32's range.
-    Both are scaled by the same power of two, which is exact.
+    The derivative of a quotient squares the denominator, and the square of a small inner product leaves the range of
+    float32. Scaling numerator and denominator by the same power of two avoids this, and is exact.
     """
     scale = power_of_two_scale(jax.lax.stop_gradient(denominator), 0)
     return safe_divide(scale * numerator, scale * denominator)

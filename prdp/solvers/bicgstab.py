@@ -14,7 +14,7 @@ from prdp.solvers.status import Status
 
 
 class BiCGStabState(NamedTuple):
-    """The iterate, its recursive residual, `r_0`, the direction, `rho = r_0.r`, and the failure of each system."""
+    """The iterate, its recursive residual, `r_0`, the direction, `rho = r_0.r`, and the failure code per system."""
 
     value: Array
     residual: Array
@@ -26,14 +26,15 @@ class BiCGStabState(NamedTuple):
 
 @dataclass(frozen=True)
 class BiCGStab(Solver):
-    """Stabilised biconjugate gradient for any non-singular `A`; the shadow residual is `r_0`, of the guess.
+    """Stabilised biconjugate gradient for nonsingular `A`. The shadow residual is `r_0`, the residual of the guess.
 
     alpha = rho / (r_0.A p), s = r - alpha A p, omega = (A s.s) / (A s.A s), u <- u + alpha p + omega s,
     r <- s - omega A s, rho' = r_0.r, beta = (rho' / rho) (alpha / omega), p <- r + beta (p - omega A p).
 
-    The residual is that of the recursion, off `b - A u` by about a rounding of its largest value on the way, which in
-    float32 can hide a failure to converge. `s = 0` is convergence. Where `r != 0`, a zero of `r_0.A p`, `A s.s` or
-    `rho'` is a `BREAKDOWN`; of `r_0.A p` also what is zero but for rounding, as the step would swamp `u`.
+    The residual comes from the recursion. It deviates from `b - A u` by about one rounding error of its largest value
+    so far, which in float32 can hide a failure to converge. `s = 0` means convergence. If `r != 0`, a zero `r_0.A p`,
+    `A s.s` or `rho'` is a `BREAKDOWN`. `r_0.A p` counts as zero already at rounding level, because the resulting step
+    would be so large that `u` is lost in it.
 
     Source: van der Vorst 1992; Saad, *Iterative Methods for Sparse Linear Systems*, algorithm 7.7.
     """
@@ -42,26 +43,26 @@ class BiCGStab(Solver):
 
     @property
     def matvecs_per_iteration(self) -> int:
-        """Two products an iteration: `A p` and `A s`."""
+        """Two products per iteration: `A p` and `A s`."""
         return 2
 
     def init(
         self, operator: Operator, rhs: Float[Array, "..."], guess: Float[Array, "..."] | None
     ) -> BiCGStabState:
-        """Return the state at `guess`, its residual the shadow and the first direction."""
+        """Return the state at `guess`. Its residual is both the shadow residual and the first direction."""
         value, residual, failure = start(operator, rhs, guess)
         rho = inner(residual, residual, operator.rank)
         return BiCGStabState(value, residual, residual, residual, rho, failure)
 
     def step(self, operator: Operator, rhs: Float[Array, "..."], state: BiCGStabState) -> BiCGStabState:
-        """Return the state one iteration on: two products with `A`."""
+        """Return the state after one iteration, which costs two products with `A`."""
         rank = operator.rank
         image = operator.mv(state.direction)
-        # The method on `c A`, where neither its products overflow nor vanish; c is one over the size of an image.
+        # Apply the method to `c A`, with c near one over the size of an image, to avoid overflow and underflow.
         scale = power_of_two_scale(jax.lax.stop_gradient(image), rank)
         image = image * scale
         divisor = inner(state.shadow, image, rank)
-        # r would be lost in s = r - alpha A p.
+        # Below this threshold, r would be lost to rounding in s = r - alpha A p.
         epsilon = jnp.finfo(divisor.dtype).eps
         step, size = jnp.abs(state.rho) * norm(image, rank), norm(state.residual, rank)
         divisor = jnp.where(epsilon * step >= jnp.abs(divisor) * size, 0, divisor)

@@ -12,7 +12,7 @@ from prdp.solvers.status import Status
 
 
 class ConjugateGradientState(NamedTuple):
-    """The iterate, its recursive residual, the search direction, `r.r`, and the failure code of each system."""
+    """The iterate, its recursive residual, the search direction, `r.r`, and the failure code per system."""
 
     value: Array
     residual: Array
@@ -26,7 +26,7 @@ class ConjugateGradient(Solver):
     """Hestenes-Stiefel conjugate gradient for symmetric definite `A` (of either sign).
 
     alpha = (r.r) / (p.A p), u <- u + alpha p, r <- r - alpha A p, beta = (r'.r') / (r.r), p <- r' + beta p.
-    Exact after `n` iterations in exact arithmetic; `p.A p = 0` with `r != 0` is a `BREAKDOWN`.
+    In exact arithmetic it converges in at most `n` iterations. `p.A p = 0` with `r != 0` is a `BREAKDOWN`.
 
     Source: Hestenes & Stiefel 1952; Saad, *Iterative Methods for Sparse Linear Systems*, algorithm 6.18.
     """
@@ -36,7 +36,7 @@ class ConjugateGradient(Solver):
     def init(
         self, operator: Operator, rhs: Float[Array, "..."], guess: Float[Array, "..."] | None
     ) -> ConjugateGradientState:
-        """Return the state at `guess`, its residual the first direction."""
+        """Return the state at `guess`. Its residual is the first direction."""
         value, residual, failure = start(operator, rhs, guess)
         squared = inner(residual, residual, operator.rank)
         return ConjugateGradientState(value, residual, residual, squared, failure)
@@ -44,7 +44,7 @@ class ConjugateGradient(Solver):
     def step(
         self, operator: Operator, rhs: Float[Array, "..."], state: ConjugateGradientState
     ) -> ConjugateGradientState:
-        """Return the state one iteration on: one product with `A`."""
+        """Return the state after one iteration, which costs one product with `A`."""
         rank = operator.rank
         image = operator.mv(state.direction)
         curvature = inner(state.direction, image, rank)

@@ -1,4 +1,4 @@
-"""Direct solution: fast transforms where modes diagonalise the operator, dense LU elsewhere."""
+"""Direct solution: fast transforms if sine or Fourier modes diagonalise the operator, dense LU otherwise."""
 
 from dataclasses import dataclass
 from typing import ClassVar, NamedTuple
@@ -15,7 +15,7 @@ FACTORISATIONS = ("auto", "dense", "spectral")
 
 
 class DirectState(NamedTuple):
-    """The current value, its residual `b - A u`, and the failure code of each system."""
+    """The current value, its residual `b - A u`, and the failure code per system."""
 
     value: Array
     residual: Array
@@ -26,16 +26,16 @@ class DirectState(NamedTuple):
 class Direct(Solver):
     """Solve exactly in one iteration.
 
-    A constant-coefficient stencil of the type `c_0 + sum_i c_i (S_i + S_i^-1)` is diagonal in sine modes
-    (Dirichlet: type-I sine transform) or Fourier modes (periodic), with the eigenvalues
-    `c_0 + sum_i 2 c_i cos(theta_i)`, `theta_i = pi k/(N+1)` or `2 pi k/N`. Anything else is solved by dense LU.
+    A constant-coefficient stencil of the form `c_0 + sum_i c_i (S_i + S_i^-1)`, where `S_i` shifts along axis `i`, is
+    diagonal in sine modes (Dirichlet, type-I sine transform) or Fourier modes (periodic). Its eigenvalues are
+    `c_0 + sum_i 2 c_i cos(theta_i)` with `theta_i = pi k/(N+1)` or `2 pi k/N`, respectively. Other operators are
+    solved by dense LU.
 
     Args:
-        factorisation: `dense`, `spectral` (refused where modes do not diagonalise the operator), or `auto`:
-            spectral where possible.
+        factorisation: `dense`; `spectral`, which requires such a stencil; or `auto`, spectral where possible.
 
     Raises:
-        ValueError: `factorisation` is not one of these, or `spectral` is impossible.
+        ValueError: If `factorisation` is not one of these.
     """
 
     factorisation: str = "auto"
@@ -51,7 +51,11 @@ class Direct(Solver):
         return True
 
     def check(self, operator: Operator) -> None:
-        """Refuse `spectral` for an operator that modes do not diagonalise."""
+        """Check that the factorisation supports the operator.
+
+        Raises:
+            ValueError: If `factorisation` is `spectral` and neither sine nor Fourier modes diagonalise the operator.
+        """
         if self.factorisation == "spectral" and not is_diagonal_in_modes(operator):
             raise ValueError(
                 "factorisation='spectral' needs a symmetric constant-coefficient stencil of nearest "
@@ -65,7 +69,7 @@ class Direct(Solver):
         return DirectState(*start(operator, rhs, guess))
 
     def step(self, operator: Operator, rhs: Float[Array, "..."], state: DirectState) -> DirectState:
-        """Return the exact solution; a singular operator is reported as `SINGULAR`."""
+        """Return the exact solution. A singular operator sets the failure `SINGULAR`."""
         value = solve_directly(operator, rhs, self.factorisation)
         axes = tuple(range(-operator.rank, 0))
         singular = ~jnp.all(jnp.isfinite(value), axis=axes) & jnp.all(jnp.isfinite(rhs), axis=axes)
@@ -73,7 +77,13 @@ class Direct(Solver):
 
 
 def solve_directly(operator: Operator, rhs: Array, factorisation: str = "auto") -> Array:
-    """Return `A^-1 b`, non-finite where `A` is singular; for references, without loop or status."""
+    """Return `A^-1 b` without a loop or a status, e.g. for reference solutions; non-finite where `A` is singular.
+
+    Args:
+        operator: `A`.
+        rhs: `b`, shape `(*batch, *operator.shape)`.
+        factorisation: as for `Direct`, except that `spectral` falls back to dense LU.
+    """
     if factorisation != "dense" and isinstance(operator, Stencil) and is_diagonal_in_modes(operator):
         return _solve_in_modes(operator, rhs)
     return _solve_dense(operator, rhs)
@@ -90,7 +100,7 @@ def _solve_dense(operator: Operator, rhs: Array) -> Array:
 
 
 def is_diagonal_in_modes(operator: Operator) -> bool:
-    """Whether sine or Fourier modes diagonalise the operator, judged by its structure alone."""
+    """Whether the operator's structure shows that sine or Fourier modes diagonalise it. Values are not inspected."""
     if not (isinstance(operator, Stencil) and operator.symmetric and operator.is_constant()):
         return False
     return all(sum(abs(i) for i in o) <= 1 for o in operator.offsets)

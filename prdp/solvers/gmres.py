@@ -16,7 +16,7 @@ from prdp.solvers.status import Status
 
 
 class GMRESState(NamedTuple):
-    """The current iterate, its residual `b - A u`, and the failure code of each system."""
+    """The current iterate, its residual `b - A u`, and the failure code per system."""
 
     value: Array
     residual: Array
@@ -25,20 +25,20 @@ class GMRESState(NamedTuple):
 
 @dataclass(frozen=True)
 class GMRES(Solver):
-    """GMRES(m): one iteration is a whole restart cycle, the unit in which the paper counts K.
+    """Restarted GMRES(m). One iteration is a full restart cycle, the unit in which the paper counts K.
 
-    A cycle adds to u the `z` of the Krylov space of `A` and `r`, of dimension m, that minimises `||r - A z||_2` (see
-    `correction`), and computes the residual of the new `u` with one more product.
+    A cycle adds to `u` the `z` that minimises `||r - A z||_2` in the m-dimensional Krylov space of `A` and `r` (see
+    `correction`). It then computes the residual of the new `u` with one more product.
 
-    A cycle that does not lower the norm of this residual is rejected: `u` and `r` stay as they were. It would be
-    repeated for ever, since the next one starts from the same place: the system is then `STAGNATED` and its iteration
-    ends. Differentiable by unrolling as well; a rejected cycle passes derivatives on.
+    A cycle that does not reduce the residual norm is rejected: `u` and `r` keep their values. Since the next cycle
+    would repeat it exactly, the iteration of that system ends as `STAGNATED`. GMRES supports unrolled
+    differentiation; a rejected cycle passes derivatives through.
 
     Args:
-        restart: `m`, at least 1.
+        restart: `m`, the dimension of the Krylov space, from 1 to 10,000.
 
     Raises:
-        ValueError: `restart` is below 1.
+        ValueError: If `restart` is not an integer in that range.
 
     Source: paper, Algorithm 3; Saad & Schultz 1986.
     """
@@ -56,7 +56,7 @@ class GMRES(Solver):
 
     @property
     def matvecs_per_iteration(self) -> int:
-        """`restart` products a cycle, and one for its residual."""
+        """`restart` products per cycle, and one for its residual."""
         return self.restart + 1
 
     def init(
@@ -66,16 +66,16 @@ class GMRES(Solver):
         return GMRESState(*start(operator, rhs, guess))
 
     def step(self, operator: Operator, rhs: Float[Array, "..."], state: GMRESState) -> GMRESState:
-        """Return the state one restart cycle on."""
+        """Return the state after one restart cycle."""
         rank = operator.rank
         size = min(self.restart, operator.size)
         value = state.value + correction(size, operator, state.residual)
-        # Without the barrier XLA computes the product once for the norm and once for the state.
+        # Without the barrier, XLA computes the product twice: for the norm and for the state.
         residual = jax.lax.optimization_barrier(rhs - operator.mv(value))
-        # As in the Arnoldi process, so that XLA sees that it is the same number.
+        # Reduce in the same shape as the Arnoldi process, so that XLA recognises the common norm.
         flat = (*residual.shape[: residual.ndim - rank], operator.size)
         before, after = norm(state.residual.reshape(flat), 1), norm(residual.reshape(flat), 1)
-        # Reductions below a few roundings are noise: the next cycle would see the same residual.
+        # A reduction of a few rounding errors is noise: the next cycle would start from the same residual.
         lowered = after < (1 - 10 * jnp.finfo(before.dtype).eps) * before
         new = GMRESState(value, residual, state.failure)
         failure = flag(state.failure, ~lowered & (before > 0) & (before < jnp.inf), Status.STAGNATED)

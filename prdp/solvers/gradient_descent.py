@@ -12,7 +12,7 @@ from prdp.solvers.status import Status
 
 
 class GradientDescentState(NamedTuple):
-    """The current iterate, its residual `b - A u`, and the failure code of each system."""
+    """The current iterate, its residual `b - A u`, and the failure code per system."""
 
     value: Array
     residual: Array
@@ -23,8 +23,8 @@ class GradientDescentState(NamedTuple):
 class GradientDescent(SpectralSolver):
     """Gradient descent on `u.A u/2 - b.u`, `u <- u + omega (b - A u)` with `|omega| = 2/(m + L)`.
 
-    `Richardson` with the step size that is best for a spectrum in `[m, L]`: the error falls by `(kappa-1)/(kappa+1)`
-    in every iteration, `kappa = L/m`. See `SpectralSolver` for the bounds.
+    This is `Richardson` with the optimal step size for a spectrum in `[m, L]`. Each iteration reduces the error by at
+    least the factor `(kappa-1)/(kappa+1)` with `kappa = L/m`. See `SpectralSolver` for arguments, errors and bounds.
 
     Source: Domke 2012, *Generic methods for optimization-based modeling*; Polyak 1964.
     """
@@ -40,14 +40,14 @@ class GradientDescent(SpectralSolver):
     def init(
         self, operator: Operator, rhs: Float[Array, "..."], guess: Float[Array, "..."] | None
     ) -> GradientDescentState:
-        """Return the state at `guess`; an operator without usable bounds is `SINGULAR`."""
+        """Return the state at `guess`. An operator without usable bounds sets the failure `SINGULAR`."""
         value, residual, failure = start(operator, rhs, guess)
         return GradientDescentState(value, residual, flag(failure, ~self.usable(operator), Status.SINGULAR))
 
     def step(
         self, operator: Operator, rhs: Float[Array, "..."], state: GradientDescentState
     ) -> GradientDescentState:
-        """Return the state one iteration on: one product with `A`."""
+        """Return the state after one iteration, which costs one product with `A`."""
         value = state.value + self.correction(operator, state.residual)
         return GradientDescentState(value, rhs - operator.mv(value), state.failure)
 

@@ -13,7 +13,7 @@ from prdp.solvers.status import Status
 
 
 class HeavyBallState(NamedTuple):
-    """The iterate, its residual `b - A u`, the last change of the iterate, and the failure of each system."""
+    """The iterate, its residual `b - A u`, the last update of the iterate, and the failure code per system."""
 
     value: Array
     residual: Array
@@ -23,11 +23,12 @@ class HeavyBallState(NamedTuple):
 
 @dataclass(frozen=True)
 class HeavyBall(SpectralSolver):
-    """Gradient descent with momentum, `v <- beta v + alpha (b - A u)`, `u <- u + v`, from `v = 0`.
+    """Gradient descent with momentum, `v <- beta v + alpha (b - A u)`, `u <- u + v`, starting from `v = 0`.
 
-    With `|alpha| = 4/(sqrt(L) + sqrt(m))^2` and `beta = ((sqrt(L) - sqrt(m))/(sqrt(L) + sqrt(m)))^2`, which are best
-    for a spectrum in `[m, L]`: after k iterations the error is of the order of `k rho^k`, with `rho = (sqrt(kappa) -
-    1)/(sqrt(kappa) + 1)`, `kappa = L/m`; it may grow in the first ones. See `SpectralSolver` for the bounds.
+    `|alpha| = 4/(sqrt(L) + sqrt(m))^2` and `beta = ((sqrt(L) - sqrt(m))/(sqrt(L) + sqrt(m)))^2` are optimal for a
+    spectrum in `[m, L]`. After k iterations the error is of order `k rho^k`, where `rho = (sqrt(kappa) - 1)/
+    (sqrt(kappa) + 1)` and `kappa = L/m`. The error may grow at first. See `SpectralSolver` for arguments, errors and
+    bounds.
 
     Source: Polyak 1964, *Some methods of speeding up the convergence of iteration methods*; Domke 2012, *Generic
     methods for optimization-based modeling*.
@@ -43,13 +44,13 @@ class HeavyBall(SpectralSolver):
     def init(
         self, operator: Operator, rhs: Float[Array, "..."], guess: Float[Array, "..."] | None
     ) -> HeavyBallState:
-        """Return the state at `guess`, at rest; an operator without usable bounds is `SINGULAR`."""
+        """Return the state at `guess`, with `v = 0`. An operator without usable bounds sets the failure `SINGULAR`."""
         value, residual, failure = start(operator, rhs, guess)
         failure = flag(failure, ~self.usable(operator), Status.SINGULAR)
         return HeavyBallState(value, residual, jnp.zeros_like(value), failure)
 
     def step(self, operator: Operator, rhs: Float[Array, "..."], state: HeavyBallState) -> HeavyBallState:
-        """Return the state one iteration on: one product with `A`."""
+        """Return the state after one iteration, which costs one product with `A`."""
         smallest, largest = map(jnp.sqrt, self.bounds(operator))
         alpha = definiteness(operator) * 4 / (largest + smallest) ** 2
         beta = ((largest - smallest) / (largest + smallest)) ** 2

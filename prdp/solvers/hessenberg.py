@@ -1,4 +1,4 @@
-"""Least squares with small upper Hessenberg matrices, one of each system."""
+"""Least squares with small upper Hessenberg matrices, one per system."""
 
 from typing import NamedTuple
 
@@ -16,8 +16,9 @@ class LeastSquares(NamedTuple):
     """The solution of `min ||beta e_1 - H y||_2`.
 
     Attributes:
-        weights: `y`, zero at each column that depends on those before it to rounding.
-        inverse: `R^-1` of `H = Q R`, with zero columns and rows there: `(H^T H)^-1 = R^-1 R^-T`.
+        weights: `y`. Entries are zero for columns that are linearly dependent on previous ones up to rounding.
+        inverse: `R^-1`, where `H = Q R`, so that `(H^T H)^-1 = R^-1 R^-T`. The rows and columns of dependent columns
+            are zero.
     """
 
     weights: Float[Array, "*batch m"]
@@ -27,11 +28,15 @@ class LeastSquares(NamedTuple):
 def least_squares(hessenberg: Float[Array, "*batch rows m"], beta: Float[Array, "*batch"]) -> LeastSquares:
     """Return the `y` that minimises `||beta e_1 - H y||_2`, by Givens rotations and back substitution.
 
-    Pivots `R_jj` below a few roundings of their column, or of the largest, count as zero: what stands there is noise,
-    and a division by it would make `y` arbitrarily large.
+    A pivot `R_jj` counts as zero if it is at the rounding level of its column or of the largest column. Such a pivot
+    is noise, and dividing by it would make `y` arbitrarily large.
+
+    Args:
+        hessenberg: `H`, shape `(*batch, m + 1, m)`.
+        beta: shape `(*batch,)`.
     """
     m = hessenberg.shape[-1]
-    # Loops of a few turns cost more than what is in them.
+    # For a few iterations, the overhead of a loop exceeds the cost of its body.
     unroll = m <= UNROLLED
     first = jnp.zeros((*beta.shape, m + 1, 1), beta.dtype).at[..., 0, 0].set(beta)
     table = jnp.concatenate([hessenberg, vary_alike(first, hessenberg)], axis=-1)
@@ -49,7 +54,7 @@ def least_squares(hessenberg: Float[Array, "*batch rows m"], beta: Float[Array, 
         return jax.lax.dynamic_update_slice_in_dim(table, rotated, j, axis=-2)
 
     table = jax.lax.fori_loop(0, m, rotate, table, unroll=unroll)
-    # What the rotations leave below the diagonal is rounding.
+    # Entries below the diagonal are rounding errors of the rotations.
     triangle, projected = jnp.triu(table[..., :m, :m]), table[..., :m, m:]
     columns = jnp.sqrt(jnp.sum(triangle**2, axis=-2))
     pivots = jnp.diagonal(triangle, axis1=-2, axis2=-1)

@@ -1,4 +1,4 @@
-"""The loop: at most K iterations, K traced, each system leaving when it is done."""
+"""The solver loop: at most K iterations with a traced K; each system stops when it is done."""
 
 from collections.abc import Callable
 from functools import partial
@@ -18,17 +18,17 @@ _ROUNDING = 10
 
 
 class Iterated(NamedTuple):
-    """What the loop hands back.
+    """The result of the loop.
 
     Attributes:
-        value: the solution that the state stands for.
-        state: the solver's last state.
-        residual: measured relative residual `||b - A u||/||b||` of each system, `(*batch,)`.
-        iterations: iterations of each system until it left, `(*batch,)`, int32.
-        products: products with `A` of each system, those of verifications included, `(*batch,)`, int32.
-        trips: passes of the loop, the largest of `iterations`; under `vmap` one number, the largest of all lanes.
-        status: a `Status` of each system, `(*batch,)`, int32.
-        history: with `record`, what it kept, stacked; otherwise `None`.
+        value: the computed solution, `(*batch, *shape)`.
+        state: the solver's final state.
+        residual: measured relative residual `||b - A u||/||b||` per system, `(*batch,)`.
+        iterations: iterations per system, `(*batch,)`, int32.
+        products: products with `A` per system, including those for verification, `(*batch,)`, int32.
+        trips: passes of the loop, the maximum of `iterations`; under `vmap`, the maximum over all lanes.
+        status: the `Status` per system, `(*batch,)`, int32.
+        history: the stacked states that `record` selects, or `None` without `record`.
     """
 
     value: Float[Array, "..."]
@@ -45,28 +45,28 @@ Leave = Callable[[Array, Any], Array]
 
 
 def each(residual: Float[Array, "..."], tolerance: Any) -> Bool[Array, "..."]:
-    """Leave when the system's own residual is below the tolerance (paper, eq. 6)."""
+    """Stop each system when its own relative residual is below the tolerance (paper, eq. 6)."""
     return (residual < tolerance) | (residual == 0)
 
 
 def together(residual: Float[Array, "..."], tolerance: Any) -> Bool[Array, "..."]:
-    """Leave when the mean residual of all systems is below the tolerance, all at once."""
+    """Stop all systems at once, when their mean relative residual is below the tolerance."""
     return jnp.broadcast_to(each(jnp.mean(residual), tolerance), residual.shape)
 
 
 def never(residual: Float[Array, "..."], tolerance: Any) -> Bool[Array, "..."]:
-    """Take all K steps."""
+    """Run all K iterations."""
     return jnp.zeros_like(residual, bool)
 
 
 class Record(NamedTuple):
-    """Which states the loop keeps, for a backward pass for example.
+    """The states that the loop stores, e.g. for a backward pass.
 
     Attributes:
-        room: how many, a static number.
-        stride: those before iterations `0, stride, 2 stride, ...`; beyond the room nothing is kept.
-        ring: keep the last ones of each system instead, that before its iteration k at `k % room` (stride 1).
-        view: what is kept of a state, by default all of it.
+        room: the capacity, a static number of states.
+        stride: store the states before iterations `0, stride, 2 stride, ...`, up to the capacity.
+        ring: instead, store the last `room` states of each system, the one before iteration k at `k % room`.
+        view: the part of a state to store, by default all of it.
     """
 
     room: int
@@ -97,7 +97,7 @@ def _at(history: State, slot: Array) -> State:
 
 
 class _Run(NamedTuple):
-    """The carry of the loop: `previous` is the residual one iteration before."""
+    """The loop carry; `previous` is the residual one iteration earlier."""
 
     trips: Array
     state: State
@@ -108,13 +108,13 @@ class _Run(NamedTuple):
 
 
 class _Round(NamedTuple):
-    """The carry of the rounds of a solver whose residual has to be verified.
+    """The carry of the outer loop, for solvers whose residual must be verified.
 
     Attributes:
-        run: of the loop.
-        measured: the residual at the last verification, or at the beginning.
+        run: the carry of the inner loop.
+        measured: the residual measured at the last verification, initially at the guess.
         settled: whether the system is done.
-        checks: its verifications so far, one product each.
+        checks: the number of verifications per system, one product each.
     """
 
     run: _Run
@@ -133,30 +133,30 @@ def iterate(
     leave: Leave = each,
     record: Record | None = None,
 ) -> Iterated:
-    """Run at most `iterations` steps, each system until it may `leave`.
+    """Run each system for at most `iterations` iterations, or until `leave` stops it.
 
-    A system that has left or failed is frozen, so that its result does not depend on which others share
-    its batch. A zero right-hand side is converged at once, with the zero solution (not with `never`). Under `vmap`, K
-    may differ by lane: all lanes run in one loop until the last has ended, where the others are frozen.
+    A system that has stopped or failed is frozen, so its result does not depend on the rest of the batch. Except with
+    `never`, a zero right-hand side converges at once to the zero solution. Under `vmap`, K may differ between lanes:
+    one loop runs until the last lane ends, and finished lanes are frozen.
 
-    **Residuals are measured.** Where a solver carries its residual by a recursion, `b - A u` is computed when all
-    systems have left. Those that claimed convergence falsely start again from their iterate, as long as that halves the
-    measured residual. Where it does not, or where a measured residual stops falling, it is compared with the rounding
-    errors of the product (`rounding_level`), which tells `PRECISION_LIMIT` from `STAGNATED`.
+    **Residuals are measured.** If a solver updates its residual by a recursion, `b - A u` is computed once all systems
+    have stopped. Systems whose recursion falsely reports convergence restart from their iterate, as long as each
+    restart halves the measured residual. A measured residual that no longer decreases is compared with the rounding
+    errors of the product (`rounding_level`) to distinguish `PRECISION_LIMIT` from `STAGNATED`.
 
     Args:
-        solver: the iteration.
-        operator: `A`, as `solver.prepare` returned it.
+        solver: the solver.
+        operator: `A`, as returned by `solver.prepare`.
         rhs: `b`, shape `(*batch, *operator.shape)`.
-        guess: where to start, or `None` for zero.
-        iterations: K, the largest number of steps; may be traced, a change never recompiles. A solver that is not
-            iterative takes one.
-        tolerance: relative, a number or one of each system.
-        leave: `each` (system at its own tolerance), `together` (at the mean residual) or `never`.
-        record: what to keep of the states, or `None`.
+        guess: the initial guess, or `None` for zero.
+        iterations: K, the maximum number of iterations. May be traced: changing it does not recompile. Solvers that
+            are not iterative take one step.
+        tolerance: relative to `||b||`, one number or one per system.
+        leave: the stopping rule: `each` (per system), `together` (mean residual) or `never`.
+        record: the states to store, or `None`.
     """
     rank = operator.rank
-    # The system is assembled once: XLA would else fuse the assembly into every product of the loop.
+    # Assemble the system once: without the barrier, XLA fuses the assembly into every product of the loop.
     operator, rhs = jax.lax.optimization_barrier((operator, rhs))
     rhs_norm = norm(rhs, rank)
     if guess is not None and leave is not never:
@@ -165,15 +165,15 @@ def iterate(
     state = vary_alike(solver.init(operator, rhs, guess), rhs)
     beginning = measure(state.residual)
     epsilon = jnp.finfo(beginning.dtype).eps
-    # Beyond this rounding errors exceed what the iteration began with.
+    # Beyond this, rounding errors exceed the initial residual.
     limit = jnp.maximum(beginning, 1) / epsilon
     budget = iterations if solver.is_iterative else jnp.minimum(iterations, 1)
-    # A linear iteration goes on where its residual is zero, for its derivative. A Krylov method has reached its end far
-    # below a rounding of the right-hand side: the iterate no longer changes, and derivatives of its quotients overflow.
+    # A linear iteration continues even at zero residual, because its derivative still changes. A Krylov method ends at
+    # epsilon^2: its iterate no longer changes, and the derivatives of its quotients would overflow.
     ends = leave is never and not solver.is_linear
 
     def is_active(run: _Run, settled: Array) -> Array:
-        # Comparisons with NaN are false: a non-finite residual ends the system.
+        # Comparisons with NaN are false, so a non-finite residual stops the system.
         active = (run.residual < limit) & (run.state.failure == 0) & (run.counts < budget) & ~settled
         active &= ~leave(run.residual, tolerance)
         return active & (run.residual > epsilon**2) if ends else active
@@ -233,12 +233,12 @@ def iterate(
             rounds = jax.lax.while_loop(unfinished, lambda r: verify(r)[0], rounds)
             claimed = each(rounds.run.residual, tolerance)
         run, residual, checks = rounds.run, rounds.measured, rounds.checks
-        # The recursion goes its own way, and the iterate is worse than the first one.
+        # The recursion has drifted from the true residual, and the iterate is worse than the guess.
         lost = (residual > 10 * run.residual) & (residual > beginning)
 
     value = solver.solution(operator, run.state)
     converged, failure = each(residual, tolerance), run.state.failure
-    # No further step helped, or none can be trusted to.
+    # The residual no longer decreases, or further iterations cannot be trusted to reduce it.
     stuck = (
         ~converged
         & (residual < limit)
@@ -250,7 +250,7 @@ def iterate(
     status = jnp.where(failure != 0, failure, status)
     status = jnp.where(stuck & (residual <= _ROUNDING * level), Status.PRECISION_LIMIT, status)
     if not solver.is_iterative:
-        # Half of the right-hand side is left: the factorisation has no correct digit.
+        # With a relative residual of 0.5 or more, the factorisation has no correct digit.
         status = jnp.where(stuck, jnp.where(residual < 0.5, Status.PRECISION_LIMIT, Status.SINGULAR), status)
     status = jnp.where(converged, Status.CONVERGED, status)
     broken = jnp.where(residual >= limit, Status.DIVERGED, Status.NON_FINITE)
@@ -267,7 +267,7 @@ def iterate(
 
 
 def _rounding_level_where(stuck: Array, operator: Operator, value: Array, rhs_norm: Array) -> Array:
-    """Return `rounding_level` where it is asked for by any system; infinite costs one product then, else none."""
+    """Return the relative `rounding_level` if any system is stuck (one product), and zeros otherwise (no product)."""
     return jax.lax.cond(
         in_any_lane(jnp.any(stuck)),
         lambda: rounding_level(operator, value) / jnp.where(rhs_norm == 0, 1, rhs_norm),
@@ -277,10 +277,10 @@ def _rounding_level_where(stuck: Array, operator: Operator, value: Array, rhs_no
 
 @jax.custom_batching.custom_vmap
 def in_any_lane(flag: Array) -> Array:
-    """Return whether `flag` holds in any lane of the `vmap`s around, one value for all of them.
+    """Return whether `flag` holds in any lane of the enclosing `vmap`s, as one value shared by all lanes.
 
-    A loop with a condition of each lane's own would have to copy every lane's whole state after every pass, the
-    history for a backward pass included.
+    With one condition per lane, the loop would copy the whole state of every lane after every pass, including the
+    history for a backward pass.
     """
     return flag
 
@@ -291,7 +291,7 @@ def _(axis_size: int, in_batched: list[bool], flag: Array) -> tuple[Array, bool]
 
 
 def select(condition: Array, new: State, old: State) -> State:
-    """Return `new` for the systems where `condition` (`(*batch,)`) holds and `old` for the others."""
+    """Return `new` for systems where `condition` (`(*batch,)`) holds, and `old` for the others."""
 
     def pick(a: Array, b: Array) -> Array:
         return jnp.where(expand(condition, a.ndim - condition.ndim), a, b)

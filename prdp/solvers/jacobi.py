@@ -13,7 +13,7 @@ from prdp.solvers.status import Status
 
 
 class JacobiState(NamedTuple):
-    """The current iterate, its residual `b - A u`, and the failure code of each system."""
+    """The current iterate, its residual `b - A u`, and the failure code per system."""
 
     value: Array
     residual: Array
@@ -24,14 +24,15 @@ class JacobiState(NamedTuple):
 class Jacobi(Solver):
     """Jacobi in residual form, `u <- u + omega D^{-1} (b - A u)`.
 
-    With `omega = 1` these are the iterates of `u <- D^{-1} (b - (L + U) u)`, and the residual that the stopping
-    test needs comes for free. Converges where `rho(I - omega D^{-1} A) < 1`, linearly with that rate.
+    `D`, `L` and `U` are the diagonal and the strictly lower and upper triangular parts of `A`. With `omega = 1` the
+    iterates are those of `u <- D^{-1} (b - (L + U) u)`, and the residual for the stopping test comes at no extra
+    cost. The iteration converges if `rho(I - omega D^{-1} A) < 1`, linearly at that rate.
 
     Args:
         relaxation: omega, in `(0, 2)`.
 
     Raises:
-        ValueError: `relaxation` is outside `(0, 2)`.
+        ValueError: If `relaxation` is outside `(0, 2)`.
 
     Source: paper, Algorithm 1 and eq. 7.
     """
@@ -52,13 +53,13 @@ class Jacobi(Solver):
     def init(
         self, operator: Operator, rhs: Float[Array, "..."], guess: Float[Array, "..."] | None
     ) -> JacobiState:
-        """Return the state at `guess`; a zero on the diagonal is `SINGULAR`."""
+        """Return the state at `guess`. A zero on the diagonal sets the failure `SINGULAR`."""
         value, residual, failure = start(operator, rhs, guess)
         singular = jnp.any(operator.diagonal() == 0, axis=tuple(range(-operator.rank, 0)))
         return JacobiState(value, residual, flag(failure, singular, Status.SINGULAR))
 
     def step(self, operator: Operator, rhs: Float[Array, "..."], state: JacobiState) -> JacobiState:
-        """Return the state one relaxation on: one product with `A`."""
+        """Return the state after one iteration, which costs one product with `A`."""
         value = state.value + self.correction(operator, state.residual)
         return JacobiState(value, rhs - operator.mv(value), state.failure)
 

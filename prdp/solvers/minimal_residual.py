@@ -1,4 +1,4 @@
-"""The correction of one GMRES cycle, and its derivative in closed form."""
+"""The correction of one GMRES cycle and its closed-form derivative."""
 
 from functools import partial
 from typing import Any
@@ -17,22 +17,22 @@ HIGHEST = jax.lax.Precision.HIGHEST
 
 @partial(jax.custom_jvp, nondiff_argnums=(0,))
 def correction(size: int, operator: Operator, residual: Float[Array, "..."]) -> Float[Array, "..."]:
-    """Return the `z` of the Krylov space of `A` and `r`, of dimension `size`, that minimises `||r - A z||_2`.
+    """Return the `z` that minimises `||r - A z||_2` in the Krylov space of `A` and `r` of dimension `size`.
 
-    With a basis `V` of that space and images `W = s A V`, `z = s V y` where `y` minimises `||r - W y||`. z depends on
-    the space alone, not on the basis. Its derivative may therefore hold all numbers of the Arnoldi process constant
-    (s, beta and h), and let the vectors move alone: with `e = r - W y`, so that `W^T e = 0`,
+    Let `V` be a basis of that space and `W = s A V`. Then `z = s V y`, where `y` minimises `||r - W y||`. Since `z`
+    depends only on the space and not on the choice of basis, its derivative may treat the scalars of the Arnoldi
+    process (s, beta and h) as constants and differentiate the vectors alone. With `e = r - W y`, so that `W^T e = 0`,
 
         dv_1 = dr / beta,    h_(j+1,j) dv_(j+1) = s (dA v_j + A dv_j) - sum_(i <= j) h_ij dv_i,
         dW = s (dA V + A dV),    dy = (W^T W)^-1 (dW^T e + W^T (dr - dW y)),    dz = s (dV y + V dy).
 
-    The recurrence is a block triangular system for `dV`, so that reverse mode is its back substitution with `A^T`:
-    nothing is kept but the basis. Where the space is exhausted, dv is zero.
+    The recurrence is a block triangular system for `dV`. Reverse mode solves its transpose by back substitution with
+    `A^T` and stores only the basis. Once the space is exhausted, the remaining `dv` are zero.
 
     Args:
-        size: m, at least 1 and at most the number of unknowns.
-        operator: A.
-        residual: r, `(*batch, *shape)`.
+        size: m, the dimension of the space, from 1 to the number of unknowns.
+        operator: `A`.
+        residual: `r`, `(*batch, *shape)`.
     """
     return _solve(size, operator, residual)[0]
 
@@ -48,7 +48,7 @@ def _correction_jvp(size: int, primals: Any, tangents: Any) -> tuple[Array, Arra
         return flatten(a, product(a, v)) * scale
 
     def images_of(v: Array) -> Array:
-        """`W^T v`, from the Hessenberg matrix."""
+        """Return `W^T v`, computed from the Hessenberg matrix."""
         last = jnp.sum(krylov.last * v, axis=-1, keepdims=True)
         inside = jnp.concatenate([project(krylov.basis, v), last], axis=-1)
         return jnp.sum(h * inside[..., :, None], axis=-2)
@@ -57,19 +57,19 @@ def _correction_jvp(size: int, primals: Any, tangents: Any) -> tuple[Array, Arra
     e = r - combine(fitted[..., :-1], krylov.basis) - fitted[..., -1:] * krylov.last
 
     def images(a: Operator) -> tuple[Array, Array]:
-        """`W` and `W^T e`."""
+        """Return `W` and `W^T e`."""
 
         def one(v: Array) -> tuple[Array, Array]:
             w = scaled(a, v)
             return w, jnp.sum(w * e, axis=-1)
 
-        # One after another: XLA sums cotangents of `a` over all vectors at a time ten times more slowly.
+        # Sequentially: XLA takes ten times as long to sum the cotangents of `a` over all vectors at once.
         w, inside = jax.lax.map(one, jnp.moveaxis(krylov.basis, -2, 0))
         return jnp.moveaxis(w, 0, -2), jnp.moveaxis(inside, 0, -1)
 
     _, (moved, moved_e) = jax.jvp(images, (operator,), (d_operator,))
     d_basis = _basis_tangent(partial(scaled, operator), krylov, dr, moved)
-    # Sums of products, not contractions: their transposes are those that XLA fuses into one pass.
+    # Elementwise products and sums instead of einsum: XLA fuses their transposes into one pass.
     dv_y = jnp.sum(y[..., :, None] * d_basis, axis=-2)
     (pulled,) = jax.linear_transpose(partial(scaled, operator), e)(e)
     pulled = jnp.sum(d_basis * pulled[..., None, :], axis=-1)
@@ -90,14 +90,14 @@ def _solve(size: int, operator: Operator, residual: Array) -> tuple[Array, Krylo
 
 
 def _basis_tangent(scaled: Any, krylov: Krylov, dr: Array, moved: Array) -> Array:
-    """Return the solution `dv_1..dv_m` of the block triangular system that the recurrence is, for `scaled = s A`.
+    """Return the tangents `dv_1..dv_m` from the recurrence, a block triangular system; `scaled` is `s A`.
 
-    Its triangle t has the columns `beta e_1` and those of the Hessenberg matrix but the last, and
-    `P_j = I - sum_(i <= j) v_i v_i^T`:
+    Let `t` be the triangular matrix with the column `beta e_1` and all columns of the Hessenberg matrix except the
+    last, and let `P_j = I - sum_(i <= j) v_i v_i^T`. Then
 
-        t_jj dv_j = s dA v_(j-1) + P_j (s A dv_(j-1) - sum_(i < j) t_ij dv_i),    with dr for j = 1.
+        t_jj dv_j = s dA v_(j-1) + P_j (s A dv_(j-1) - sum_(i < j) t_ij dv_i),    with right-hand side dr for j = 1.
 
-    What P removes lies in the Krylov space, and does not change z; left there, it would grow from vector to vector.
+    `P_j` removes components within the Krylov space. They do not change z, but they would grow from vector to vector.
     """
     basis = krylov.basis
     m = basis.shape[-2]
@@ -112,7 +112,7 @@ def _basis_tangent(scaled: Any, krylov: Krylov, dr: Array, moved: Array) -> Arra
         return jax.linear_transpose(scaled, v)(v)[0]
 
     def outside(w: Array, j: Any) -> Array:
-        """`P_j w`."""
+        """Return `P_j w`."""
         inside = project(basis, w)
         within = jnp.expand_dims(jnp.arange(m) <= j, range(inside.ndim - 1))
         return w - combine(jnp.where(within, inside, 0), basis)

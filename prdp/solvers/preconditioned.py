@@ -15,27 +15,27 @@ from prdp.solvers.base import Solver, safe_divide, start
 
 
 class Preconditioner(ABC):
-    """An approximate inverse `P` of an operator; a frozen dataclass of its own parameters."""
+    """An approximate inverse `P` of an operator. Implementations are frozen dataclasses of their parameters."""
 
     @abstractmethod
     def prepare(self, operator: Operator) -> Any:
-        """Return what `apply` needs of the operator, a pytree; called once a solve."""
+        """Return the data that `apply` needs, as a pytree. Called once per solve."""
 
     @abstractmethod
     def apply(self, prepared: Any, v: Float[Array, "..."]) -> Float[Array, "..."]:
         """Return `P v`."""
 
     def check(self, operator: Operator) -> None:  # noqa: B027
-        """Refuse an operator that this preconditioner is not made for.
+        """Check that the preconditioner supports the operator.
 
         Raises:
-            ValueError: it is one.
+            ValueError: If the operator is not supported.
         """
 
 
 @dataclass(frozen=True)
 class Diagonal(Preconditioner):
-    """Jacobi's: `P = D^-1`; a zero on the diagonal leaves that unknown unscaled."""
+    """The Jacobi preconditioner `P = D^-1`. Unknowns with a zero diagonal entry are not scaled."""
 
     def prepare(self, operator: Operator) -> Array:
         """Return `D^-1`."""
@@ -49,16 +49,20 @@ class Diagonal(Preconditioner):
 
 @dataclass(frozen=True)
 class Fourier(Preconditioner):
-    """The exact inverse of the operator whose coefficients are replaced by their means over a periodic grid.
+    """The exact inverse of the operator with every coefficient replaced by its mean over the periodic grid.
 
-    That operator is diagonal in Fourier modes, a matrix of channels for each wave vector k,
-    `M_ij(k) = sum_o mean(c_ijo) exp(i k.o)`, with the pins added at `k = 0`. For constant coefficients GMRES is done
-    after one product. For Navier-Stokes it inverts the saddle point of diffusion and mean (upwind) convection,
-    mean velocity and mean pressure included.
+    That operator is block diagonal in Fourier modes: one matrix over the channels per wave vector k,
+    `M_ij(k) = sum_o mean(c_ijo) exp(i k.o)`, with the pins added at `k = 0`. For constant coefficients, GMRES
+    converges after one product. For Navier-Stokes, the preconditioner inverts the saddle-point operator of diffusion
+    and mean (upwind) convection, including the modes of mean velocity and mean pressure.
     """
 
     def check(self, operator: Operator) -> None:
-        """Refuse what is not a periodic stencil."""
+        """Check that the operator is a periodic stencil.
+
+        Raises:
+            ValueError: If it is not.
+        """
         if not (isinstance(operator, Stencil | CoupledStencil) and operator.boundary == "periodic"):
             raise ValueError("the Fourier preconditioner needs a periodic stencil")
 
@@ -67,13 +71,13 @@ class Fourier(Preconditioner):
         assert isinstance(operator, Stencil | CoupledStencil)
         grid = operator.grid
         if isinstance(operator, Stencil):
-            # The same number for every channel, or one for each.
+            # A coefficient is common to all channels, or differs by channel.
             symbol = sum(
                 _mean(c, len(grid)) * _phase(o, grid)
                 for c, o in zip(operator.coefficients, operator.offsets, strict=True)
             )
             symbol = jnp.asarray(symbol)
-            # Modes in the null space (the mean, for a periodic Laplacian) are left out.
+            # Modes in the null space (such as the mean, for a periodic Laplacian) are set to zero.
             return Spectrum(safe_divide(jnp.ones_like(symbol), symbol), grid, coupled=False)
         channels = operator.shape[0]
         rows: list[list[Any]] = [[jnp.zeros(())] * channels for _ in range(channels)]
@@ -101,7 +105,7 @@ class Fourier(Preconditioner):
 @jax.tree_util.register_dataclass
 @dataclass(frozen=True)
 class Spectrum:
-    """`M(k)^-1` of each wave vector, the last axis of k halved: numbers, or matrices on two more axes."""
+    """`M(k)^-1` per wave vector of a real FFT (half the last axis): a scalar, or a matrix on two trailing axes."""
 
     inverse: Any
     grid: tuple[int, ...] = static()
@@ -115,7 +119,7 @@ def _mean(coefficient: Any, dimensions: int) -> Array:
 
 
 def _wave_numbers(grid: tuple[int, ...]) -> list[np.ndarray]:
-    """Return `2 pi k/N` along each axis, shaped to broadcast; the last axis has `k = 0..N/2` only."""
+    """Return `2 pi k/N` along each axis, shaped to broadcast. On the last axis, `k = 0..N/2`."""
     d = len(grid)
     angles = [2 * np.pi * np.arange(n if i < d - 1 else n // 2 + 1) / n for i, n in enumerate(grid)]
     return [a.reshape([-1 if i == j else 1 for j in range(d)]) for i, a in enumerate(angles)]
@@ -133,7 +137,7 @@ def _is_origin(grid: tuple[int, ...]) -> Array:
 @jax.tree_util.register_dataclass
 @dataclass(frozen=True)
 class PreconditionedOperator(Operator):
-    """`A P`, whose solution `y` gives that of `A` as `u = P y`."""
+    """The operator `A P`. If `A P y = b`, then `u = P y` solves `A u = b`."""
 
     original: Operator
     prepared: Any
@@ -146,7 +150,7 @@ class PreconditionedOperator(Operator):
 
     @property
     def symmetric(self) -> bool:  # type: ignore[override]
-        """Never declared."""
+        """False: `A P` is not symmetric in general."""
         return False
 
     def mv(self, u: Float[Array, "..."]) -> Float[Array, "..."]:
@@ -158,16 +162,24 @@ class PreconditionedOperator(Operator):
         return self.preconditioner.apply(self.prepared, v)
 
     def transpose(self) -> Operator:
-        """Refuse: the transposed system is prepared anew, with a preconditioner of its own."""
+        """Not available: the adjoint solve transposes `A` and prepares a new preconditioner for `A^T`.
+
+        Raises:
+            NotImplementedError: Always.
+        """
         raise NotImplementedError("transpose the original operator")
 
     def diagonal(self) -> Float[Array, "..."]:
-        """Refuse: no solver that needs a diagonal is preconditioned."""
+        """Not available: no preconditionable solver needs the diagonal.
+
+        Raises:
+            NotImplementedError: Always.
+        """
         raise NotImplementedError("a preconditioned operator has no cheap diagonal")
 
 
 class PreconditionedState(NamedTuple):
-    """The inner solver's state for `A P y = r_0`, `u_0`, and its residual `r_0 = b - A u_0`."""
+    """The inner solver's state for `A P y = r_0`, the guess `u_0`, `r_0 = b - A u_0`, the residual, and the failure."""
 
     inner: Any
     guess: Array
@@ -178,17 +190,17 @@ class PreconditionedState(NamedTuple):
 
 @dataclass(frozen=True)
 class Preconditioned(Solver):
-    """Right preconditioning: run `solver` on `A P y = b - A u_0`; `u = u_0 + P y`.
+    """Right preconditioning: `solver` solves `A P y = b - A u_0`, and `u = u_0 + P y`.
 
-    The residual is that of the original system, so tolerances mean the same as without. The adjoint system gets the
-    preconditioner of `A^T`. One product of `A P` counts as one.
+    The residual is that of the original system, so the tolerance has the same meaning as without preconditioning. The
+    adjoint solve uses the preconditioner of `A^T`. A product with `A P` counts as one product.
 
     Args:
         solver: GMRES or BiCGStab.
         preconditioner: `Diagonal()` or `Fourier()`.
 
     Raises:
-        ValueError: the solver cannot be preconditioned in this way.
+        ValueError: If the solver is not preconditionable.
 
     Source: Saad, *Iterative Methods for Sparse Linear Systems*, section 9.3.2.
     """
@@ -204,16 +216,20 @@ class Preconditioned(Solver):
 
     @property
     def measures_residual(self) -> bool:
-        """Whether the inner solver does."""
+        """As for the inner solver."""
         return self.solver.measures_residual
 
     @property
     def matvecs_per_iteration(self) -> int:
-        """Those of the inner solver."""
+        """As for the inner solver."""
         return self.solver.matvecs_per_iteration
 
     def check(self, operator: Operator) -> None:
-        """Refuse what solver or preconditioner refuses."""
+        """Check that both the solver and the preconditioner support the operator.
+
+        Raises:
+            ValueError: If either does not.
+        """
         self.solver.check(operator)
         self.preconditioner.check(operator)
 
@@ -238,7 +254,7 @@ class Preconditioned(Solver):
     def step(
         self, operator: Operator, rhs: Float[Array, "..."], state: PreconditionedState
     ) -> PreconditionedState:
-        """Return the state one iteration of the inner solver on."""
+        """Return the state after one iteration of the inner solver."""
         inner = self.solver.step(operator, state.rhs, state.inner)
         return state._replace(inner=inner, residual=inner.residual, failure=inner.failure)
 

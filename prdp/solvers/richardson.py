@@ -13,7 +13,7 @@ from prdp.solvers.status import Status
 
 
 class RichardsonState(NamedTuple):
-    """The current iterate, its residual `b - A u`, and the failure code of each system."""
+    """The current iterate, its residual `b - A u`, and the failure code per system."""
 
     value: Array
     residual: Array
@@ -22,16 +22,16 @@ class RichardsonState(NamedTuple):
 
 @dataclass(frozen=True)
 class Richardson(Solver):
-    """Richardson iteration `u <- u + omega (b - A u)`, which is gradient descent where `A` is SPD.
+    """Richardson iteration `u <- u + omega (b - A u)`, which is gradient descent if `A` is SPD.
 
-    Converges for definite `A` where `0 < omega lambda < 2` for every eigenvalue.
+    For definite `A`, it converges if `0 < omega lambda < 2` for every eigenvalue `lambda`.
 
     Args:
-        step_size: omega, in units of `1/A`; negative for a negative definite operator. By default one over the
-            largest absolute row sum, with the sign of the diagonal: safe for every definite operator.
+        step_size: omega, in units of `1/A`; negative for a negative definite operator. The default is one over the
+            largest absolute row sum, with the sign of the diagonal, which converges for every definite operator.
 
     Raises:
-        ValueError: `step_size` is 0.
+        ValueError: If `step_size` is 0 or not finite.
 
     Source: Saad, *Iterative Methods for Sparse Linear Systems*, section 4.2.1.
     """
@@ -54,14 +54,14 @@ class Richardson(Solver):
     def init(
         self, operator: Operator, rhs: Float[Array, "..."], guess: Float[Array, "..."] | None
     ) -> RichardsonState:
-        """Return the state at `guess`; an operator without a usable step size is `SINGULAR`."""
+        """Return the state at `guess`. An operator without a usable step size sets the failure `SINGULAR`."""
         value, residual, failure = start(operator, rhs, guess)
         if self.step_size is None:
             failure = flag(failure, operator.row_sum_bound() == 0, Status.SINGULAR)
         return RichardsonState(value, residual, failure)
 
     def step(self, operator: Operator, rhs: Float[Array, "..."], state: RichardsonState) -> RichardsonState:
-        """Return the state one iteration on: one product with `A`."""
+        """Return the state after one iteration, which costs one product with `A`."""
         value = state.value + self.correction(operator, state.residual)
         return RichardsonState(value, rhs - operator.mv(value), state.failure)
 

@@ -1,4 +1,4 @@
-"""What iterations share whose coefficients come from bounds of the spectrum."""
+"""The base class of solvers whose coefficients come from bounds on the spectrum."""
 
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -14,18 +14,19 @@ from prdp.solvers.base import Solver
 
 @dataclass(frozen=True)
 class SpectralSolver(Solver):
-    """A solver for symmetric definite `A` of either sign with `m <= |lambda| <= L` for every eigenvalue.
+    """A solver for symmetric definite `A` (of either sign) with `m <= |lambda| <= L` for every eigenvalue.
 
-    Bounds that are not given are Gershgorin's, `L = max_i sum_j |a_ij|` and `m = 2 min_i |a_ii| - L`, differentiably
-    (where rows differ this `m` is lower than `min_i (2 |a_ii| - sum_j |a_ij|)`). Where the latter is not positive, as
-    for Poisson's equation, the operator is refused, or `SINGULAR` where it is known at run time only.
+    Bounds that are not given are Gershgorin bounds: `L = max_i sum_j |a_ij|` and `m = 2 min_i |a_ii| - L`. Both are
+    differentiable. If rows differ, this `m` is lower than `min_i (2 |a_ii| - sum_j |a_ij|)`. If `m` is not positive,
+    as for the Poisson equation, the operator is rejected, or reported as `SINGULAR` if its values are known only at
+    run time.
 
     Args:
-        smallest_eigenvalue: m, in units of `A`, positive also for a negative definite operator.
-        largest_eigenvalue: L, likewise.
+        smallest_eigenvalue: m, in units of `A`; positive also for a negative definite operator.
+        largest_eigenvalue: L, in units of `A`; positive also for a negative definite operator.
 
     Raises:
-        ValueError: a bound is not positive, or the smallest is above the largest.
+        ValueError: If a bound is not positive, or if the smallest exceeds the largest.
     """
 
     requires_symmetric: ClassVar[bool] = True
@@ -43,7 +44,11 @@ class SpectralSolver(Solver):
             )
 
     def check(self, operator: Operator) -> None:
-        """Refuse also an operator whose values are known and have no usable bounds."""
+        """Check that the solver supports the operator, including its bounds if its values are known.
+
+        Raises:
+            ValueError: If the operator is not declared symmetric, or if its bounds are not usable.
+        """
         super().check(operator)
         if not all(map(_is_known, jax.tree.leaves(operator))):
             return
@@ -63,12 +68,12 @@ class SpectralSolver(Solver):
         )
 
     def usable(self, operator: Operator) -> Bool[Array, ""]:
-        """Whether both bounds are positive, beyond rounding, and in order."""
+        """Whether the bounds satisfy `0 < m <= L`, with m above rounding level."""
         smallest, largest = self._bounds(operator)
         return (smallest > 4 * jnp.finfo(largest.dtype).eps * largest) & (smallest <= largest)
 
     def bounds(self, operator: Operator) -> tuple[Float[Array, ""], Float[Array, ""]]:
-        """Return m and L, ones where they are not usable."""
+        """Return m and L, or ones if the bounds are not usable."""
         usable = self.usable(operator)
         smallest, largest = (jnp.where(usable, bound, 1) for bound in self._bounds(operator))
         return smallest, largest
@@ -85,7 +90,7 @@ class SpectralSolver(Solver):
 
 
 def definiteness(operator: Operator) -> Float[Array, ""]:
-    """Return -1 for a negative definite operator and 1 for a positive definite one, judged by the diagonal."""
+    """Return 1 for a positive definite and -1 for a negative definite operator, from the sign of the diagonal's sum."""
     return jnp.where(jnp.sum(operator.diagonal()) < 0, -1.0, 1.0)
 
 

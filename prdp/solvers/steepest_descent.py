@@ -15,7 +15,7 @@ RESIDUALS = ("recursive", "recomputed")
 
 
 class SteepestDescentState(NamedTuple):
-    """The current iterate, its residual, and the failure code of each system."""
+    """The current iterate, its residual, and the failure code per system."""
 
     value: Array
     residual: Array
@@ -24,17 +24,18 @@ class SteepestDescentState(NamedTuple):
 
 @dataclass(frozen=True)
 class SteepestDescent(Solver):
-    """Steepest descent with the exact step `alpha = (r.r) / (r.A r)`, `u <- u + alpha r`.
+    """Steepest descent with exact line search, `u <- u + alpha r` with `alpha = (r.r) / (r.A r)`.
 
-    For symmetric definite `A` (of either sign). The error falls per iteration by `(kappa-1)/(kappa+1)` in the
-    energy norm. A direction without curvature, `r.A r = 0`, is a `BREAKDOWN`.
+    For symmetric definite `A` (of either sign) with condition number `kappa`. Each iteration reduces the error in the
+    energy norm by at least the factor `(kappa-1)/(kappa+1)`. A direction without curvature, `r.A r = 0`, is a
+    `BREAKDOWN`.
 
     Args:
-        residual: `recursive`, `r <- r - alpha A r` as in the paper's Algorithm 2, or `recomputed`, `r = b - A u` as
-            in its released code: a second product an iteration, but the residual cannot drift.
+        residual: `recursive`, `r <- r - alpha A r`, as in the paper's Algorithm 2; or `recomputed`, `r = b - A u`, as
+            in its released code. The latter costs a second product per iteration, but the residual cannot drift.
 
     Raises:
-        ValueError: `residual` is neither.
+        ValueError: If `residual` is neither.
 
     Source: paper, Algorithm 2 and eq. 8.
     """
@@ -52,7 +53,7 @@ class SteepestDescent(Solver):
 
     @property
     def matvecs_per_iteration(self) -> int:
-        """One product, or two where the residual is recomputed."""
+        """One product, or two if the residual is recomputed."""
         return 1 if self.residual == "recursive" else 2
 
     def init(
@@ -64,7 +65,7 @@ class SteepestDescent(Solver):
     def step(
         self, operator: Operator, rhs: Float[Array, "..."], state: SteepestDescentState
     ) -> SteepestDescentState:
-        """Return the state one descent step on."""
+        """Return the state after one iteration."""
         rank, residual = operator.rank, state.residual
         image = operator.mv(residual)
         squared, curvature = inner(residual, residual, rank), inner(residual, image, rank)

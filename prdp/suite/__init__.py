@@ -1,4 +1,4 @@
-"""Sweeps and presets: what a whole experiment consists of, what of it is left to do, and how it went."""
+"""Sweeps and presets: the jobs of an experiment, their progress and their outcomes."""
 
 from prdp.suite.grids import GridError, expand
 from prdp.suite.ledger import Ledger

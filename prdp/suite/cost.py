@@ -1,4 +1,4 @@
-"""About how long a job will take, judged by recorded runs of its kind."""
+"""Estimates of the duration of jobs, from recorded runs of the same kind."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -8,7 +8,7 @@ import pandas as pd
 from prdp.analysis.records import flatten
 from prdp.suite.plan import Job
 
-# Runs that agree in these take about equally long an epoch; the first that has a record decides.
+# Runs that agree in these keys take about the same time per epoch. The first kind with a recorded run is used.
 _KINDS = (
     ("physics", "scale", "model.width", "model.channels", "schedule", "schedule.iterations"),
     ("physics", "scale", "model.width", "model.channels", "schedule"),
@@ -19,7 +19,7 @@ _SECONDS = ["seconds_train", "seconds_validate", "seconds_compile"]
 
 
 def estimate(jobs: Sequence[Job], summaries: pd.DataFrame) -> list[float | None]:
-    """Return about how many seconds each job takes: the median of recorded runs of its kind, `None` without one."""
+    """Return the estimated seconds per job: the median of recorded runs of its kind, or `None` if there are none."""
     if summaries.empty:
         return [None] * len(jobs)
     per_epoch = summaries[_SECONDS].sum(axis="columns") / summaries["epochs"].clip(lower=1)
@@ -41,7 +41,7 @@ def _estimate(config: dict[str, Any], summaries: pd.DataFrame, per_epoch: pd.Ser
 
 
 def duration(seconds: float) -> str:
-    """Return a duration as people say it: `40 s`, `12 min`, `3.5 h`."""
+    """Return a duration in readable form: `40 s`, `12 min`, `3.5 h`."""
     if seconds < 90:
         return f"{seconds:.0f} s"
     return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

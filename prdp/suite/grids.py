@@ -1,33 +1,33 @@
-"""A sweep as a union of grids, and how the command line narrows it."""
+"""A sweep as a union of grids, which the command line can narrow."""
 
 import itertools
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
-# A grid: for each key of the command line a value or a list of values; its jobs are all combinations.
+# A grid maps command-line keys to a value or a list of values. Its jobs are all combinations.
 Grid = Mapping[str, Any]
-# The overrides of one job, as on the command line.
+# The command-line overrides of one job.
 Overrides = tuple[str, ...]
 
 
 class GridError(ValueError):
-    """No job is left of a sweep; its text is one line."""
+    """A sweep cannot be run, e.g. because no job is left. The message is one line."""
 
 
 def expand(
     grids: Sequence[Grid], given: Mapping[str, Sequence[str]], groups: Mapping[str, Collection[str]]
 ) -> list[Overrides]:
-    """Return the jobs of all grids, each once, in order.
+    """Return the jobs of all grids in order, without duplicates.
 
     Args:
-        grids: their union is the sweep.
-        given: what the command line says beside: by key, one value or several. A key that a grid has too narrows that
-            grid if it is a group (`physics=heat1d` keeps only the jobs of that physics) and replaces the grid's values
-            otherwise (`seed=1,2`, `epochs=10`). Other keys go to every job.
-        groups: names of the configuration groups, and of the options of each.
+        grids: the grids whose union is the sweep.
+        given: additional values from the command line, one or several per key. If a grid has the key, a configuration
+            group narrows the grid (`physics=heat1d` keeps only the jobs of that physics), and any other key replaces
+            the values of the grid (`seed=1,2`, `epochs=10`). If a grid does not have the key, it applies to every job.
+        groups: the names of the configuration groups, and the options of each.
 
     Raises:
-        GridError: nothing is left, or a value that should narrow is no option of its group.
+        GridError: If no job is left, or if a narrowing value is not an option of its group.
     """
     for key, values in given.items():
         unknown = [v for v in values if key in groups and _allowed(grids, key) and v not in groups[key]]

@@ -1,4 +1,4 @@
-"""Launching the jobs of a sweep: what became of each is told as it ends, whatever becomes of the others."""
+"""Launching of the jobs of a sweep, with a report on each job as it ends, independent of the other jobs."""
 
 import importlib.util
 import os
@@ -22,24 +22,24 @@ Tell = Callable[[list[Result], int], None]
 Say = Callable[[str], None]
 
 OUTCOME = "outcome.json"
-# Where each plugin's launchers are found, and how to install it.
+# The package of each plugin, and the extra of prdp that installs it.
 _EXTRAS = {
     "hydra_submitit_launcher": "cluster",
     "hydra_joblib_launcher": "cluster",
     "hydra_ray_launcher": "ray",
 }
 _NAMES = {"submitit_slurm": "cluster", "submitit_local": "cluster", "joblib": "cluster", "ray": "ray"}
-# Pools of workers that break one after the other without a job that ends in between.
+# Give up after this number of broken worker pools in a row without a finished job in between.
 _PATIENCE = 3
-# SLURM is asked this often about jobs that say nothing themselves.
+# Interval in seconds at which SLURM is polled for jobs that have not reported.
 _ASK = 30.0
 
 
 def check_installed(target: str) -> None:
-    """Refuse a launcher that is not there.
+    """Check that the plugin of a launcher is installed.
 
     Raises:
-        GridError: says what to install.
+        GridError: If it is not. The message says what to install.
     """
     package = ".".join(target.split(".")[:2])
     extra = _EXTRAS.get(package.partition(".")[2])
@@ -51,12 +51,12 @@ def _is_there(package: str) -> bool:
     try:
         return importlib.util.find_spec(package) is not None
     except ModuleNotFoundError:
-        # Nor is any other plugin of Hydra's.
+        # The namespace package of Hydra's plugins does not exist: no plugin is installed.
         return False
 
 
 def advice(message: str) -> str | None:
-    """Return what to tell of Hydra's `message` that there is no such launcher; `None` if it says something else."""
+    """Return a one-line replacement for Hydra's `message` about an unknown launcher, or `None` for other messages."""
     found = re.search(
         r"Could not find 'hydra/launcher/(\w+)'.*launcher':(.*)Config search path", message, re.S
     )
@@ -69,7 +69,7 @@ def advice(message: str) -> str | None:
 
 
 def at_once(launcher: Launcher, most: int | None) -> int | None:
-    """Return how many jobs run at a time, of submitit's launchers at the most `most`; `None`: a scheduler decides."""
+    """Return the number of concurrent jobs (at most `most` with submitit), or `None` if a scheduler decides."""
     kind = type(launcher).__name__
     if kind == "BasicLauncher":
         return 1
@@ -89,15 +89,15 @@ def _cores() -> int:
 def launch(
     launcher: Launcher, jobs: Sequence[Overrides], folder: Path, together: int | None, tell: Tell, say: Say
 ) -> None:
-    """Run all jobs, and tell of each as it ends.
+    """Run all jobs and report on each as it ends.
 
     Args:
-        launcher: any of Hydra's.
-        jobs: their overrides.
-        folder: of the sweep, where each job leaves its outcome below its number.
-        together: see `at_once`.
-        tell: is given the results of a job (one of each seed), and the position of the job in `jobs`.
-        say: is given a line for the user.
+        launcher: a Hydra launcher.
+        jobs: the overrides of each job.
+        folder: the folder of the sweep. Each job writes its outcome to the subfolder with its number.
+        together: the number of concurrent jobs, see `at_once`.
+        tell: called with the results of a job (one per seed) and the position of the job in `jobs`.
+        say: called with a line of text for the user.
     """
     if type(launcher).__name__ == "BasicLauncher":
         for number, job in enumerate(jobs):
@@ -110,9 +110,9 @@ def launch(
 
 
 def _hand_over(launcher: Launcher, jobs: Sequence[Overrides], folder: Path, tell: Tell, say: Say) -> None:
-    """Launch all jobs at once, again those that a pool of workers took with it when it broke.
+    """Launch all jobs at once, and relaunch those that were lost when a pool of workers broke.
 
-    A pool breaks when a worker is killed, and takes the others with it: their jobs go on from their checkpoints.
+    When one worker is killed, the pool ends all of its workers. The relaunched jobs resume from their checkpoints.
     """
     left = dict(enumerate(jobs))
     first = fruitless = 0
@@ -128,7 +128,7 @@ def _hand_over(launcher: Launcher, jobs: Sequence[Overrides], folder: Path, tell
                 for job, overrides in left.items():
                     tell(lost(overrides, "killed", str(error).splitlines()[0]), job)
                 return
-            say(f"a worker was killed: going on with the {len(left)} jobs that are left")
+            say(f"a worker was killed: continuing with the {len(left)} remaining jobs")
         else:
             for job, one in zip(numbers.values(), returned, strict=True):
                 if left.pop(job, None) is not None:
@@ -139,7 +139,7 @@ def _hand_over(launcher: Launcher, jobs: Sequence[Overrides], folder: Path, tell
 def _watching(
     folder: Path, numbers: Mapping[int, int], left: dict[int, Overrides], tell: Tell
 ) -> Iterator[None]:
-    """Tell, while others wait, which jobs have left an outcome, and take them out of `left`."""
+    """Report, in a background thread, the jobs that have written an outcome, and remove them from `left`."""
     stop = threading.Event()
 
     def look() -> None:
@@ -164,7 +164,7 @@ def _watching(
 
 
 def _submit(launcher: Launcher, jobs: Sequence[Overrides], together: int, tell: Tell, say: Say) -> None:
-    """Keep `together` jobs submitted, and look after each of them."""
+    """Keep `together` jobs submitted, and report on each as it ends."""
     waiting = deque(range(len(jobs)))
     running: dict[int, Any] = {}
     asked = time.monotonic()
@@ -187,12 +187,12 @@ def _submit(launcher: Launcher, jobs: Sequence[Overrides], together: int, tell: 
                 handle.cancel()
         elif running:
             names = " ".join(dict.fromkeys(handle.job_id.split("_")[0] for handle in running.values()))
-            say(f"{len(running)} jobs stay with the scheduler, which `scancel {names}` takes them from")
+            say(f"{len(running)} jobs remain with the scheduler; `scancel {names}` cancels them")
         raise
 
 
 def _handles(launcher: Launcher, jobs: Sequence[Overrides], first: int) -> Sequence[Any]:
-    """Submit jobs and return submitit's handles; the launcher alone would wait, and raise at the first lost job."""
+    """Submit jobs and return submitit's handles. The launcher itself would wait, and raise at the first lost job."""
     import submitit
 
     plain = submitit.AutoExecutor
@@ -210,7 +210,7 @@ def _handles(launcher: Launcher, jobs: Sequence[Overrides], first: int) -> Seque
 
 @dataclass(frozen=True)
 class _Unread:
-    """Stands for a job where a launcher asks for its results, and gives the handle instead."""
+    """A stand-in for a job that returns the handle when the launcher asks for the results."""
 
     handle: Any
 
@@ -219,7 +219,7 @@ class _Unread:
 
 
 def _outcome(handle: Any, overrides: Overrides) -> list[Result]:
-    """Return what became of a job that has ended, one way or another."""
+    """Return the results of a job that has ended in any way."""
     from submitit.core.utils import FailedJobError, UncompletedJobError
 
     try:
@@ -227,7 +227,7 @@ def _outcome(handle: Any, overrides: Overrides) -> list[Result]:
     except UncompletedJobError:
         state = handle.state
         ending = "cancelled" if state.startswith("CANCELLED") else "killed"
-        return lost(overrides, ending, f"{state}; its checkpoint stays; log: {handle.paths.stderr}")
+        return lost(overrides, ending, f"{state}; its checkpoint is kept; log: {handle.paths.stderr}")
     except FailedJobError as error:
         line = str(error).strip().splitlines()
         trace = [x for x in line if x and not x.startswith(("-", " ", "You can"))]

@@ -1,4 +1,4 @@
-"""A sweep in the terminal: what there is to do, each job as it ends, and a table of how they went."""
+"""The terminal output of a sweep: a headline, one line per finished job, and a summary table."""
 
 import time
 from collections import Counter
@@ -15,15 +15,15 @@ from prdp.suite.plan import Job
 
 
 class Ledger:
-    """Tells how far a sweep has come and about how long the rest takes.
+    """Reports the progress of a sweep and the estimated remaining time.
 
-    Estimates come from recorded runs of the same kind and are scaled by how long the jobs so far took.
+    Estimates come from recorded runs of the same kind. They are scaled by the measured durations of the jobs so far.
 
     Args:
-        jobs: of the sweep.
+        jobs: the jobs of the sweep.
         records: the folder of recorded runs.
-        console: where to write, default stderr.
-        together: how many run at a time; `None` where that is for a scheduler to decide, and there are no forecasts.
+        console: the output, by default stderr.
+        together: the number of concurrent jobs, or `None` if a scheduler decides; then there are no forecasts.
     """
 
     def __init__(
@@ -38,7 +38,7 @@ class Ledger:
         self._began = time.perf_counter()
 
     def headline(self) -> str:
-        """Return how many jobs there are, how many are finished, and about how long the rest takes."""
+        """Return the number of jobs, the number of finished jobs, and the estimated duration of the rest."""
         left = [t for t, wanted in zip(self.estimates, self.to_run, strict=True) if wanted]
         known = [t for t in left if t is not None]
         text = f"{len(self.jobs)} jobs, {len(self.jobs) - len(left)} finished before"
@@ -59,11 +59,11 @@ class Ledger:
 
     @property
     def results(self) -> list[Result]:
-        """Those that are known, in the order of the jobs."""
+        """The results so far, in the order of the jobs."""
         return [self.by_job[i] for i in sorted(self.by_job)]
 
     def add(self, result: Result, job: int | None = None) -> None:
-        """Note the result of a job (by its position, default the next), and print it."""
+        """Record the result of a job (given by its position, by default the next one) and print it."""
         job = len(self.by_job) if job is None else job
         estimated = self.estimates[job]
         self.by_job[job] = result
@@ -80,11 +80,11 @@ class Ledger:
         return f"; about {duration(pace * known / self.together)} left" if known and self.together else ""
 
     def say(self, text: str) -> None:
-        """Print a line as it is."""
+        """Print a line verbatim, without markup."""
         self.console.print(text, markup=False, highlight=False, soft_wrap=True)
 
     def close(self) -> None:
-        """Print how many jobs went how, and each that failed, was lost or diverged with its reason."""
+        """Print a table of job outcomes, and the reason for each job that failed, was lost or diverged."""
         counts = Counter(result.state for result in self.results)
         counts["not reached"] = len(self.jobs) - len(self.by_job)
         states = [*STATES, *(state for state in (*LOST, "not reached") if counts[state])]
@@ -104,7 +104,7 @@ class Ledger:
 
 
 def _labels(jobs: Sequence[Job]) -> list[str]:
-    """Return what tells each job from the others: the overrides that not all of them have."""
+    """Return a label per job: the overrides that are not common to all jobs."""
     shared = set.intersection(*(set(job.overrides) for job in jobs)) if len(jobs) > 1 else set()
     return [" ".join(x for x in job.overrides if x not in shared) for job in jobs]
 

@@ -1,4 +1,4 @@
-"""The best monotone schedule in hindsight, found by branching: what every other schedule's regret is measured by."""
+"""The best monotone schedule in hindsight, found by branching: the reference for the regret of other schedules."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -16,13 +16,13 @@ from prdp.training.loop import shuffled
 
 @dataclass(frozen=True)
 class Node:
-    """A training up to some epoch.
+    """A training run up to some epoch.
 
     Attributes:
-        state: parameters and optimiser.
-        levels: K of each block so far; never falling.
-        cost: iterations in force, summed over updates and solves.
-        error: validation error now.
+        state: the parameters and the state of the optimiser.
+        levels: K of each block so far, nondecreasing.
+        cost: the K in force, summed over updates and solves.
+        error: the current validation error.
     """
 
     state: Any
@@ -32,14 +32,14 @@ class Node:
 
 
 class Branching:
-    """Trains from any node through one more block of epochs with any K, on the very minibatches of a run.
+    """Trains any node for one more block of epochs with any K, on the same minibatches as an ordinary run.
 
     Args:
-        config: physics, model, optimiser, seed, epochs; its schedule is not used.
-        block: epochs between two decisions.
+        config: the configuration of physics, model, optimiser, seed and epochs; its schedule is not used.
+        block: the number of epochs between two decisions.
 
     Raises:
-        ValueError: `block` does not divide the epochs.
+        ValueError: If `block` does not divide the number of epochs.
     """
 
     def __init__(self, config: Config, block: int):
@@ -69,7 +69,7 @@ class Branching:
 
     def extend(self, node: Node, level: int) -> Node:
         """Return the node after one more block with K = `level`."""
-        # Training donates its state, and the node may be extended more than once.
+        # Copy the state, because training donates it and a node may be extended more than once.
         state = jax.tree.map(jnp.copy, node.state)
         first = len(node.levels) * self.block + 1
         controls = traced_controls(level, self.task.settings.tolerance)
@@ -81,10 +81,11 @@ class Branching:
 
 
 def search(branching: Branching, levels: Sequence[int], width: int) -> Iterator[list[Node]]:
-    """Yield, after each block, the schedules worth going on with: at most `width`, cheapest first.
+    """Yield, after each block, the schedules to continue: at most `width` undominated ones, cheapest first.
 
-    Worth going on with is what no other is better than in cost, error and level together. The last list is the front of
-    cost and final error of all monotone schedules over `levels` that survived: an upper bound of what the best costs.
+    A schedule is dominated if another one is at least as good in cost, error and current level. The last list
+    approximates the Pareto front of cost and final error over all monotone schedules with the given levels. Its costs
+    are upper bounds of the optimal costs, because the search is pruned.
     """
     front = [branching.root()]
     for _ in range(branching.blocks):
@@ -100,7 +101,7 @@ def search(branching: Branching, levels: Sequence[int], width: int) -> Iterator[
 
 
 def undominated(nodes: Sequence[Node]) -> list[Node]:
-    """Return the nodes that no other is at least as good as in cost, error and level, cheapest first."""
+    """Return the nodes for which no other is at least as good in cost, error and level, cheapest first."""
     kept: list[Node] = []
     for node in sorted(nodes, key=lambda n: (n.cost, n.error, n.levels[-1])):
         if not any(k.error <= node.error and k.levels[-1] <= node.levels[-1] for k in kept):
@@ -109,7 +110,7 @@ def undominated(nodes: Sequence[Node]) -> list[Node]:
 
 
 def thinned(nodes: list[Node], width: int) -> list[Node]:
-    """Return at most `width` of the nodes, the first and the last among them, evenly by rank of cost."""
+    """Return at most `width` nodes, evenly spaced by rank, including the first (if `width > 1`) and the last."""
     if len(nodes) <= width:
         return nodes
     ranks = (
@@ -119,7 +120,7 @@ def thinned(nodes: list[Node], width: int) -> list[Node]:
 
 
 def front_table(nodes: Sequence[Node], block: int) -> pd.DataFrame:
-    """Return the front as a table: cost, error, and the K of each block."""
+    """Return the front as a table with cost, error and the K of each block."""
     rows = [
         {"iterations_total": n.cost, "val_error": n.error, "levels": list(n.levels), "block": block}
         for n in undominated_in_cost(nodes)

@@ -1,4 +1,4 @@
-"""How the jobs of a sweep went; one that fails does not stop the others."""
+"""The outcomes of the jobs of a sweep. A failed job does not stop the others."""
 
 import dataclasses
 import json
@@ -17,25 +17,26 @@ from prdp.suite.grids import Overrides
 from prdp.suite.seeds import split
 
 STATES = ("done", "resumed", "skipped", "diverged", "failed")
-# What becomes of jobs in other processes, beside.
+# Additional states of jobs in other processes.
 LOST = ("killed", "cancelled")
-# A file server keeps the locks of a lost node for some time (NFSv4: 90 s), and SLURM requeues its jobs sooner.
+# Seconds to wait for a run's lock after a requeue: a file server keeps the locks of a lost node for some time
+# (NFSv4: 90 s), and SLURM may requeue its jobs sooner.
 _LEASE = 180.0
 
 
 @dataclass(frozen=True)
 class Result:
-    """What became of one job; it survives pickling to another process, and a file.
+    """The outcome of one job. It can be pickled and stored as JSON.
 
     Attributes:
-        overrides: of the job.
+        overrides: the overrides of the job.
         state: done, resumed, skipped (finished before), diverged, failed, killed or cancelled.
-        folder: of the run, empty if there is none.
-        seconds: wall time.
-        savings: of its summary.
-        val_error: final, of its summary.
-        error: one line, if it failed, was killed or was cancelled.
-        requeued: how often the scheduler started it again.
+        folder: the folder of the run, empty if there is none.
+        seconds: wall time in seconds.
+        savings: the fraction of iterations saved, from the summary.
+        val_error: the final validation error, from the summary.
+        error: the reason on one line, if the job failed, was killed or was cancelled.
+        requeued: the number of times that the scheduler restarted the job.
     """
 
     overrides: tuple[str, ...]
@@ -49,7 +50,7 @@ class Result:
 
 
 def read_results(path: Path) -> list[Result] | None:
-    """Return what `attempt` left at `path`, or `None`."""
+    """Return the results that `attempt` wrote to `path`, or `None` if there is no such file."""
     try:
         content = json.loads(path.read_text())
     except FileNotFoundError:
@@ -58,7 +59,7 @@ def read_results(path: Path) -> list[Result] | None:
 
 
 def lost(overrides: Sequence[str], state: str, error: str) -> list[Result]:
-    """Return the results of the single runs of a job that none of them came out of."""
+    """Return one result per seed of a job that ended without results."""
     return [Result(single, state, error=_line(error)) for single in split(overrides)]
 
 
@@ -68,17 +69,17 @@ def attempt(
     explain: Callable[[Exception], str | None],
     place: Path | None = None,
 ) -> list[Result]:
-    """Run a job and tell what became of each of its seeds; only what ends the process comes through as an exception.
+    """Run a job and return one result per seed. Only exceptions that end the process are passed on.
 
     Args:
-        overrides: of the job, for the table.
-        run: does it.
-        explain: turns an exception into one line, or `None` where it has no better one than the exception's own.
-        place: a file that is told as well, for who cannot be told directly.
+        overrides: the overrides of the job, for the table.
+        run: runs the job.
+        explain: returns a one-line message for an exception, or `None` to use the exception's type and message.
+        place: a file to write the results to, for a process that cannot receive them directly, or `None`.
     """
     began = time.perf_counter()
     results = _attempt(overrides, run, explain)
-    # A seed's share, where several are trained together.
+    # The average per seed, if several are trained together.
     seconds = (time.perf_counter() - began) / len(results)
     results = [dataclasses.replace(r, seconds=seconds, requeued=_restarts()) for r in results]
     if place is not None:
@@ -101,7 +102,7 @@ def _attempt(
         except KeyboardInterrupt:
             if multiprocessing.parent_process() is None:
                 raise
-            # In a pool of workers this one was told to stop; the others go on.
+            # In a pool of workers, only this worker was asked to stop; the others continue.
             return lost(overrides, "killed", "stopped by a signal; its checkpoint is saved")
         except RunIsHeld as error:
             if time.monotonic() > deadline:

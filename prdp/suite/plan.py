@@ -1,4 +1,4 @@
-"""What each job of a sweep is called, whether it is finished, and about how long it will take."""
+"""The plan of a sweep: each job with its run folder and its checked configuration."""
 
 import functools
 import re
@@ -17,12 +17,12 @@ from prdp.suite.grids import Overrides
 
 @dataclass(frozen=True)
 class Job:
-    """A run that a sweep consists of.
+    """One run of a sweep.
 
     Attributes:
-        overrides: as on the command line.
-        folder: of the run.
-        config: resolved configuration.
+        overrides: the command-line overrides.
+        folder: the folder of the run.
+        config: the resolved configuration.
     """
 
     overrides: Overrides
@@ -31,23 +31,23 @@ class Job:
 
     @property
     def finished(self) -> bool:
-        """Whether the run has a whole record, which is not to be overwritten."""
+        """Whether the run has a complete record and `overwrite` is false."""
         return not self.config["overwrite"] and RunFolder(self.folder).finished_summary() is not None
 
 
 def plan(jobs: Iterable[Overrides], common: Iterable[str] = ()) -> list[Job]:
-    """Return the jobs with their names, every configuration checked; Hydra must have been initialised.
+    """Return the planned jobs, after checking every configuration. Hydra must have been initialised.
 
     Args:
-        jobs: overrides of each.
-        common: further overrides of all.
+        jobs: the overrides of each job.
+        common: further overrides for all jobs.
 
     Raises:
-        ConfigError: the configuration of a job is wrong, or its solver or mode does not suit its operator.
+        ConfigError: If a configuration is invalid, or if its solver or mode does not support its operator.
     """
     common, planned = tuple(common), []
     for overrides in jobs:
-        # Configurations that differ in the seed alone are composed once: composing takes longer than all the rest.
+        # Compose configurations that differ only in the seed just once, because composing dominates the run time.
         seeds = [x for x in overrides if re.fullmatch(r"seed=-?\d+", x)]
         rest = tuple(x for x in overrides if x not in seeds)
         config = _parse(rest, common)

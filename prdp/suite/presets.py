@@ -1,4 +1,4 @@
-"""The presets of `conf/experiment/`: one for each figure or table of the paper."""
+"""The presets in `conf/experiment/`, e.g. one for each figure or table of the paper."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -12,15 +12,15 @@ from prdp.suite.grids import Overrides, expand
 
 
 def preset_names() -> list[str]:
-    """Return the names of all presets; Hydra must have been initialised."""
+    """Return the names of all presets. Hydra must have been initialised."""
     return _loader().get_group_options("experiment")
 
 
 def preset_jobs(name: str, given: Mapping[str, Sequence[str]], seeds: int | None = None) -> list[Overrides]:
-    """Return the jobs of a preset, narrowed by `given` (see `expand`) and to the first `seeds` seeds.
+    """Return the jobs of a preset, narrowed by `given` (see `expand`) and limited to the first `seeds` seeds.
 
     Raises:
-        GridError: none is left.
+        GridError: If no job is left, or if a narrowing value is not an option of its group.
     """
     config = compose("config", overrides=[f"experiment={name}"], return_hydra_config=True)
     sweeper = OmegaConf.masked_copy(config, "hydra").hydra.sweeper
@@ -33,13 +33,13 @@ def preset_jobs(name: str, given: Mapping[str, Sequence[str]], seeds: int | None
 
 
 def groups() -> dict[str, list[str]]:
-    """Return the names of the configuration groups, and of the options of each."""
+    """Return the names of the configuration groups, and the options of each."""
     names = _loader().repository.get_group_options("", ObjectType.GROUP)
     return {name: _loader().get_group_options(name) for name in names}
 
 
 def preset_title(name: str, conf: Path) -> str:
-    """Return the first comment of a preset's file: what it is."""
+    """Return the title of a preset, which is the first comment of its file."""
     lines = (conf / "experiment" / f"{name}.yaml").read_text().splitlines()
     return next(x.removeprefix("#").strip() for x in lines if x.startswith("# ") and "@package" not in x)
 

@@ -1,4 +1,4 @@
-"""Jobs that differ in the seed alone, trained together in one program: how a sweep groups them."""
+"""Grouping of jobs that differ only in the seed, so that one program can train them together."""
 
 import re
 from collections.abc import Sequence
@@ -10,11 +10,11 @@ _SEEDS = re.compile(r"seed=\[([-\d, ]*)\]")
 
 
 def grouped(jobs: Sequence[Overrides], sizes: Sequence[int]) -> list[list[int]]:
-    """Return the numbers of the jobs in groups, in the order of their first ones.
+    """Return groups of job indices, ordered by their first members.
 
     Args:
-        jobs: the overrides of each.
-        sizes: of each, how many may be trained together.
+        jobs: the overrides of each job.
+        sizes: for each job, the maximum size of its group.
     """
     groups: list[list[int]] = []
     filling: dict[tuple[Overrides, int], list[int]] = {}
@@ -31,7 +31,7 @@ def grouped(jobs: Sequence[Overrides], sizes: Sequence[int]) -> list[list[int]]:
 
 
 def join(jobs: Sequence[Overrides]) -> Overrides:
-    """Return the overrides of one job that trains all of these, which differ in the seed alone."""
+    """Return the overrides of one job that trains all given jobs, which must differ only in the seed."""
     if len(jobs) == 1:
         return jobs[0]
     seeds = [next(m[1] for x in job if (m := _SEED.fullmatch(x))) for job in jobs]

@@ -1,4 +1,4 @@
-"""The sweeper behind `python train.py -m`: grids of presets, a plan before, a table after."""
+"""The sweeper behind `python train.py -m`: it expands grids, checks the plan, launches the jobs and prints a table."""
 
 import copy
 import importlib
@@ -30,17 +30,17 @@ _RECORDS = Path(__file__).resolve().parents[2] / "results" / "records"
 
 
 class Grids(Sweeper):
-    """Launches a union of grids (`hydra.sweeper.grids`), or the product of the command line, past jobs that fail.
+    """Launches a union of grids (`hydra.sweeper.grids`) or the product of the command line. Failed jobs do not stop it.
 
-    Every job's configuration is checked before the first one starts; then it is told what is finished and about how
-    long the rest takes; at the end there is a table, and the exit code is 1 if a job failed.
+    All configurations are checked before the first job starts. A headline then reports the finished jobs and the
+    estimated duration of the rest. A table follows at the end, and the exit code is 1 if a job failed.
 
     Args:
-        max_batch_size: the most jobs at a time, or `None` for as many as the launcher takes.
+        max_batch_size: the maximum number of concurrent jobs, or `None` for the limit of the launcher.
         grids: see `prdp.suite.grids.expand`.
-        seeds: the list that presets refer to.
-        few_seeds: the list that they refer to where runs are expensive.
-        defaults: overrides, as a launcher brings them, of every job that says nothing else of their keys.
+        seeds: the list of seeds for presets.
+        few_seeds: the list of seeds for presets with expensive runs.
+        defaults: overrides (e.g. from a launcher) for every job that does not set their keys.
     """
 
     def __init__(
@@ -53,7 +53,12 @@ class Grids(Sweeper):
         self.folder = Path()
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
-        """Receive the launcher and the configuration, as Hydra calls it."""
+        """Set up the launcher from the configuration. Called by Hydra.
+
+        Raises:
+            GridError: If the plugin of the launcher is not installed.
+            ConfigError: If the folder of the sweep is not a valid path.
+        """
         self.context = hydra_context
         check_installed(config.hydra.launcher._target_)
         config = _at_home(config)
@@ -66,16 +71,16 @@ class Grids(Sweeper):
         """Launch all jobs and return their results.
 
         Raises:
-            GridError: no job is left.
-            ConfigError: the configuration of a job is wrong.
-            SystemExit: a job failed; all have been tried.
+            GridError: If no job is left.
+            ConfigError: If the configuration of a job is invalid.
+            SystemExit: If a job failed. All jobs are tried first.
         """
         assert self.context is not None
         assert self.launcher is not None
         overrides = self._overrides(self.context, arguments)
         together = at_once(self.launcher, self.max_batch_size)
         if together != 1:
-            # This process only plans and waits: the devices, and the memory that JAX takes on them, are the jobs'.
+            # This process only plans and waits. Leave the devices and their memory to the jobs.
             jax.config.update("jax_platforms", "cpu")
         jobs = plan(overrides)
         for job in {(j.folder.parent, j.config["data_dir"]): j for j in jobs if not j.finished}.values():
@@ -124,7 +129,11 @@ class Grids(Sweeper):
 
 
 def _at_home(config: DictConfig) -> DictConfig:
-    """Return the configuration with `~` expanded in the folder of the sweep, for each job too."""
+    """Return the configuration with `~` expanded in the folder of the sweep, also for the jobs.
+
+    Raises:
+        ConfigError: If `~` cannot be expanded.
+    """
     folder = str(config.hydra.sweep.dir)
     if not folder.startswith("~"):
         return config
@@ -141,12 +150,12 @@ def _at_home(config: DictConfig) -> DictConfig:
 
 
 def _seeds_per_process(job: Job) -> int:
-    # A finished one takes no place among those that are trained.
+    # A finished job is skipped, so it must not take a place in a group.
     return 1 if job.finished else job.config["seeds_per_process"]
 
 
 def register() -> None:
-    """Make the sweeper known to Hydra, which takes plugins only from the namespace `hydra_plugins`."""
+    """Register the sweeper with Hydra, which accepts plugins only from the namespace `hydra_plugins`."""
     try:
         namespace = importlib.import_module("hydra_plugins")
     except ImportError:
@@ -156,5 +165,5 @@ def register() -> None:
     namespace.prdp = sys.modules["hydra_plugins.prdp"] = sys.modules[__name__]  # type: ignore[attr-defined]
     Grids.__module__ = "hydra_plugins.prdp"
     Plugins.instance().register(Grids)
-    # Jobs in other processes receive Hydra's plugins by their real places, without this registration.
+    # Jobs in other processes import the plugin from its real module, without this registration.
     Grids.__module__ = __name__
