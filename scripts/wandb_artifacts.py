@@ -88,7 +88,9 @@ def main() -> None:
         sys.exit(f"wandb_artifacts: {error}")
     for name in NAMES:
         count = counts.get(name, 0)
-        print(f"{name}: {count} file{'s' if count > 1 else ''}" if count else f"{name}: no files, skipped")
+        print(
+            f"{name}: {count} file{'s' if count > 1 else ''}" if count else f"{name}: nothing there, left out"
+        )
     print(f"run folder: {folder}")
 
 
