@@ -119,7 +119,7 @@ def failures() -> list[str]:
             lineax.GMRES(rtol=1e-5, atol=0.0, max_steps=50, restart=2),
             throw=False,
         )
-        told = str(lineax.RESULTS[outcome.result]).split(".")[0][:60] or "nothing: successful"
+        told = str(lineax.RESULTS[outcome.result]).split(".")[0][:60] or "successful"
         lines.append(
             f"| {name} | {prdp.Status(int(solution.status)).name} | `info={info}`, residual "
             f"{_residual_of(a, b, value)} | {told}, residual {_residual_of(a, b, outcome.value)} |"
