@@ -22,7 +22,7 @@ MODES: dict[str, Callable[[int], Mode]] = {
 
 
 def timed(calls: Sequence[Callable[[], Any]], repeats: int) -> list[float]:
-    """Return the median wall time of each call in seconds. Calls are interleaved and blocking; round one is a warm-up."""
+    """Return the median wall time of each call in seconds; calls are interleaved and blocking, after a warm-up round."""
     times: list[list[float]] = [[] for _ in calls]
     for repeat in range(repeats + 1):
         for call, collected in zip(calls, times, strict=True):
