@@ -57,7 +57,7 @@ def solve(
             the next call's guess. With a guess, the VJP is affine in the cotangent instead of linear: until the
             adjoint solve has converged, gradients do not scale with the loss, and the gradient of a sum of losses is
             not the sum of their gradients.
-        adjoint_stats: a cotangent carrier for the adjoint's status and cost, see `AdjointStats`.
+        adjoint_stats: zeros whose "gradient" is the status and cost of the adjoint solve, see `AdjointStats`.
 
     Returns:
         A `Solution`. Only `value` is differentiable.
@@ -66,7 +66,7 @@ def solve(
         TypeError: If `operator` is not a `prdp.Operator`.
         ValueError: If shapes do not match; if the system is complex or in half precision; if K is not an integer
             >= 1; if the tolerance is not a finite number >= 0; if the solver does not support the operator; or if the
-            mode does not support the solver. Raised while tracing, before anything is computed.
+            mode is not defined for the solver or the operator. Raised while tracing, before anything is computed.
 
     Source: paper, section 2, P_K.
     """

@@ -22,7 +22,7 @@ MODES: dict[str, Callable[[int], Mode]] = {
 
 
 def timed(calls: Sequence[Callable[[], Any]], repeats: int) -> list[float]:
-    """Return the median wall time of each call in seconds; calls are interleaved and blocking, after a warm-up round."""
+    """Return the median seconds per call. Calls are interleaved and blocking, and a warm-up round is discarded."""
     times: list[list[float]] = [[] for _ in calls]
     for repeat in range(repeats + 1):
         for call, collected in zip(calls, times, strict=True):
