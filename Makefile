@@ -1,4 +1,4 @@
-# Everything runs in .venv, which the first target that needs it creates: Python 3.11 or later, make and git suffice.
+# Everything runs in .venv, which targets create when needed. Requirements: Python 3.11 or later, make and git.
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV := .venv
 BIN := $(VENV)/bin
@@ -11,96 +11,96 @@ NARROW = $(if $(SEEDS),--seeds $(SEEDS)) $(if $(PHYSICS),--physics $(PHYSICS))
 .PHONY: help setup run test test-full test-slurm lint format reproduce-all reproduce-fast campaign campaign-status rerun cost records tables claims figures report \
   wandb-artifacts wandb-dashboard benchmark benchmark-solvers benchmark-sizes benchmark-memory pins clean
 
-help: ## list the targets
+help: ## list all targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-17s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-setup: $(READY) ## create the environment in .venv (the other targets do it too)
+setup: $(READY) ## create the environment in .venv (other targets do this automatically)
 
 $(READY): requirements.txt pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "prdp needs Python 3.11 or later: make PYTHON=...")'
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --require-hashes --no-deps -r requirements.txt
 	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
-	# Compiled bytecode: without it the first start takes 13 s. Some packages ship files that no Python 3 compiles.
+	# Compile the bytecode: otherwise the first start takes 13 s. Some packages contain files that do not compile.
 	$(BIN)/python -m compileall -q -j 0 $(VENV)/lib prdp || true
 	@touch $@
 
-run: $(READY) ## the main job: Heat 2D with PRDP (ARGS="physics=heat1d seed=3" for another)
+run: $(READY) ## train Heat 2D with PRDP (ARGS="physics=heat1d seed=3" for another run)
 	$(BIN)/python train.py physics=heat2d schedule=prdp $(ARGS)
 
-test: $(READY) ## the test suite (ARGS="-k schedules" to narrow it)
+test: $(READY) ## run the test suite (ARGS="-k schedules" selects tests)
 	$(BIN)/python -m pytest $(ARGS)
 
-test-full: $(READY) ## the test suite with the slow tests
+test-full: $(READY) ## run the test suite including slow tests
 	$(BIN)/python -m pytest -m "slow or not slow" $(ARGS)
 
-test-slurm: $(READY) ## a sweep on a real SLURM that it starts on this machine (packages: tests/slurm/up.sh), five minutes
+test-slurm: $(READY) ## test a sweep on a SLURM started on this machine, five minutes (packages: tests/slurm/up.sh)
 	PRDP_TEST_SLURM=1 $(BIN)/python -m pytest -n 0 tests/slurm $(ARGS)
 
-lint: $(READY) ## style, imports and types
+lint: $(READY) ## check style, imports and types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-format: $(READY) ## rewrite files in the project's style
+format: $(READY) ## reformat all files
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-reproduce-all: $(READY) ## every preset, then tables, claims, figures, report (SEEDS=3 PHYSICS="heat1d burgers" EXPERIMENTS=fig_8)
+reproduce-all: $(READY) ## run all presets, then tables, claims, figures, report (SEEDS=3 PHYSICS="heat1d burgers" EXPERIMENTS=fig_8)
 	$(BIN)/python scripts/reproduce.py $(EXPERIMENTS) $(NARROW) $(ARGS)
 
-reproduce-fast: $(READY) ## the same for what two CPU cores finish in half an hour
+reproduce-fast: $(READY) ## the same steps with the preset fast only: half an hour on two CPU cores
 	$(BIN)/python scripts/reproduce.py fast $(NARROW) $(ARGS)
 
-campaign: $(READY) ## the runs that the records lack, most important first, until stopped (ARGS="--limit 3")
+campaign: $(READY) ## compute the runs that the records lack, most important first, until stopped (ARGS="--limit 3")
 	$(BIN)/python scripts/campaign.py $(ARGS)
 
-campaign-status: $(READY) ## what of the campaign is recorded, running and missing
+campaign-status: $(READY) ## show what is recorded, running and missing
 	$(BIN)/python scripts/campaign.py --status
 
-rerun: $(READY) ## a run again from its folder (RUN=results/runs/... ARGS="seed=3")
+rerun: $(READY) ## repeat a run from its folder (RUN=results/runs/... ARGS="seed=3")
 	$(BIN)/python scripts/rerun.py $(RUN) $(ARGS)
 
-cost: $(READY) ## about how long reproduce-all would take
+cost: $(READY) ## estimate the duration of reproduce-all
 	$(BIN)/python scripts/reproduce.py $(EXPERIMENTS) $(NARROW) --dry-run
 
-records: $(READY) ## finished runs into results/records
+records: $(READY) ## collect finished runs in results/records
 	$(BIN)/python scripts/collect.py $(ARGS)
 
-tables: $(READY) ## records into results/tables
+tables: $(READY) ## write results/tables from the records
 	$(BIN)/python scripts/tables.py $(ARGS)
 
-claims: $(READY) ## each number of the paper: ours, the rule, the verdict
+claims: $(READY) ## compare each number of the paper with ours (rule and verdict)
 	$(BIN)/python scripts/claims.py $(ARGS)
 
-figures: $(READY) ## records into results/figures
+figures: $(READY) ## draw results/figures from the records
 	$(BIN)/python scripts/figures.py $(ARGS)
 
-report: $(READY) ## records into one page, results/report/index.html
+report: $(READY) ## write results/report/index.html, one page with all results
 	$(BIN)/python scripts/report.py $(ARGS)
 
-wandb-artifacts: $(READY) ## log figures, tables and records to Weights & Biases, offline (ARGS="--mode online")
+wandb-artifacts: $(READY) ## log figures, tables and records to Weights & Biases, offline (ARGS="--mode online" uploads)
 	$(BIN)/python scripts/wandb_artifacts.py $(ARGS)
 
-wandb-dashboard: $(READY) ## the W&B workspace of all runs (ARGS="--dry-run": its JSON, no network)
+wandb-dashboard: $(READY) ## create the W&B workspace of all runs (ARGS="--dry-run" prints its JSON, no network)
 	$(BIN)/python scripts/wandb_dashboard.py $(ARGS)
 
-benchmark-solvers: $(READY) ## GMRES here, in JAX and in lineax: time, residuals, silent failures
+benchmark-solvers: $(READY) ## compare GMRES in prdp, JAX and lineax: time, residuals, silent failures
 	$(BIN)/python scripts/benchmark_solvers.py $(ARGS)
 
-benchmark-sizes: $(READY) ## solver, gradient and update from 32^2 to 512^2 and 16^3 to 128^3 (ARGS=--quick)
+benchmark-sizes: $(READY) ## time solver, gradient and update from 32^2 to 512^2 and 16^3 to 128^3 (ARGS=--quick)
 	$(BIN)/python scripts/benchmark_sizes.py $(ARGS)
 
-benchmark-memory: $(READY) ## what gradients take, and the largest sizes that fit on 24 GiB to 141 GB
+benchmark-memory: $(READY) ## measure the memory of gradients, and the largest sizes for 24 GiB to 141 GB
 	$(BIN)/python scripts/benchmark_memory.py $(ARGS)
 
-benchmark: $(READY) ## updates per second by K, and what an update is made of (ARGS="heat1d")
+benchmark: $(READY) ## measure updates per second by K, and the parts of an update (ARGS="heat1d")
 	$(BIN)/python scripts/benchmark_training.py $(ARGS)
 
-pins: $(READY) ## rewrite requirements.txt from pyproject.toml
+pins: $(READY) ## regenerate requirements.txt from pyproject.toml
 	$(BIN)/pip-compile --quiet --strip-extras --extra dev --generate-hashes --allow-unsafe \
 	  --no-emit-index-url --no-emit-find-links --no-emit-trusted-host --no-annotate --no-header \
 	  --build-deps-for editable --output-file requirements.txt pyproject.toml
 
-clean: ## remove the environment and caches, not results
+clean: ## remove the environment and caches, but not results
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache

@@ -57,7 +57,7 @@ def solve(
             the next call's guess. With a guess, the VJP is affine in the cotangent instead of linear: until the
             adjoint solve has converged, gradients do not scale with the loss, and the gradient of a sum of losses is
             not the sum of their gradients.
-        adjoint_stats: a cotangent carrier for the adjoint's status and cost, see `AdjointStats`.
+        adjoint_stats: zeros whose "gradient" is the status and cost of the adjoint solve, see `AdjointStats`.
 
     Returns:
         A `Solution`. Only `value` is differentiable.
@@ -66,7 +66,7 @@ def solve(
         TypeError: If `operator` is not a `prdp.Operator`.
         ValueError: If shapes do not match; if the system is complex or in half precision; if K is not an integer
             >= 1; if the tolerance is not a finite number >= 0; if the solver does not support the operator; or if the
-            mode does not support the solver. Raised while tracing, before anything is computed.
+            mode is not defined for the solver or the operator. Raised while tracing, before anything is computed.
 
     Source: paper, section 2, P_K.
     """
@@ -130,12 +130,12 @@ def _same_precision(operator: Operator, rhs: Any) -> tuple[Operator, Array]:
     rhs = _as_array("rhs", rhs)
     rank = operator.rank
     if rhs.ndim < rank or rhs.shape[rhs.ndim - rank :] != operator.shape:
-        raise ValueError(f"rhs has shape {rhs.shape}; it must end in the operator's {operator.shape}")
+        raise ValueError(f"rhs has shape {rhs.shape}; it must end in the operator's shape {operator.shape}")
     # A function may have complex parameters (e.g. a Fourier multiplier) and still map real to real.
     given = [] if isinstance(operator, FunctionOperator) else jax.tree.leaves(operator)
     if any(map(_is_complex, given)) or _is_complex(jax.eval_shape(operator.mv, rhs)):
         raise ValueError(
-            "the operator is complex: allowed are real operators; write it on real and imaginary parts"
+            "the operator is complex: allowed are real operators; write the system for real and imaginary parts"
         )
     leaves = [
         x for x in jax.tree.leaves(operator) if hasattr(x, "dtype") and jnp.issubdtype(x.dtype, jnp.floating)
@@ -153,11 +153,11 @@ def _same_precision(operator: Operator, rhs: Any) -> tuple[Operator, Array]:
         product = jax.eval_shape(operator.mv, rhs)
     if product.dtype != rhs.dtype:
         kinds = f"{rhs.dtype} to {product.dtype}"
-        raise ValueError(f"the operator takes {kinds}: allowed are maps from float32 or float64 to the same")
+        raise ValueError(f"the operator maps {kinds}: allowed are maps from float32 or float64 to the same")
     batch = product.shape[: len(product.shape) - rank]
     if product.shape[len(batch) :] != operator.shape:
         raise ValueError(
-            f"the operator takes shape {rhs.shape} to {product.shape}: it must end in {operator.shape}"
+            f"the operator maps shape {rhs.shape} to {product.shape}; the latter must end in {operator.shape}"
         )
     return operator, jnp.broadcast_to(rhs, product.shape)
 
@@ -175,7 +175,7 @@ def _like_rhs(name: str, field: Any, rhs: Array) -> Array | None:
         return jnp.broadcast_to(field, rhs.shape).astype(rhs.dtype)
     except ValueError as error:
         raise ValueError(
-            f"{name} has shape {field.shape}; it must fit the right-hand side's {rhs.shape}"
+            f"{name} has shape {field.shape}; it must broadcast to the right-hand side's shape {rhs.shape}"
         ) from error
 
 

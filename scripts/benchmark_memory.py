@@ -1,9 +1,9 @@
-"""Memory of gradients through a solve and of training updates: what XLA allocates, a formula for it, what fits where.
+"""Memory of gradients through a solve and of training updates: XLA's allocation, a fitted formula, the largest sizes.
 
     python scripts/benchmark_memory.py --output results/memory.md
     python scripts/benchmark_memory.py --quick --dimensions 2
 
-Nothing is timed, and but for the last table nothing is run: XLA's allocation of a compiled program is deterministic.
+Nothing is timed. Except for the last table, the programs are only compiled, because XLA's allocation is deterministic.
 """
 
 import argparse
@@ -28,11 +28,11 @@ from prdp.solvers import Solver
 
 DEVICES = {"24 GiB": 24 * 2**30, "80 GB": 80e9, "141 GB": 141e9}
 USABLE = 0.9
-FITTED, CHECKED = (9, 25), 49  # K at which the formula is fitted, and at which it is checked
+FITTED, CHECKED = (9, 25), 49  # K of the fit, and K of the check
 LEVELS = (25, 100)  # K of the tables
-POINTS = {2: 128, 3: 32}  # of the fit: below about 10^4 unknowns XLA fuses differently
-CHANNELS, BLOCKS = 32, 6  # of the paper's network on Heat 3D
-PEAK = (2, 256, 128, 25)  # dimensions, points, batch and K of the processes whose peak is taken
+POINTS = {2: 128, 3: 32}  # points per direction of the fit; below about 10^4 unknowns XLA fuses differently
+CHANNELS, BLOCKS = 32, 6  # the paper's network for Heat 3D
+PEAK = (2, 256, 128, 25)  # dimensions, points, batch and K for the measurement of peak memory
 
 
 def bytes_needed(compiled: Any) -> int:
@@ -44,7 +44,7 @@ def bytes_needed(compiled: Any) -> int:
 def compiled_gradient(
     dimensions: int, points: int, batch: int, k: int, mode: str, solver: Solver, learned: bool
 ) -> Any:
-    """Return the executable `(b, A) -> d/db mean(u^2)` of a heat step, if `learned` also that by A's parameters."""
+    """Return the executable `(b, A) -> d/db mean(u^2)` of a heat step; if `learned`, also d/dA for the parameters."""
     physics = Heat(dimensions, points)
 
     def loss(b: Any, operator: Any) -> Any:
@@ -58,16 +58,16 @@ def compiled_gradient(
 
 
 def slots(mode: str, k: int) -> int:
-    """Return how many states a mode keeps."""
+    """Return the number of states that a mode stores."""
     root = math.ceil(math.sqrt(k))
     return {"implicit": 0, "unrolled": k, "checkpointed": root + math.ceil(k / root)}[mode]
 
 
 class Formula:
-    """Arrays of the size of b that a gradient takes, `base + width * slots`, fitted at two K and checked at a third.
+    """Memory of a gradient in arrays of the size of b, `base + width * slots`, fitted at two K and checked at a third.
 
     Attributes:
-        error: relative, at the third K and at twice the size.
+        error: the relative error at the third K and twice the points per direction.
     """
 
     def __init__(self, dimensions: int, points: int, mode: str, solver: Solver, learned: bool):
@@ -84,24 +84,24 @@ class Formula:
         self.error = abs(self.arrays(CHECKED) / measured(2 * points, CHECKED) - 1)
 
     def arrays(self, k: int) -> float:
-        """Return how many arrays the gradient takes."""
+        """Return the memory of the gradient, in arrays of the size of b."""
         return self.base + self.width * slots(self.mode, k)
 
     def __str__(self) -> str:
         return f"{self.base:.1f} + {self.width:.1f} s" if self.width > 0.01 else f"{self.base:.1f}"
 
     def largest(self, capacity: float, k: int, batch: int) -> int:
-        """Return the points per direction with which the gradient fits."""
+        """Return the largest number of points per direction for which the gradient fits."""
         return largest(capacity, 4 * batch * self.arrays(k), self.dimensions)
 
 
 def largest(capacity: float, bytes_a_point: float, dimensions: int) -> int:
-    """Return `(usable memory / bytes a point)^(1/d)`, rounded down."""
+    """Return `(usable memory / bytes per point)^(1/d)`, rounded down."""
     return int((USABLE * capacity / bytes_a_point) ** (1 / dimensions))
 
 
 def update_bytes(dimensions: int, points: int, channels: int, blocks: int) -> float:
-    """Return the bytes a point of one training update of a ResNet through a heat step, batch 1, implicit gradient."""
+    """Return the bytes per point of a training update of a ResNet through a heat step, batch 1, implicit gradient."""
     physics, optimizer = Heat(dimensions, points), optax.adam(1e-4)
     operator = physics.operator()
     model = ResNet(physics.shape, channels, blocks, "dirichlet", "direct", rngs=nnx.Rngs(0))
@@ -117,13 +117,13 @@ def update_bytes(dimensions: int, points: int, channels: int, blocks: int) -> fl
 
     state = jax.ShapeDtypeStruct((1, *physics.shape), jnp.float32)
     compiled = jax.jit(update).lower(parameters, optimizer.init(parameters), state, jnp.int32(1)).compile()
-    # What belongs to the parameters does not grow with the grid: p, m, v in and out, g, and a change.
+    # Arrays of the parameters do not grow with the grid: p, m and v in and out, the gradient and the update.
     fixed = 8 * sum(x.nbytes for x in jax.tree.leaves(parameters))
     return max(0, bytes_needed(compiled) - fixed) / points**dimensions
 
 
 def tables(dimensions: Sequence[int], batch: int, channels: int, blocks: int) -> list[str]:
-    """Return the formulas, and what fits where."""
+    """Return the tables of the formulas and of the largest sizes per device."""
     rows, fits = [], []
     for d in dimensions:
         for name, solver in (("Jacobi", prdp.Jacobi()), ("CG", prdp.ConjugateGradient())):
@@ -154,21 +154,22 @@ def tables(dimensions: Sequence[int], batch: int, channels: int, blocks: int) ->
             f"{sizes[1]}^{d} | |"
         )
     return [
-        "**Measured**: arrays of the size of b that the gradient of a heat step takes, arguments and results included. "
-        "s counts the states kept: K unrolled, ceil(sqrt K) + ceil(K / ceil(sqrt K)) checkpointed. The formula is "
-        f"fitted at K = {FITTED[0]} and {FITTED[1]}; the error is that at K = {CHECKED} and twice the points per "
-        "direction.",
+        "**Measured**: memory of the gradient of a heat step, including arguments and results, in arrays of the size "
+        "of b. s is the number of stored states: K unrolled, ceil(sqrt K) + ceil(K / ceil(sqrt K)) checkpointed. The "
+        f"formula is fitted at K = {FITTED[0]} and {FITTED[1]}. The error is measured at K = {CHECKED} and twice the "
+        "points per direction.",
         "",
-        "| | gradient by | mode | arrays | error |",
+        "| | gradient w.r.t. | mode | arrays | error |",
         "|---|---|---|---|---|",
         *rows,
         "",
-        "By b alone a Jacobi step is linear in its state, and XLA drops the buffer of `unrolled`. The network is a "
-        f"ResNet of {channels} channels and {blocks} blocks with direct convolutions, trained with Adam; what belongs "
-        "to its parameters is not counted.",
+        "When differentiating only with respect to b, unrolled Jacobi stores no iterates: its step is linear in the "
+        f"state, and XLA removes the buffer. The network is a ResNet of {channels} channels and {blocks} blocks with "
+        "direct convolutions, trained with Adam. The memory of its parameters is not counted.",
         "",
-        f"**Computed** from it: the largest number of points per direction, batch 1 / batch {batch}, gradient by b and "
-        f"A, float32, {USABLE:.0%} of the memory: N = (memory / (4 batch arrays))^(1/d).",
+        f"**Computed** from the formulas: the largest number of points per direction, batch 1 / batch {batch}, "
+        "gradient with respect to b and A, float32, "
+        f"{USABLE:.0%} of the memory: N = (memory / (4 batch arrays))^(1/d).",
         "",
         "| | | " + " | ".join(DEVICES) + " |",
         "|---|---|" + "---|" * len(DEVICES),
@@ -177,13 +178,13 @@ def tables(dimensions: Sequence[int], batch: int, channels: int, blocks: int) ->
 
 
 def print_peak(mode: str) -> None:
-    """Print by how many bytes one gradient raises the peak of this process, and how many XLA announces; on Linux."""
+    """Print the bytes by which one gradient raises this process's peak memory (Linux), and XLA's own number."""
     dimensions, points, batch, k = PEAK
     physics = Heat(dimensions, points)
     compiled = compiled_gradient(dimensions, points, batch, k, mode, prdp.Jacobi(), True)
     arguments = jnp.ones((batch, *physics.shape), jnp.float32), physics.operator()
     jax.block_until_ready(arguments)
-    # What is resident, not the peak so far: compiling has raised that already.
+    # Compare with the resident memory, not with the peak so far, which compilation has already raised.
     before = int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
     jax.block_until_ready(compiled(*arguments))
     after = 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
@@ -191,7 +192,7 @@ def print_peak(mode: str) -> None:
 
 
 def peaks() -> list[str]:
-    """Return the peak of real processes beside what XLA announces."""
+    """Return a table that compares the peak memory of real processes with XLA's allocation."""
     rows = []
     for mode in MODES:
         command = [sys.executable, str(Path(__file__).resolve()), "--peak", mode]
@@ -200,21 +201,21 @@ def peaks() -> list[str]:
         rows.append(f"| {mode} | {announced / 1e6:.0f} | {seen / 1e6:.0f} |")
     dimensions, points, batch, k = PEAK
     return [
-        f"**Measured** in other processes: Heat {points}^{dimensions}, batch {batch}, K = {k}, gradient by b and "
-        "A, without arguments:",
+        f"**Measured** in separate processes: Heat {points}^{dimensions}, batch {batch}, K = {k}, gradient with "
+        "respect to b and A, excluding arguments:",
         "",
-        "| mode | MB that XLA announces | MB by which the peak RSS rose |",
+        "| mode | MB allocated according to XLA | increase of the peak RSS in MB |",
         "|---|---|---|",
         *rows,
     ]
 
 
 def main() -> None:
-    """Compile, print and write."""
+    """Compile the programs, print the tables and write them."""
     parser = argument_parser(__doc__)
     parser.add_argument("--dimensions", type=int, nargs="+", choices=(2, 3), default=(2, 3))
-    parser.add_argument("--batch", type=int, default=25, help="the paper's is 25")
-    parser.add_argument("--quick", action="store_true", help="a small network")
+    parser.add_argument("--batch", type=int, default=25, help="batch size (25 in the paper)")
+    parser.add_argument("--quick", action="store_true", help="use a small network")
     parser.add_argument("--peak", choices=MODES, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.peak:

@@ -1,12 +1,11 @@
-"""Solver, gradient and training update from small to large grids: time, share of the bandwidth, share of the physics.
+"""Time of solves, gradients and training updates by grid size, with the shares of the memory bandwidth and the physics.
 
     python scripts/benchmark_sizes.py --output results/sizes.md     2D: 32 to 512, 3D: 16 to 128 per direction
     python scripts/benchmark_sizes.py --quick                       small sizes only
     python scripts/benchmark_sizes.py --dimensions 3 --sizes 16 32 --batches 1
 
-All figures come from one process, on an otherwise idle machine if they are to mean anything: medians of interleaved
-runs, compile time apart. The bandwidth is that of a triad `a + s b -> a`, measured here. Memory is the subject of
-benchmark_memory.py.
+All figures come from one process and are medians of interleaved runs, excluding compile time. Run it on an otherwise
+idle machine. The bandwidth is measured with a triad `a + s b -> a`. For memory, see benchmark_memory.py.
 """
 
 import time
@@ -33,29 +32,30 @@ QUICK = {2: (16, 32), 3: (8,)}
 LARGEST_UPDATE = {
     2: 256,
     3: 48,
-}  # points per direction: beyond, the network's convolutions take minutes on two cores
-MOST_UNKNOWNS = 2**23  # of one case: larger batches are cut
+}  # points per direction; on larger grids, the network's convolutions take minutes on two cores
+MOST_UNKNOWNS = 2**23  # per case; larger batches are reduced
 MOST_DENSE = 2**30  # bytes of a dense matrix
 RESTART, CYCLES = 8, 2
-CHANNELS, BLOCKS = 32, 6  # of the paper's network on Heat 3D
+CHANNELS, BLOCKS = 32, 6  # the paper's network for Heat 3D
 LOWER_BOUND = (
-    "Bytes an iteration must move if only numbers, not arrays, stay in a cache: every pass between two reductions "
-    "reads and writes each array once, a product reads its input once however many neighbours it takes. In arrays of "
-    "the size of b, coefficient fields extra: Jacobi 5 (u, r, b in; u, r out). CG 9 (p for p.Ap; u, p, r in, u, r out; "
-    "r, p in, p out; A p computed twice). GMRES(m): for its j-th product 2, for orthogonalising twice 3 (j + 1) + 1, "
-    "for normalising 2, at the end of the cycle 2 m + 4. Where all arrays fit into a cache they need not come from "
-    "memory: shares above 100 % are possible there and say nothing about the memory."
+    "The lower bound is the number of bytes that an iteration must move if the cache holds scalars but no arrays. Each "
+    "pass between two reductions reads and writes each array once, and a product reads its input once, for any number "
+    "of neighbours. In arrays of the size of b, not counting coefficient fields: Jacobi 5 (u, r, b in; u, r out). CG 9 "
+    "(p for p.Ap; u, p, r in, u, r out; r, p in, p out; A p computed twice). GMRES(m): 2 for its j-th product, "
+    "3 (j + 1) + 1 for orthogonalising twice, 2 for normalising, and 2 m + 4 at the end of the cycle. If all arrays "
+    "fit into a cache, they need not come from memory. Shares above 100 % are then possible and say nothing about "
+    "the memory."
 )
 
 
 def heat(dimensions: int, points: int, batch: int) -> tuple[Operator, Any]:
-    """Return the paper's heat problem at any size, its right-hand sides noise."""
+    """Return the paper's heat problem at any size, with noise as right-hand sides."""
     physics = Heat(dimensions, points)
     return physics.operator(), noise(batch, *physics.shape)
 
 
 def burgers(points: int, batch: int) -> tuple[Operator, Any]:
-    """Return upwind convection and diffusion of two channels, one operator a state; the time step is 2.56 h."""
+    """Return upwind convection-diffusion of two channels, one operator per state, with time step 2.56 h."""
     physics = Burgers(2, points, time_step=2.56 / points)
     state = noise(batch, *physics.shape)
     return jax.jit(physics.operator)(state), physics.rhs(state)
@@ -83,9 +83,9 @@ def solve(operator: Operator, rhs: Any, solver: Solver, k: Any, mode: Mode = prd
 def solver_row(
     name: str, problem: tuple[Operator, Any], solver: Solver, k: int, stream: float, repeats: int
 ) -> tuple[str, float]:
-    """Return a row of the table of solvers, and the seconds that its compiling took."""
+    """Return a row of the solver table, and its compile time in seconds."""
     operator, rhs = problem
-    # A step that is linear in its state needs no states kept; of the others, benchmark_memory.py has the memory.
+    # A step that is linear in its state stores no states. For the memory of other solvers, see benchmark_memory.py.
     modes = list(MODES) if isinstance(solver, prdp.Jacobi) else ["implicit"]
 
     def loss(rhs: Any, operator: Operator, mode: str) -> Any:
@@ -114,7 +114,7 @@ def solver_row(
 def solver_table(
     sizes: dict[int, Sequence[int]], batches: Sequence[int], k: int, stream: float, repeats: int
 ) -> list[str]:
-    """Return time per iteration and per gradient by system, size and batch."""
+    """Return the table of times per iteration and per gradient, by system, size and batch."""
     rows, compiling = [], 0.0
     for d, points in sizes.items():
         for n in points:
@@ -132,11 +132,11 @@ def solver_table(
                     rows.append(row)
                     compiling += seconds
     return [
-        f"K = {k}, for GMRES {CYCLES} cycles of {RESTART} products; gradients by the right-hand side; in brackets: "
-        f"times the forward solve. Batches are cut at 2^{MOST_UNKNOWNS.bit_length() - 1} unknowns. Compiling took "
-        f"{compiling:.0f} s in all.",
+        f"K = {k}; for GMRES, {CYCLES} cycles of {RESTART} products. Gradients are with respect to the right-hand "
+        "side; numbers in parentheses are relative to the forward solve. Batches are limited to "
+        f"2^{MOST_UNKNOWNS.bit_length() - 1} unknowns. Compilation took {compiling:.0f} s in total.",
         "",
-        "| system | batch | ms an iteration | ns an unknown | MB at least | of the bandwidth | "
+        "| system | batch | ms per iteration | ns per unknown | MB, lower bound | share of the bandwidth | "
         + " | ".join(f"{mode}, ms" for mode in MODES)
         + " |",
         "|" + "---|" * (6 + len(MODES)),
@@ -145,7 +145,7 @@ def solver_table(
 
 
 def dense_table(sizes: dict[int, Sequence[int]], k: int, repeats: int) -> list[str]:
-    """Return Jacobi on the stencil beside Jacobi on its matrix, where that fits."""
+    """Return the table that compares Jacobi on the stencil and on its dense matrix, for sizes that fit."""
     rows = []
     for d, points in sizes.items():
         for n in (n for n in points if 4 * n ** (2 * d) <= MOST_DENSE):
@@ -158,7 +158,7 @@ def dense_table(sizes: dict[int, Sequence[int]], k: int, repeats: int) -> list[s
                 f"| {n}^{d} | {1e3 * fast / k:.3g} | {1e3 * slow / k:.3g} | {slow / fast:.0f} | {size} |"
             )
     return [
-        "Milliseconds a Jacobi iteration, one sample.",
+        "Milliseconds per Jacobi iteration, one sample.",
         "",
         "| Heat | stencil | dense | dense / stencil | matrix, MB |",
         "|---|---|---|---|---|",
@@ -167,7 +167,7 @@ def dense_table(sizes: dict[int, Sequence[int]], k: int, repeats: int) -> list[s
 
 
 def update_times(dimensions: int, points: int, k: int, network: tuple[int, int], repeats: int) -> list[float]:
-    """Return the time of one update without physics, with K = 1 and with K = k, K traced, implicit gradients."""
+    """Return the seconds per update without physics, with K = 1 and with K = k (K traced, implicit gradients)."""
     (operator, state), optimizer = heat(dimensions, points, 1), optax.adam(1e-4)
     graph, parameters = nnx.split(ResNet(state.shape[1:], *network, "dirichlet", rngs=nnx.Rngs(0)))
 
@@ -187,7 +187,7 @@ def update_times(dimensions: int, points: int, k: int, network: tuple[int, int],
 def update_table(
     sizes: dict[int, Sequence[int]], k: int, network: tuple[int, int], repeats: int
 ) -> list[str]:
-    """Return the time of a training update, and the share of the physics in it."""
+    """Return the table of times per training update, with the share of the physics."""
     rows = []
     for d, points in sizes.items():
         for n in (n for n in points if n <= LARGEST_UPDATE[d]):
@@ -197,7 +197,7 @@ def update_table(
     channels, blocks = network
     return [
         f"ResNet ({channels} channels, {blocks} blocks) and Adam, batch 1, through one heat step by Jacobi. The share "
-        "of the physics is what the update takes longer than one without it; negative ones are noise.",
+        "of the physics is the extra time compared with an update without physics. Negative shares are noise.",
         "",
         f"| | no physics, ms | K = 1, ms | physics | K = {k}, ms | physics |",
         "|---|---|---|---|---|---|",
@@ -206,16 +206,18 @@ def update_table(
 
 
 def main() -> None:
-    """Measure, print and write."""
+    """Measure, print the tables and write them."""
     parser = argument_parser(__doc__)
     parser.add_argument("--dimensions", type=int, nargs="+", choices=(2, 3), default=(2, 3))
     parser.add_argument(
-        "--sizes", type=int, nargs="+", help="points per direction, of every dimension chosen"
+        "--sizes", type=int, nargs="+", help="points per direction, for all chosen dimensions"
     )
-    parser.add_argument("--batches", type=int, nargs="+", default=(1, 25), help="25 is the paper's")
+    parser.add_argument(
+        "--batches", type=int, nargs="+", default=(1, 25), help="batch sizes (25 in the paper)"
+    )
     parser.add_argument("--iterations", type=int, default=25, help="K of solves, gradients and updates")
     parser.add_argument("--repeats", type=int, default=3)
-    parser.add_argument("--quick", action="store_true", help="small sizes, one repeat: no measurement")
+    parser.add_argument("--quick", action="store_true", help="small sizes and one repeat, for testing only")
     options = parser.parse_args()
     table = QUICK if options.quick else SIZES
     sizes = {d: options.sizes or table[d] for d in options.dimensions}

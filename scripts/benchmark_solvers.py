@@ -1,8 +1,8 @@
-"""GMRES here, in JAX and in lineax on the same systems: time per restart cycle, residual reached, silent failures.
+"""GMRES in prdp, JAX and lineax on the same systems: time per restart cycle, final residual, silent failures.
 
     python scripts/benchmark_solvers.py [--cycles 20] [--repeats 5] [--output results/solvers.md]
 
-Ratios are those of medians of interleaved runs, in one process.
+Ratios compare medians of interleaved runs in one process.
 """
 
 import time
@@ -25,7 +25,7 @@ NAMES = ("prdp", "jax", "lineax")
 
 
 def navier_stokes(points: int, samples: int) -> tuple[Operator, Any]:
-    """The first systems of the paper's trajectories: a reference of 2 N + 1 points, every second kept."""
+    """Return the first systems of the paper's trajectories: states on 2 N + 1 points, subsampled to every second."""
     physics, fine = NavierStokes(points), NavierStokes(2 * points + 1)
     (fields,) = FilteredNoise().sample({0: samples}, fine.grid())
     state = jnp.asarray(fine.initial_state(fields)[..., 1::2, 1::2], jnp.float32)
@@ -33,7 +33,7 @@ def navier_stokes(points: int, samples: int) -> tuple[Operator, Any]:
 
 
 def burgers(samples: int) -> tuple[Operator, Any]:
-    """Smooth random states of the paper's Burgers problem."""
+    """Return systems of the paper's Burgers problem at smooth random states."""
     physics = Burgers(1, 256)
     (fields,) = FilteredNoise().sample({0: samples}, physics.grid())
     state = jnp.asarray(fields, jnp.float32)
@@ -41,7 +41,7 @@ def burgers(samples: int) -> tuple[Operator, Any]:
 
 
 def solvers(restart: int) -> dict[str, Callable[..., Any]]:
-    """Functions `(operator, rhs, cycles, tolerance) -> value`, each for a whole batch."""
+    """Return one function `(operator, rhs, cycles, tolerance) -> value` per library, for a whole batch."""
 
     def ours(operator: Operator, rhs: Any, cycles: int, tolerance: float) -> Any:
         solver = prdp.GMRES(restart)
@@ -49,7 +49,7 @@ def solvers(restart: int) -> dict[str, Callable[..., Any]]:
 
     def per_sample(solve: Callable[..., Any]) -> Callable[..., Any]:
         def batched(operator: Operator, rhs: Any, cycles: int, tolerance: float) -> Any:
-            # Coefficients with a batch axis are mapped, numbers are not.
+            # Map over coefficients with a batch axis, but not over scalars.
             leaves, structure = jax.tree.flatten(operator)
             axes = [0 if jnp.ndim(x) else None for x in leaves]
 
@@ -61,7 +61,7 @@ def solvers(restart: int) -> dict[str, Callable[..., Any]]:
         return batched
 
     def of_jax(operator: Operator, rhs: Any, cycles: int, tolerance: float) -> Any:
-        # In "batched" mode its restart is that of a cycle; it stops between cycles only, as ours does.
+        # The mode "batched" takes `restart` products per cycle and stops only between cycles, like prdp.
         gmres = jax.scipy.sparse.linalg.gmres
         value, _ = gmres(
             operator.mv, rhs, tol=tolerance, restart=restart, maxiter=cycles, solve_method="batched"
@@ -70,7 +70,7 @@ def solvers(restart: int) -> dict[str, Callable[..., Any]]:
 
     def of_lineax(operator: Operator, rhs: Any, cycles: int, tolerance: float) -> Any:
         linear = lineax.FunctionLinearOperator(operator.mv, jax.ShapeDtypeStruct(rhs.shape, rhs.dtype))
-        # Its first pass does nothing, so K + 1 steps are K cycles.
+        # The first step of lineax does nothing, so K + 1 steps are K cycles.
         solver = lineax.GMRES(rtol=max(tolerance, 1e-30), atol=0.0, max_steps=cycles + 1, restart=restart)
         return lineax.linear_solve(linear, rhs, solver, throw=False).value
 
@@ -78,14 +78,14 @@ def solvers(restart: int) -> dict[str, Callable[..., Any]]:
 
 
 def residual(operator: Operator, rhs: Any, value: Any) -> float:
-    """The largest relative residual of the batch, in float64."""
+    """Return the largest relative residual of the batch, in float64."""
     difference = np.asarray(rhs, float) - np.asarray(operator.mv(value), float)
     flat, right = (np.asarray(x, float).reshape(len(rhs), -1) for x in (difference, rhs))
     return float((np.linalg.norm(flat, axis=1) / np.linalg.norm(right, axis=1)).max())
 
 
 def compare(name: str, operator: Operator, rhs: Any, restart: int, cycles: int, repeats: int) -> list[str]:
-    """Time `cycles` restart cycles of each, and what they leave."""
+    """Return table rows with the time per cycle and the residual after `cycles` restart cycles, per library."""
     run = {n: jax.jit(f, static_argnums=(2, 3)) for n, f in solvers(restart).items()}
     left = {n: residual(operator, rhs, run[n](operator, rhs, cycles, 0.0)) for n in NAMES}
     calls = [partial(run[n], operator, rhs, cycles, 0.0) for n in NAMES]
@@ -98,7 +98,7 @@ def compare(name: str, operator: Operator, rhs: Any, restart: int, cycles: int, 
 
 
 def failures() -> list[str]:
-    """What each says of systems that it cannot solve."""
+    """Return table rows with the status that each library reports for systems that it cannot solve."""
     shift = np.roll(np.eye(4), 1, axis=0)
     cases = {
         "stagnation: cyclic shift, restart 2": (shift, [1.0, 0, 0, 0]),
@@ -119,7 +119,7 @@ def failures() -> list[str]:
             lineax.GMRES(rtol=1e-5, atol=0.0, max_steps=50, restart=2),
             throw=False,
         )
-        told = str(lineax.RESULTS[outcome.result]).split(".")[0][:60] or "nothing: successful"
+        told = str(lineax.RESULTS[outcome.result]).split(".")[0][:60] or "successful"
         lines.append(
             f"| {name} | {prdp.Status(int(solution.status)).name} | `info={info}`, residual "
             f"{_residual_of(a, b, value)} | {told}, residual {_residual_of(a, b, outcome.value)} |"
@@ -132,7 +132,7 @@ def _residual_of(a: Any, b: Any, value: Any) -> str:
 
 
 def gradients(operator: Operator, rhs: Any) -> list[str]:
-    """The gradient of a mean squared error through a converged solve: `|d loss / d rhs|`, and its error."""
+    """Return table rows with norm and error of the gradient of a mean squared error through a converged solve."""
     target = 0.97 * prdp.solve(operator, rhs, solver=prdp.GMRES(20), iterations=200, tolerance=1e-6).value
 
     def norm_of(solve: Callable[..., Any]) -> Any:
@@ -155,7 +155,7 @@ def gradients(operator: Operator, rhs: Any) -> list[str]:
 
 
 def compilation(operator: Operator, rhs: Any, restarts: Sequence[int]) -> list[str]:
-    """The seconds that value and gradient of a solve take to compile, by restart (JAX's gradient is implicit)."""
+    """Return table rows with the seconds to compile value and gradient, by restart (JAX's gradient is implicit)."""
 
     def seconds(solve: Callable[..., Any]) -> float:
         def loss(b: Any) -> Any:
@@ -185,7 +185,7 @@ def compilation(operator: Operator, rhs: Any, restarts: Sequence[int]) -> list[s
 
 
 def main() -> None:
-    """Measure, print and write."""
+    """Measure, print the tables and write them."""
     parser = argument_parser(__doc__)
     parser.add_argument("--cycles", type=int, default=20)
     parser.add_argument("--repeats", type=int, default=5)
@@ -199,25 +199,25 @@ def main() -> None:
         f"lineax {lineax.__version__}, float32, batches of {samples}, {arguments.cycles} cycles, medians of "
         f"{arguments.repeats} interleaved runs.",
         "",
-        "| system | GMRES of | ms a cycle | times prdp's | largest residual after them |",
+        "| system | library | ms per cycle | relative to prdp | largest relative residual at the end |",
         "|---|---|---|---|---|",
         *compare("Navier-Stokes 48^2, restart 8", *system, 8, arguments.cycles, arguments.repeats),
         *compare("Burgers 256, restart 2", *burgers(samples), 2, arguments.cycles, arguments.repeats),
         "",
-        "What each says of systems it cannot solve (restart 2, 50 cycles, tolerance 1e-5):",
+        "Reported status for systems that GMRES cannot solve (restart 2, 50 cycles, tolerance 1e-5):",
         "",
         "| system | prdp | jax | lineax |",
         "|---|---|---|---|",
         *failures(),
         "",
-        "Gradient of a mean squared error of 3 % through the converged solve of Navier-Stokes, against a solve to "
-        "1e-6 (JAX's transposed solve stops at 1e-5 of the *primal* right-hand side):",
+        "Gradient of a mean squared error of 3 % through the converged solve of Navier-Stokes, compared with a solve "
+        "to 1e-6 (JAX's transposed solve stops at 1e-5 of the *primal* right-hand side):",
         "",
-        "| GMRES of | size of the gradient, exact = 1 | relative error |",
+        "| library | norm of the gradient, exact = 1 | relative error |",
         "|---|---|---|",
         *gradients(*system),
         "",
-        "Seconds to compile value and gradient of the solve of Navier-Stokes:",
+        "Seconds to compile value and gradient of the Navier-Stokes solve:",
         "",
         "| restart | prdp, implicit | prdp, unrolled | jax |",
         "|---|---|---|---|",

@@ -1,14 +1,14 @@
-"""Updates per second at several K, and what one update is made of.
+"""Updates per second at several K, and the shares of the parts of an update.
 
     python scripts/benchmark_training.py                 all but heat3d and navier_stokes
     python scripts/benchmark_training.py heat2d --epochs 5
     python scripts/benchmark_training.py navier_stokes --override scale=small
 
-All figures of a physics come from one process, on an otherwise idle machine if they are to mean anything; compile
-time is apart. Shares come from timing compiled parts of the update alone: physics (solve and its VJP), network
-(forward and backward with the physics replaced by the identity), optimiser. What is left is everything else.
-For large networks, what optimiser and network must move and compute is put against the memory bandwidth and the
-matrix speed measured here.
+All figures of a physics come from one process, excluding compile time. Run it on an otherwise idle machine. For the
+shares, parts of the update are compiled and timed separately: physics (solve and its VJP), network (forward and
+backward pass with the physics replaced by the identity) and optimiser. The remainder is reported as everything else.
+For large networks, the bytes and operations required by optimiser and network are compared with the memory bandwidth
+and the matrix-product speed, both measured here.
 """
 
 import argparse
@@ -38,24 +38,24 @@ LEVELS = {
     "heat3d": (1, 10, 30),
     "navier_stokes": (1, 20, 42),
 }
-# The small ones, which take a minute each on two cores.
+# The small problems, which take about one minute each on two cores.
 DEFAULT = ("poisson", "heat1d", "heat2d", "burgers")
 
 
 def seconds(function: Callable[[], Any], repeats: int) -> float:
-    """Return the median wall time of a call, its result awaited."""
+    """Return the median wall time in seconds of a blocking call."""
     return timed([function], repeats)[0]
 
 
 def benchmark(physics: str, epochs: int, extra: list[str]) -> None:
-    """Print the figures of one physics."""
+    """Print the results for one physics."""
     overrides = [
         f"physics={physics}",
         "schedule=fixed",
         f"schedule.iterations={max(LEVELS[physics])}",
         *extra,
     ]
-    # Not measured: it has no part in an update.
+    # Skip the measurement of the converged K, which an update does not use.
     overrides.append("converged_iterations=100000")
     config = parse(compose("config", overrides=[*overrides, f"data_dir={ROOT / 'results/data'}"]))
     task, _, _ = prepare(config)
@@ -66,7 +66,7 @@ def benchmark(physics: str, epochs: int, extra: list[str]) -> None:
     compiled = compile_run(task, graph, state, arrays, transformation, batch, scan=scans_well(config))
     updates = task.samples // batch
     order = np.arange(task.samples, dtype=np.int32).reshape(updates, batch)
-    print(f"\n{physics}: {updates} updates an epoch, compiled in {compiled.seconds:.1f} s")
+    print(f"\n{physics}: {updates} updates per epoch, compiled in {compiled.seconds:.1f} s")
 
     holder = [state]
 
@@ -76,7 +76,7 @@ def benchmark(physics: str, epochs: int, extra: list[str]) -> None:
 
     per_update = {k: seconds(lambda k=k: epoch(k), epochs) / updates for k in LEVELS[physics]}  # type: ignore[misc]
     for k, t in per_update.items():
-        print(f"  K = {k:<4} {1 / t:10.1f} updates/s   {1e3 * t:9.3f} ms an update")
+        print(f"  K = {k:<4} {1 / t:10.1f} updates/s   {1e3 * t:9.3f} ms per update")
     if physics != "poisson":
         parts(config, task, graph, transformation, arrays, holder[0], per_update, epochs)
     print(f"  compilations of the update: {compiled.compilations}")
@@ -85,7 +85,7 @@ def benchmark(physics: str, epochs: int, extra: list[str]) -> None:
 def parts(
     config: Any, task: Any, graph: Any, optimizer: Any, arrays: Any, state: Any, per_update: Any, epochs: int
 ) -> None:
-    """Print the time of physics, network and optimiser alone, each in a loop like the training's own."""
+    """Print the separate times of physics, network and optimiser, each in a loop like that of the training."""
     updates = task.samples // config.general.batch_size
 
     def controls(k: int) -> Any:
@@ -137,22 +137,22 @@ def parts(
 
     solver = {k: timed(physics_body(controls(k)), prior) for k in per_update}
     if steps > 1:
-        # No gradient passes the first solve.
+        # The first solve has no backward pass.
         for k in per_update:
             forward = timed(lambda u, k=k: prior + 1e-9 * step_of(u, controls(k)), prior)  # type: ignore[misc]
             solver[k] = forward + (steps - 1) * solver[k]
-    # A gradient that nobody uses would be compiled away: both take a plain descent step, which is subtracted again.
+    # XLA would remove an unused gradient. So apply it in a plain descent step, and subtract the time of that step.
     network = timed(lambda p: descend(p, network_gradient(p)), parameters)
     network -= timed(lambda p: descend(p, p), parameters)
 
     def adam(carry: Any) -> Any:
         p, s = carry
-        # The parameters stand in for a gradient: what counts is that as many bytes are read.
+        # The first moments stand in for the gradient: only the number of bytes read matters.
         changes, s = optimizer.update(jax.tree.map(lambda x: 1e-3 * x, s[0].mu), s, p)
         return optax.apply_updates(p, changes), s
 
     optimiser = timed(adam, (state.parameters, state.optimizer))
-    print("  of an update:     physics     network   optimiser   everything else")
+    print("  share of update:  physics     network   optimiser   everything else")
     for k, t in per_update.items():
         rest = t - solver[k] - network - optimiser
         shares = "  ".join(f"{1e3 * x:6.2f} {x / t:4.0%}" for x in (solver[k], network, optimiser, rest))
@@ -165,7 +165,7 @@ def parts(
 def memory_bound(
     count: int, batch: int, network: float, optimiser: float, per_update: dict[int, float]
 ) -> None:
-    """Print how far network, optimiser and update are from what this machine's memory and cores allow."""
+    """Print the times of network, optimiser and update next to the limits of this machine's memory and cores."""
     stream, flops = bandwidth(), matmul_speed()
     array = 4 * count
     work = 6 * count * batch
@@ -174,8 +174,8 @@ def memory_bound(
     )
     print(
         f"  optimiser: {count / 1e6:.1f}M parameters; Adam must move 7 arrays (p, m, v in and out, g in) = "
-        f"{7 * array / 1e6:.0f} MB: {7 * array / stream * 1e3:.0f} ms at that rate, {optimiser * 1e3:.0f} ms measured "
-        f"({7 * array / stream / optimiser:.0%})"
+        f"{7 * array / 1e6:.0f} MB: {7 * array / stream * 1e3:.0f} ms at full bandwidth, "
+        f"{optimiser * 1e3:.0f} ms measured ({7 * array / stream / optimiser:.0%})"
     )
     least = max(3 * array / stream, work / flops)
     print(
@@ -184,11 +184,11 @@ def memory_bound(
     )
     k = min(per_update)
     bound = 10 * array / stream
-    print(f"  update: {bound * 1e3:.0f} ms by bandwidth alone; K = {k} takes {per_update[k] * 1e3:.0f} ms")
+    print(f"  update: {bound * 1e3:.0f} ms at full bandwidth; K = {k} takes {per_update[k] * 1e3:.0f} ms")
 
 
 def matmul_speed() -> float:
-    """Return the floating-point operations a second of a large float32 matrix product."""
+    """Return the floating-point operations per second of a large float32 matrix product."""
     n = 3000
     a = jnp.ones((n, n), jnp.float32)
     product = jax.jit(lambda a: a @ a)
@@ -198,9 +198,12 @@ def matmul_speed() -> float:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("physics", nargs="*", choices=[*LEVELS, []])
-    parser.add_argument("--epochs", type=int, default=5, help="timed repeats of an epoch")
+    parser.add_argument("--epochs", type=int, default=5, help="number of timed epochs")
     parser.add_argument(
-        "--override", action="append", default=[], help="any override of train.py, e.g. scale=small"
+        "--override",
+        action="append",
+        default=[],
+        help="an override of train.py, e.g. scale=small (repeatable)",
     )
     arguments = parser.parse_args()
     print(f"device: {machine()}")

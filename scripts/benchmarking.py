@@ -1,4 +1,4 @@
-"""What the benchmarks share: modes, timing, the machine's bandwidth, and where the text goes."""
+"""Shared parts of the benchmarks: differentiation modes, timing, memory bandwidth and output."""
 
 import argparse
 import statistics
@@ -22,7 +22,7 @@ MODES: dict[str, Callable[[int], Mode]] = {
 
 
 def timed(calls: Sequence[Callable[[], Any]], repeats: int) -> list[float]:
-    """Return the median wall time of each call, interleaved, results awaited; the first round does not count."""
+    """Return the median seconds per call. Calls are interleaved and blocking, and a warm-up round is discarded."""
     times: list[list[float]] = [[] for _ in calls]
     for repeat in range(repeats + 1):
         for call, collected in zip(calls, times, strict=True):
@@ -34,7 +34,7 @@ def timed(calls: Sequence[Callable[[], Any]], repeats: int) -> list[float]:
 
 
 def bandwidth(elements: int = 2**27) -> float:
-    """Return the bytes a second of a stream triad `a + s b -> a` on arrays far larger than any cache, `a` donated."""
+    """Return the bandwidth in bytes per second of a triad `a + s b -> a` (`a` donated), on arrays beyond any cache."""
     triad = jax.jit(lambda a, b: a + 0.5 * b, donate_argnums=0)
     box, b = [jnp.ones(elements, jnp.float32)], jnp.ones(elements, jnp.float32)
 
@@ -46,22 +46,22 @@ def bandwidth(elements: int = 2**27) -> float:
 
 
 def machine() -> str:
-    """Return what the figures are of, for the head of a text."""
+    """Return the device and the JAX version, for the head of an output text."""
     device = jax.devices()[0]
     return f"{device.platform} ({device.device_kind}), jax {jax.__version__}"
 
 
 def argument_parser(description: str | None) -> argparse.ArgumentParser:
-    """Return a parser with `--output`, whose help is a module's docstring."""
+    """Return a parser with the option `--output` and the given description."""
     made = argparse.ArgumentParser(
         description=description, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    made.add_argument("--output", type=Path, default=None, help="a Markdown file to write")
+    made.add_argument("--output", type=Path, default=None, help="write the results to this Markdown file")
     return made
 
 
 def publish(lines: Sequence[str], output: Path | None) -> None:
-    """Print lines, and write them to a file if there is to be one."""
+    """Print the lines, and write them to the file `output` unless it is `None`."""
     text = "\n".join(lines)
     print(text)
     if output is not None:

@@ -2,8 +2,8 @@
 
 python scripts/oracle.py heat1d --seeds 1 2 25 --block 10 --levels 1 2 3 4 5 6 8 10 13
 
-About half a minute a seed of Heat 1D. What it finds is an upper bound of the least cost: the search keeps at most
---width schedules at each decision, and decides only every --block epochs.
+Takes about half a minute per seed for Heat 1D. The result is an upper bound of the optimal cost, because the search
+keeps at most --width schedules at each decision and changes K only every --block epochs.
 """
 
 import argparse
@@ -26,7 +26,7 @@ LEVELS = {
 
 
 def main() -> None:
-    """Search."""
+    """Run the search for each seed and write the fronts."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("physics", choices=LEVELS)
     parser.add_argument("--seeds", type=int, nargs="+", default=[1])

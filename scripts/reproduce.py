@@ -1,11 +1,11 @@
-"""Run presets of conf/experiment/, then collect, aggregate, judge and report.
+"""Run presets of conf/experiment/, then collect the records and write tables, claims, figures and the report.
 
-python scripts/reproduce.py                              all of them: weeks on two cores, hours to days on GPUs
-python scripts/reproduce.py fast                         what two cores finish in half an hour
+python scripts/reproduce.py                              all presets: weeks on two cores, hours to days on GPUs
+python scripts/reproduce.py fast                         half an hour on two cores
 python scripts/reproduce.py fig_8 --seeds 3 --physics burgers
-python scripts/reproduce.py --dry-run                    only what it would cost
+python scripts/reproduce.py --dry-run                    only print the estimated time
 
-Finished runs are skipped and interrupted ones go on, so it can be stopped and started again at any point.
+Finished runs are skipped and interrupted runs are resumed, so it can be stopped and restarted at any time.
 """
 
 import argparse
@@ -33,7 +33,7 @@ RECORDS = RESULTS / "records"
 
 
 def main() -> None:
-    """Run what the command line asks for."""
+    """Run the presets selected on the command line."""
     arguments = parse()
     common = [f"runs_dir={RESULTS / 'runs'}", f"data_dir={RESULTS / 'data'}", "progress=false"]
     with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
@@ -55,15 +55,15 @@ def main() -> None:
 
 
 def parse() -> argparse.Namespace:
-    """Return the command line."""
+    """Return the parsed command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("experiments", nargs="*", help="presets; default: all but fast")
-    parser.add_argument("--seeds", type=int, help="only the first so many seeds")
-    parser.add_argument("--physics", nargs="+", default=[], help="only these")
+    parser.add_argument("--seeds", type=int, help="number of seeds, starting with the first")
+    parser.add_argument("--physics", nargs="+", default=[], help="only these physics")
     parser.add_argument(
-        "--seeds-per-process", type=int, default=1, help="trained together in one program (GPUs)"
+        "--seeds-per-process", type=int, default=1, help="seeds trained together in one program (for GPUs)"
     )
-    parser.add_argument("--dry-run", action="store_true", help="only say what it would cost")
+    parser.add_argument("--dry-run", action="store_true", help="only print the estimated time")
     arguments = parser.parse_args()
     for key in ("seeds", "seeds_per_process"):
         value = getattr(arguments, key)
@@ -73,7 +73,7 @@ def parse() -> argparse.Namespace:
 
 
 def gather(names: list[str], arguments: argparse.Namespace, common: list[str]) -> list[Job]:
-    """Return the jobs of all presets, each run once, the quick ones first; say what each preset costs."""
+    """Return the jobs of all presets without duplicates, shortest first, and print the cost of each preset."""
     unknown = [name for name in names if name not in preset_names()]
     if unknown:
         sys.exit(f"error: {', '.join(unknown)}: no such experiment; there are {', '.join(preset_names())}")
@@ -100,18 +100,18 @@ def gather(names: list[str], arguments: argparse.Namespace, common: list[str]) -
 
 
 def train(jobs: list[Job], common: list[str], ledger: Ledger, together: int) -> None:
-    """Run all jobs in this process, so many seeds of a configuration at a time; a failure does not stop the others."""
+    """Run all jobs in this process, `together` seeds of a configuration at a time. Failures do not stop the others."""
     for group in grouped([job.overrides for job in jobs], [1 if job.finished else together for job in jobs]):
         overrides = join([jobs[i].overrides for i in group])
         composed = compose("config", overrides=[*overrides, *common])
         for i, result in zip(group, attempt(overrides, partial(run, composed), explain), strict=True):
             ledger.add(result, i)
-        # The programs of a finished run would otherwise pile up.
+        # Otherwise the compiled programs of finished runs accumulate.
         jax.clear_caches()
 
 
 def explain(error: Exception) -> str | None:
-    """Return the message of a mistake in a configuration or of a run that is held; others are told with their type."""
+    """Return the message of configuration errors and held runs; others are reported with their exception type."""
     return str(error) if isinstance(error, ConfigError | RunIsHeld) else None
 
 

@@ -1,10 +1,10 @@
 """Draw example trajectories of every physics (figures 16 to 20) from freshly computed reference data.
 
-    python scripts/trajectories.py            all
-    python scripts/trajectories.py fig_19     one
+    python scripts/trajectories.py            all figures
+    python scripts/trajectories.py fig_19     one figure
 
-Writes results/figures/<name>.png and .pdf. The samples are the first ones that training sees; they are computed
-at the paper's size (Navier-Stokes: about a second a step and sample) and cached in --data.
+Writes results/figures/<name>.png and .pdf. The samples are the first ones of the training set. They are computed at
+the paper's resolution (Navier-Stokes: about one second per time step and sample) and cached in --data.
 """
 
 import argparse
@@ -21,7 +21,7 @@ ROOT = Path(__file__).resolve().parents[1]
 
 
 class Example(NamedTuple):
-    """What a figure shows of a physics."""
+    """The physics, samples, time steps and channels that a figure shows."""
 
     physics: str
     title: str
@@ -40,7 +40,7 @@ EXAMPLES = {
 
 
 def trajectories(physics: str, samples: int, cache: Path) -> tuple[np.ndarray, np.ndarray]:
-    """Return the first training trajectories, `(samples, steps + 1, channels, *space)`, and the grid along an axis."""
+    """Return the first training trajectories, `(samples, steps + 1, channels, *space)`, and the grid of one axis."""
     few = [f"data.train_samples={samples}", "data.validation_samples=1", f"batch_size={samples}"]
     with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
         config = parse(compose("config", overrides=[f"physics={physics}", *few, f"data_dir={cache}"]))
@@ -50,7 +50,7 @@ def trajectories(physics: str, samples: int, cache: Path) -> tuple[np.ndarray, n
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("names", nargs="*", metavar="name", help=f"of {', '.join(EXAMPLES)} (default: all)")
+    parser.add_argument("names", nargs="*", metavar="name", help=f"{', '.join(EXAMPLES)} (default: all)")
     parser.add_argument("--data", type=Path, default=ROOT / "results" / "data")
     parser.add_argument("--out", type=Path, default=ROOT / "results" / "figures")
     arguments = parser.parse_args()

@@ -1,11 +1,11 @@
-"""Log figures, tables and records as W&B artifacts of one run, offline unless asked otherwise.
+"""Log figures, tables and records as W&B artifacts of one run, offline by default.
 
     python scripts/wandb_artifacts.py                           results/figures, results/tables, results/records
-    python scripts/wandb_artifacts.py --mode online             the same, to the account
+    python scripts/wandb_artifacts.py --mode online             the same, uploaded to the account
     python scripts/wandb_artifacts.py --results FOLDER
 
-An artifact has the name of its folder. Pictures (PNG) are also logged as images, to be seen in the run's page. All is
-kept in FOLDER/wandb, from where `wandb sync` uploads it later.
+Each artifact has the name of its folder. PNG figures are also logged as images, which the run's page shows. The run is
+stored in FOLDER/wandb; `wandb sync` uploads it later.
 """
 
 import argparse
@@ -22,28 +22,29 @@ NAMES = ("figures", "tables", "records")
 
 
 def content(folder: Path) -> list[Path]:
-    """Return the files below a folder, without hidden ones."""
+    """Return the files below a folder, excluding hidden files."""
     return sorted(p for p in folder.rglob("*") if p.is_file() and not p.name.startswith("."))
 
 
 def log_folders(results: Path, settings: WeightsAndBiasesSettings) -> tuple[Path, dict[str, int]]:
-    """Log what is there of `NAMES` below `results`.
+    """Log the existing folders among `NAMES` below `results`.
 
     Returns:
-        The folder of the W&B run, and how many files each artifact has.
+        The folder of the W&B run, and the number of files of each artifact.
 
     Raises:
-        FileNotFoundError: none of the folders has a file.
-        ValueError: WANDB_MODE says that nothing is logged, or nothing that W&B knows.
+        FileNotFoundError: If none of the folders contains a file.
+        ValueError: If WANDB_MODE disables logging, or is not a mode of W&B.
     """
     mode = settings.chosen_mode()
     if mode == "disabled":
-        raise ValueError("WANDB_MODE=disabled: nothing is logged (--mode offline does)")
+        raise ValueError("WANDB_MODE=disabled: nothing is logged (--mode offline logs)")
     files = {name: content(results / name) for name in NAMES}
     files = {name: found for name, found in files.items() if found}
     if not files:
         raise FileNotFoundError(f"{results}: no file in {', '.join(NAMES)}")
-    # An offline run refers to copies of the files, which have to outlive it: beside the run, not in the home folder.
+    # An offline run refers to copies of the files, which must outlive it. Keep them beside the run, not in the home
+    # folder.
     os.environ.setdefault("WANDB_DATA_DIR", str((results / "wandb").resolve()))
     run = wandb.init(
         mode=choose_mode(mode),
@@ -70,7 +71,7 @@ def log_folders(results: Path, settings: WeightsAndBiasesSettings) -> tuple[Path
 
 
 def main() -> None:
-    """Log the folders and say what was logged."""
+    """Log the folders and print what was logged."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )

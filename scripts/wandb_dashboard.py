@@ -1,12 +1,12 @@
-"""The W&B workspace of a project's runs, defined in code; needs the package `wandb-workspaces`.
+"""The W&B workspace of a project's runs, defined in code. Requires the package `wandb-workspaces`.
 
-    python scripts/wandb_dashboard.py --dry-run                     its specification as JSON, without a network
-    python scripts/wandb_dashboard.py --entity TEAM                 make it, and print where it is
-    python scripts/wandb_dashboard.py --tags fig_4                    only runs with one of these tags
-    python scripts/wandb_dashboard.py --update URL                  change the one that is there
+    python scripts/wandb_dashboard.py --dry-run                     print the specification as JSON (no network)
+    python scripts/wandb_dashboard.py --entity TEAM                 create the workspace and print its URL
+    python scripts/wandb_dashboard.py --tags fig_4                  show only runs with one of these tags
+    python scripts/wandb_dashboard.py --update URL                  update an existing workspace
 
-Runs group by physics, schedule and configuration, so that each line or bar is the mean over the seeds of one
-configuration, with one standard deviation around it.
+Runs are grouped by physics, schedule and configuration. Each line or bar is the mean over the seeds of one
+configuration, with a band of one standard deviation.
 """
 
 import argparse
@@ -26,7 +26,7 @@ except ModuleNotFoundError:
     sys.exit("wandb_dashboard: the package wandb-workspaces is missing: pip install 'prdp[dashboard]'")
 
 NAME = "PRDP"
-# Of the run's summary, shown in the table of runs.
+# Columns of the table of runs, taken from the run summaries.
 COLUMNS = (
     "physics",
     "schedule",
@@ -45,14 +45,14 @@ _LINES = 40
 
 
 def line(title: str, *metrics: str, x: str = "epoch", **options: Any) -> Any:
-    """Return a panel of histories: one line a configuration and metric."""
+    """Return a panel of histories, with one line per configuration and metric."""
     return wr.LinePlot(
         title=title, x=x, y=list(metrics), title_x=x, max_runs_to_show=_LINES, **_SEEDS, **options
     )
 
 
 def bar(title: str, metric: str) -> Any:
-    """Return a panel of one number of the summary: one bar a configuration."""
+    """Return a panel of one summary value, with one bar per configuration."""
     return wr.BarPlot(title=title, metrics=[metric], max_bars_to_show=_LINES, **_SEEDS)
 
 
@@ -80,8 +80,8 @@ def sections() -> list[Any]:
         ],
         "Savings": [
             bar("Iterations saved (fraction)", "savings"),
-            bar("of it by incomplete convergence (IC)", "savings_incomplete_convergence"),
-            bar("of it by progressive refinement (PR)", "savings_progressive_refinement"),
+            bar("Saved by incomplete convergence (IC)", "savings_incomplete_convergence"),
+            bar("Saved by progressive refinement (PR)", "savings_progressive_refinement"),
             bar("Final K", "iterations_final"),
         ],
         "Cost": [
@@ -89,8 +89,8 @@ def sections() -> list[Any]:
             line("Iterations, budget and executed", "iterations_total", "iterations_executed_total"),
             line("Matrix-vector products, forward", "matvecs_total"),
             line("Matrix-vector products, adjoint", "adjoint_matvecs_total"),
-            line("Seconds an epoch: training", "seconds_train"),
-            line("Seconds an epoch: validation", "seconds_validate"),
+            line("Seconds per epoch: training", "seconds_train"),
+            line("Seconds per epoch: validation", "seconds_validate"),
             bar("Seconds of training", "seconds_train"),
             bar("Seconds of compilation", "seconds_compile"),
         ],
@@ -112,7 +112,7 @@ def sections() -> list[Any]:
 
 
 def runs(tags: Sequence[str] = ()) -> Any:
-    """Return which runs are shown, and how they group; all if no tag (a physics, a preset, ...) is named."""
+    """Return the selection and grouping of runs: those with one of the tags (a physics, a preset, ...), default all."""
     wanted = [expr.Metric("JobType").isin(["train"])]
     if tags:
         wanted.append(expr.Tags().isin(list(tags)))
@@ -136,14 +136,14 @@ def dashboard(entity: str, project: str, tags: Sequence[str] = ()) -> Any:
 
 
 def specification(workspace: Any) -> str:
-    """Return what `save` would send, as JSON."""
-    # The package has no public way to see it.
+    """Return the JSON that `save` would send."""
+    # The package has no public function for this.
     text: str = workspace._to_model().model_dump_json(by_alias=True, exclude_none=True, indent=2)
     return text + "\n"
 
 
 def save(workspace: Any, url: str | None) -> str:
-    """Make the workspace, or give its content to the one at `url`; return where it is."""
+    """Create the workspace, or overwrite the content of the one at `url`, and return its URL."""
     if url is not None:
         new, workspace = workspace, ws.Workspace.from_url(url)
         workspace.sections = new.sections
@@ -154,7 +154,7 @@ def save(workspace: Any, url: str | None) -> str:
 
 
 def main() -> None:
-    """Print, write or make the workspace."""
+    """Print, write or create the workspace."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -162,10 +162,8 @@ def main() -> None:
     parser.add_argument("--entity", help="team or user; default: the account's")
     parser.add_argument("--tags", nargs="+", default=[], help="show only runs with one of these")
     parser.add_argument("--dry-run", action="store_true", help="only print the specification")
-    parser.add_argument("--output", type=Path, help="write the specification of --dry-run here")
-    parser.add_argument(
-        "--update", metavar="URL", help="of the workspace to change, instead of making a new one"
-    )
+    parser.add_argument("--output", type=Path, help="write the specification of --dry-run to this file")
+    parser.add_argument("--update", metavar="URL", help="update this workspace instead of creating a new one")
     options = parser.parse_args()
     if options.dry_run:
         text = specification(dashboard(options.entity or "", options.project, options.tags))

@@ -20,7 +20,7 @@ def solve_oseen(physics: NavierStokes, prior: np.ndarray) -> np.ndarray:
         [C 1]^T M [C 1] (psi, m) = [C 1]^T f
 
     with one unknown per cell and two for the mean velocity. The matrix is positive definite if M is. Its sparse LU
-    factorisation needs no pivoting, and takes a seventh of the time of that of the saddle-point matrix. The pressure
+    factorisation needs no pivoting and is seven times faster than that of the saddle-point matrix. The pressure
     follows from `D G p = D (f - M u)` by FFT. The residual of the full system is verified.
 
     Raises:

@@ -40,7 +40,7 @@ class Checkpointed(Unrolled):
 
     @property
     def record(self) -> Record:
-        """The first state of every segment."""
+        """Stores the first state of every segment."""
         cap = super().room
         snapshots = min(self.snapshots or math.ceil(math.sqrt(cap)), cap)
         return Record(snapshots, stride=math.ceil(cap / snapshots))

@@ -47,7 +47,7 @@ class Truncated(ReverseMode):
 
     @property
     def record(self) -> Record:
-        """The last states of each system."""
+        """Stores the last `steps` states of each system."""
         return Record(self.steps, ring=True)
 
     def reverse(self, reversal: Reversal, loop: Loop, carry: Carry) -> tuple[Carry, Any]:
@@ -88,4 +88,4 @@ class OneStep(Truncated):
 
     def __post_init__(self) -> None:
         if self.steps != 1 or self.steps is True:
-            raise ValueError(f"steps={self.steps}: allowed is 1; Truncated takes more")
+            raise ValueError(f"steps={self.steps}: allowed is 1; use Truncated for more")

@@ -64,7 +64,7 @@ class Unrolled(ReverseMode):
 
     @property
     def record(self) -> Record:
-        """Every state."""
+        """Stores every state."""
         return Record(self.room)
 
     def reverse(self, reversal: Reversal, loop: Loop, carry: Carry) -> tuple[Carry, Any]:

@@ -103,7 +103,7 @@ class CoupledStencil(Operator):
             TypeError: If `c` is not such a number.
         """
         if self.pins and not isinstance(factor, int | float):
-            raise TypeError(f"a pinned operator is multiplied by Python numbers only, not by {factor!r}")
+            raise TypeError(f"a pinned operator can be multiplied only by Python numbers, not by {factor!r}")
         coefficients = tuple(number(factor) * c for c in self.coefficients)
         return replace(self, coefficients=coefficients, pins=tuple((i, factor * s) for i, s in self.pins))
 

@@ -17,7 +17,7 @@ class FunctionOperator(Operator):
     """A matrix-free operator `u -> function(parameters, u)`, linear in `u`.
 
     The transpose comes from `jax.linear_transpose`. The diagonal costs one product per unknown; pass
-    `diagonal_function` if the solver needs it (`Jacobi`, `Diagonal`).
+    `diagonal_function` if the solver uses the diagonal (e.g. `Jacobi`).
 
     Args:
         parameters: any pytree of arrays; gradients with respect to it flow through the solve.

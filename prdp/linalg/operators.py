@@ -1,4 +1,4 @@
-"""The operator contract and the dense operator."""
+"""The operator interface and the dense operator."""
 
 import math
 from abc import ABC, abstractmethod

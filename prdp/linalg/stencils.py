@@ -76,7 +76,7 @@ class Stencil(Operator):
         return total
 
     def row_sum_bound(self) -> Float[Array, ""]:
-        """Return `max_x sum_o |c_o(x)|`."""
+        """Return `max_x sum_o |c_o(x)|`, an upper bound of the spectral radius."""
         return jnp.max(sum(jnp.abs(c) for c in self.coefficients))
 
     def astype(self, dtype: Any) -> "Stencil":

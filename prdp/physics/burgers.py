@@ -50,7 +50,7 @@ class Burgers(TimeStepper):
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """`(dimensions, points, ...)`."""
+        """Shape of one state, `(dimensions, points, ...)`."""
         return (self.dimensions,) + (self.points,) * self.dimensions
 
     def grid(self) -> tuple[Any, ...]:

@@ -49,7 +49,7 @@ class Heat(TimeStepper):
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """`(1, points, ...)`."""
+        """Shape of one state, `(1, points, ...)`."""
         return (1,) + (self.points,) * self.dimensions
 
     @property

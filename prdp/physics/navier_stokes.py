@@ -71,7 +71,7 @@ class NavierStokes(TimeStepper):
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """`(3, points, points)`: two velocities and the pressure."""
+        """Shape of one state, `(3, points, points)`: two velocity components and the pressure."""
         return (3, self.points, self.points)
 
     @property

@@ -43,7 +43,7 @@ class Poisson(Physics):
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """`(1, points)`."""
+        """Shape of the solution, `(1, points)`."""
         return (1, self.points)
 
     def operator(self, prior: Any = None) -> Operator:

@@ -55,7 +55,7 @@ def arnoldi(operator: Operator, start: Float[Array, "..."], size: int) -> Krylov
     beta = jnp.where(usable, beta, 0)
     v = jnp.where(usable[..., None], start * _reciprocal(beta), 0)
     image = product(operator, v)
-    # Inner products of images must neither overflow nor underflow, whatever the scale of the operator.
+    # Inner products of images must neither overflow nor underflow, for any scale of the operator.
     scale = jax.lax.optimization_barrier(power_of_two_scale(flatten(operator, image), 1))
     state = _State.begin(v, image * scale.reshape(scale.shape[:-1] + (1,) * operator.rank), size)
 

@@ -47,7 +47,7 @@ class Direct(Solver):
 
     @property
     def measures_residual(self) -> bool:
-        """Every step computes `b - A u`."""
+        """True: every step computes `b - A u`."""
         return True
 
     def check(self, operator: Operator) -> None:

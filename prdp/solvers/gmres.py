@@ -51,7 +51,7 @@ class GMRES(Solver):
 
     @property
     def measures_residual(self) -> bool:
-        """Every cycle ends with `b - A u`."""
+        """True: every cycle ends by computing `b - A u`."""
         return True
 
     @property

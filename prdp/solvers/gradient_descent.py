@@ -34,7 +34,7 @@ class GradientDescent(SpectralSolver):
 
     @property
     def measures_residual(self) -> bool:
-        """Every step computes `b - A u`."""
+        """True: every step computes `b - A u`."""
         return True
 
     def init(

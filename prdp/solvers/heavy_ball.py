@@ -38,7 +38,7 @@ class HeavyBall(SpectralSolver):
 
     @property
     def measures_residual(self) -> bool:
-        """Every step computes `b - A u`."""
+        """True: every step computes `b - A u`."""
         return True
 
     def init(

@@ -13,7 +13,7 @@ from prdp.linalg.norms import expand
 from prdp.solvers.base import Solver, State
 from prdp.solvers.status import Status
 
-# A residual within this factor of the rounding errors of `b - A u` cannot fall much further.
+# A residual within this factor of the rounding errors of `b - A u` cannot decrease much further.
 _ROUNDING = 10
 
 

@@ -48,7 +48,7 @@ class Richardson(Solver):
 
     @property
     def measures_residual(self) -> bool:
-        """Every step computes `b - A u`."""
+        """True: every step computes `b - A u`."""
         return True
 
     def init(

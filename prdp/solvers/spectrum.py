@@ -64,7 +64,7 @@ class SpectralSolver(Solver):
             )
         raise ValueError(
             f"largest_eigenvalue=null: Gershgorin's bound of this {type(operator).__name__} is {largest:.3g}, "
-            f"below smallest_eigenvalue={smallest:.3g}; give smaller or both numbers"
+            f"below smallest_eigenvalue={smallest:.3g}; give a smaller number, or give both"
         )
 
     def usable(self, operator: Operator) -> Bool[Array, ""]:

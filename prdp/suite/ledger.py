@@ -46,7 +46,7 @@ class Ledger:
             text += f"; {len(left)} to run"
             text += (
                 f", about {duration(sum(known) / (self.together or 1))} by recorded runs"
-                f"{' of one after the other' if self.together is None else ''}"
+                f"{' if run sequentially' if self.together is None else ''}"
                 if known
                 else ", for which there is no estimate"
             )

@@ -83,9 +83,9 @@ class Branching:
 def search(branching: Branching, levels: Sequence[int], width: int) -> Iterator[list[Node]]:
     """Yield, after each block, the schedules to continue: at most `width` undominated ones, cheapest first.
 
-    A schedule is dominated if another one is at least as good in cost, error and current level. The last list
-    approximates the Pareto front of cost and final error over all monotone schedules with the given levels. Its costs
-    are upper bounds of the optimal costs, because the search is pruned.
+    A schedule is dominated if another one has no higher cost, error and current K. The last list approximates the
+    Pareto front of cost and final error over all monotone schedules with the given levels. Its costs are upper bounds
+    of the optimal costs, because the search is pruned.
     """
     front = [branching.root()]
     for _ in range(branching.blocks):
@@ -101,7 +101,7 @@ def search(branching: Branching, levels: Sequence[int], width: int) -> Iterator[
 
 
 def undominated(nodes: Sequence[Node]) -> list[Node]:
-    """Return the nodes for which no other is at least as good in cost, error and level, cheapest first."""
+    """Return the undominated nodes (see `search`), cheapest first."""
     kept: list[Node] = []
     for node in sorted(nodes, key=lambda n: (n.cost, n.error, n.levels[-1])):
         if not any(k.error <= node.error and k.levels[-1] <= node.levels[-1] for k in kept):

@@ -1,7 +1,7 @@
-"""PRDP with a PDE of your own in a plain JAX and optax loop: find the coefficients inside the matrix.
+"""PRDP with a custom PDE in a plain JAX and optax loop: identify the coefficients in the matrix.
 
-u - div(D(x) grad u) = f on the unit square, u = 0 on its walls. Known are loads f and the solutions u that they cause,
-measured with 2 % noise. D = diag(D_1, D_2) is wanted on the faces between the points, across either axis.
+The PDE is u - div(D(x) grad u) = f on the unit square, with u = 0 on the boundary. Given are loads f and measurements
+of the solutions u with 2 % noise. The unknown is D = diag(D_1, D_2) on the faces between the points along each axis.
 """
 
 import jax
@@ -27,7 +27,7 @@ def error(log_d, f, u, solver, iterations):
 
 
 @jax.jit
-def update(log_d, memory, f, u, iterations):  # iterations is traced: raising it compiles nothing
+def update(log_d, memory, f, u, iterations):  # iterations is traced: raising it does not recompile
     gradient = jax.grad(error)(log_d, f, u, prdp.Jacobi(), iterations)
     change, memory = optimizer.update(gradient, memory)
     return optax.apply_updates(log_d, change), memory

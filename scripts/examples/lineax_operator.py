@@ -1,7 +1,7 @@
-"""Any lineax operator through `prdp.solve`: gradients reach its data, and agree with those of lineax's own solve.
+"""Solve with a lineax operator through `prdp.solve`: gradients with respect to its data agree with lineax's own solve.
 
-c(x) u - nu u'' + w u' = f on the unit interval, u = 0 at its ends, upwind: the matrix is not symmetric. Known are
-loads f and the solutions u that they cause, measured with 2 % noise; wanted are nu, w and the field c.
+The PDE is c(x) u - nu u'' + w u' = f on the unit interval with u = 0 at the ends. Upwind differences make the matrix
+nonsymmetric. Given are loads f and measurements of the solutions u with 2 % noise. The unknowns are nu, w and c(x).
 """
 
 import jax
@@ -25,7 +25,7 @@ def matrix(theta):  # theta holds the logarithms of nu, w and c
 
 
 @jax.jit
-def error(theta, f, u, iterations=None):  # with K cycles of GMRES(2), or without K by lineax's own solve
+def error(theta, f, u, iterations=None):  # K cycles of GMRES(2), or lineax's own solve without K
     if iterations is None:
         found = jax.vmap(lambda b: lineax.linear_solve(matrix(theta), b).value)(f)
     else:

@@ -1,7 +1,7 @@
-"""PRDP in a PyTorch-like loop without JAX: NumPy here, and comments where torch's calls would stand.
+"""PRDP in a PyTorch-style loop without JAX. The code uses NumPy, and comments show the corresponding torch calls.
 
-A module learns the step u[0] -> u[1] of the heat equation through a solver that makes the step u[1] -> u[2], as in
-the paper's section 2.3. The solver is a hand-written Jacobi iteration, and so is its adjoint.
+A module learns the step u[0] -> u[1] of the heat equation through a solver that performs the step u[1] -> u[2], as in
+section 2.3 of the paper. The solver and its adjoint are hand-written Jacobi iterations.
 """
 
 import numpy as np
@@ -9,7 +9,7 @@ import numpy as np
 from prdp.schedules import PRDP, Fixed
 
 N, EPOCHS, RATE = 24, 60, 0.2
-A = 2.8 * np.eye(N) - 0.9 * (np.eye(N, k=1) + np.eye(N, k=-1))  # I - nu dt L, u = 0 at the walls
+A = 2.8 * np.eye(N) - 0.9 * (np.eye(N, k=1) + np.eye(N, k=-1))  # I - nu dt L, u = 0 on the boundary
 
 
 def jacobi(matrix, rhs, iterations):  # P_K; each row of rhs is a system
@@ -32,7 +32,7 @@ class Linear:  # torch.nn.Linear(N, N, bias=False)
 
 
 def train(schedule, u0, u1, u2):
-    def validate():  # the module alone, on states that it is not trained on
+    def validate():  # the module alone, on states not used for training
         return float(np.linalg.norm(model.forward(u0[0]) - u1[0]) / np.linalg.norm(u1[0]))
 
     model, spent = Linear(), 0
@@ -40,8 +40,8 @@ def train(schedule, u0, u1, u2):
     for _ in range(EPOCHS):
         for start, target in zip(u0[1:], u2[1:], strict=True):
             end = jacobi(A, model.forward(start), iterations)  # Physics.apply(...), a torch.autograd.Function
-            cotangent = 2 * (end - target) / len(end)  # loss.backward(), which calls
-            model.backward(jacobi(A.T, cotangent, iterations))  # Physics.backward and that of the module
+            cotangent = 2 * (end - target) / len(end)  # loss.backward() calls Physics.backward
+            model.backward(jacobi(A.T, cotangent, iterations))  # and then the backward pass of the module
             model.weight -= RATE * model.gradient  # optimizer.step()
             spent += iterations
         state, iterations = schedule.update(state, validate())
