@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -15,7 +16,7 @@ from prdp.preparation import initialiser, scans_well
 from prdp.records import CPUContention, RunFolder, if_possible, summarise
 from prdp.schedules import Schedule
 from prdp.tasks import Task
-from prdp.tracking import Console, RunInfo, Sink
+from prdp.tracking import Console, RunInfo, Sink, announced
 from prdp.training import Lane, Lanes, Plan, RunResult, Training, compile_run
 from prdp.training.checkpoint import Saver, newest
 
@@ -84,7 +85,8 @@ class Group:
         arrays = axis.share(task.arrays())
         stacked = axis.stack(states)
         batch, scan = general.batch_size, scans_well(first)
-        self.compiled = compile_run(task, graph, stacked, arrays, first.optimizer, batch, scan, axis)
+        with announced("compiling") if general.progress else nullcontext():
+            self.compiled = compile_run(task, graph, stacked, arrays, first.optimizer, batch, scan, axis)
         results = [RunResult(state, schedule.init()) for state in states]
         share = self.compiled.seconds / len(members)
         resumed = [

@@ -362,6 +362,8 @@ def test_progress_goes_to_stderr_and_results_to_stdout(train):
     done = train("physics=poisson", "epochs=20", "progress=true")
     assert done.returncode == 0
     lines = done.stderr.splitlines()
+    # A slow machine says that it compiles.
+    lines = [line for line in lines if line != "compiling ..."]
     assert [line.split()[1] for line in lines] == [f"{e}/20" for e in range(2, 21, 2)]
     assert done.stdout.splitlines()[0].startswith("run folder: ")
     assert dict(x.split() for x in done.stdout.splitlines()[1:])["status"] == "finished"

@@ -4,6 +4,7 @@ import copy
 import importlib
 import sys
 import types
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from prdp.atomic import exists
 from prdp.config import ConfigError
 from prdp.preparation import check_folder, check_folders
 from prdp.suite.grids import GridError, Overrides, expand
-from prdp.suite.launching import at_once, check_installed, launch
+from prdp.suite.launching import OUTCOME, at_once, check_installed, launch
 from prdp.suite.ledger import Ledger
 from prdp.suite.outcomes import Result
 from prdp.suite.plan import Job, plan
@@ -105,6 +106,7 @@ class Grids(Sweeper):
             launch(self.launcher, joined, self.folder, together, tell, ledger.say)
         finally:
             ledger.close()
+            _tidy(self.folder)
         if ledger.failed:
             raise SystemExit(1)
         return ledger.results
@@ -126,6 +128,17 @@ class Grids(Sweeper):
     def _with_defaults(self, job: Overrides) -> Overrides:
         keys = {override.partition("=")[0] for override in job}
         return (*job, *(x for x in self.defaults if x.partition("=")[0] not in keys))
+
+
+def _tidy(folder: Path) -> None:
+    """Remove what the jobs of a sweep left for this process, and the folders that are then empty."""
+    for outcome in folder.glob(f"*/{OUTCOME}"):
+        outcome.unlink(missing_ok=True)
+    parents = [folder.parent] if folder.parent.name == ".sweeps" else []
+    for path in [*folder.glob("*"), folder, *parents]:
+        # Logs of a launcher stay, and so do other sweeps.
+        with suppress(OSError):
+            path.rmdir()
 
 
 def _at_home(config: DictConfig) -> DictConfig:

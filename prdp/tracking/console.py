@@ -2,8 +2,10 @@
 
 import math
 import sys
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from rich.console import Console as Terminal
@@ -27,6 +29,18 @@ def data_progress() -> Callable[[int, int], None]:
         print(f"reference data: {done}/{total} trajectories", end=end, file=sys.stderr, flush=True)
 
     return report
+
+
+@contextmanager
+def announced(what: str, after: float = 2.0) -> Iterator[None]:
+    """Print what is going on if it takes longer than `after` seconds."""
+    timer = threading.Timer(after, lambda: print(f"{what} ...", file=sys.stderr, flush=True))
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
 
 
 class Console(Sink):
