@@ -11,6 +11,7 @@ import pytest
 
 from prdp.records import RunFolder
 from prdp.tracking import Sink
+from tests.cases import some_fast
 from tests.conftest import ROOT
 
 SMALL = (
@@ -92,7 +93,7 @@ def test_a_run_folder_is_no_configuration_directory_and_can_be_run_again(finishe
     assert only_run(tmp_path).name == finished.name
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
+@pytest.mark.parametrize("number", some_fast([signal.SIGTERM, signal.SIGHUP, signal.SIGINT], [signal.SIGHUP]))
 def test_a_signal_saves_and_has_its_own_exit_code(data_dir, tmp_path, number):
     options = (
         *SMALL,

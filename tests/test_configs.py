@@ -7,6 +7,7 @@ from omegaconf import OmegaConf
 from prdp.config import ConfigError, parse
 from prdp.records import digest, run_name
 from prdp.run import run
+from tests.cases import some_fast
 from tests.conftest import OPTIONS, ROOT
 
 PHYSICS = [name for group, name in OPTIONS if group == "physics"]
@@ -29,7 +30,7 @@ def assert_made_of(config, group, name):
 GROUP_PACKAGES = {"solver": "solvers", "diff": "differentiation", "schedule": "schedules"}
 
 
-@pytest.mark.parametrize("physics", PHYSICS)
+@pytest.mark.parametrize("physics", some_fast(PHYSICS, ("poisson", "heat1d", "navier_stokes")))
 def test_every_universal_option_goes_with_every_physics(compose, physics):
     columns = {group: options_of(group) for group in UNIVERSAL}
     for i in range(max(map(len, columns.values()))):
@@ -209,7 +210,7 @@ def test_the_command_line_wins_over_the_paper(compose, physics, changes):
 
 
 @pytest.mark.parametrize("diff", [name for group, name in OPTIONS if group == "diff"])
-@pytest.mark.parametrize("physics", PHYSICS)
+@pytest.mark.parametrize("physics", some_fast(PHYSICS, ("poisson", "heat2d", "navier_stokes")))
 def test_a_chosen_group_wins_over_that_of_the_physics(compose, physics, diff):
     assert compose(f"diff={diff}", f"physics={physics}").diff.name == diff
 
@@ -339,21 +340,27 @@ def test_the_ends_of_the_range_are_seeds(compose, seed):
 @pytest.mark.parametrize(
     ("mistake", "told"),
     [
-        ("seed=-1", "seed=-1: allowed is an integer from 0 to 2^32 - 1"),
+        pytest.param("seed=-1", "seed=-1: allowed is an integer from 0 to 2^32 - 1", marks=pytest.mark.slow),
         (
             "schedule.tau_stp=0.9",
             "schedule.tau_stp: no such key; allowed are name, iterations, increment, tau_step, tau_stop, "
             "grace_window, smoothing_window, checkpoint, cap (did you mean tau_stop?)",
         ),
-        (
+        pytest.param(
             "solver=jacobi solver.preconditioner=fourier",
             "solver.preconditioner: no such key; allowed are name, tolerance, operator, warm_start, relaxation",
+            marks=pytest.mark.slow,
         ),
-        ("solver=foo", "gmres; gradient_descent; heavy_ball; jacobi; lbfgs; richardson; steepest_descent"),
+        pytest.param(
+            "solver=foo",
+            "gmres; gradient_descent; heavy_ball; jacobi; lbfgs; richardson; steepest_descent",
+            marks=pytest.mark.slow,
+        ),
         ("+solver.foo=1", "solver.foo: no such key; allowed are relaxation, tolerance, operator"),
-        (
+        pytest.param(
             "physics=poisson diff.iterations_cap=5",
             "diff.iterations_cap=5: allowed is an integer >= the schedule's largest K (600)",
+            marks=pytest.mark.slow,
         ),
     ],
 )

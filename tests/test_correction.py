@@ -348,6 +348,7 @@ def assert_complete(outcome, validation_step):
     assert np.isfinite(frame["train_loss"][1:]).all()
 
 
+@pytest.mark.slow
 def test_a_navier_stokes_run_leaves_a_complete_record(refined):
     assert_complete(refined, 5)
     frame = history(refined)

@@ -13,6 +13,7 @@ from prdp.analysis import load_runs
 from prdp.config import Config
 from prdp.records import RunFolder
 from prdp.tracking import Sink
+from tests.cases import some_fast
 from tests.test_survival import ONE, WHOLE, assert_same_records, history, status
 
 
@@ -76,7 +77,7 @@ FULL = {
 }
 
 
-@pytest.mark.parametrize("moment", FULL)
+@pytest.mark.parametrize("moment", some_fast(FULL, ("start", "checkpoint and status", "history")))
 def test_a_full_disk_ends_a_run_and_with_room_it_goes_on(run_in, disk, whole, monkeypatch, caplog, moment):
     epoch, room, left = FULL[moment]
     pages = sum(-(-(whole / name).stat().st_size // disk.page) for name in room)
@@ -141,7 +142,7 @@ def cuts(content):
     return {content[:n] for n in (0, 1, len(content) // 2, len(content) - 2, *lines)} - {content}
 
 
-@pytest.mark.parametrize("name", sorted(WHOLE))
+@pytest.mark.parametrize("name", some_fast(sorted(WHOLE), ("config.yaml", "history.parquet")))
 def test_a_run_with_a_truncated_file_is_not_read_as_whole(tmp_path, whole, name):
     folder, other = (shutil.copytree(whole, tmp_path / name) for name in ("folder", "other"))
     assert list(load_runs([folder, other]).summaries["run"]) == ["folder", "other"]
@@ -154,7 +155,7 @@ def test_a_run_with_a_truncated_file_is_not_read_as_whole(tmp_path, whole, name)
     assert RunFolder(folder).finished_summary() is not None
 
 
-@pytest.mark.parametrize("name", sorted(WHOLE))
+@pytest.mark.parametrize("name", some_fast(sorted(WHOLE), ("summary.json", "history.parquet")))
 def test_a_run_with_a_truncated_file_is_computed_again(run_in, tmp_path, name):
     options = ("physics=poisson", "epochs=2")
     first = run_in(tmp_path, *options)

@@ -136,6 +136,7 @@ def test_the_hand_written_adjoint_is_that_of_the_iteration():
     np.testing.assert_allclose(example.jacobi(matrix, b, 4), ours.value, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_a_lineax_operator_is_learned_and_has_the_gradients_of_lineax():
     pytest.importorskip("lineax")
     done = run("lineax_operator.py")

@@ -8,6 +8,7 @@ from prdp import run as runs
 from prdp.config import ConfigError, parse
 from prdp.suite import GridError, plan, preset_jobs, preset_names
 from prdp.suite.presets import preset_title
+from tests.cases import some_fast
 from tests.conftest import ROOT
 
 
@@ -44,7 +45,7 @@ def by_overrides(jobs):
 
 
 # The others are slow: composing a configuration takes a tenth of a second, and they have hundreds.
-SAMPLE = ("fig_4", "fig_13", "table_4_1")
+SAMPLE = ("fig_13", "table_4_1")
 
 
 @pytest.mark.parametrize(
@@ -57,7 +58,7 @@ def test_every_job_of_a_preset_is_a_right_configuration_and_a_run_of_its_own(con
     assert len({job.folder for job in planned}) == len(jobs)
 
 
-@pytest.mark.parametrize("name", PRESETS)
+@pytest.mark.parametrize("name", some_fast(PRESETS, SAMPLE))
 def test_a_preset_takes_its_seeds_from_the_shared_list(conf, name):
     shared = list(SWEEPER.seeds)
     for seeds in by_overrides(preset_jobs(name, {})).values():
@@ -75,7 +76,7 @@ def test_presets_of_the_same_trainings_share_their_runs(conf, a, b):
 @pytest.mark.parametrize(
     ("part", "of"),
     [
-        ("fig_2", "fig_10"),
+        pytest.param("fig_2", "fig_10", marks=pytest.mark.slow),
         ("fig_5", "fig_6"),
         pytest.param("fig_3", "fast", marks=pytest.mark.slow),
         pytest.param("fig_4", "fig_6", marks=pytest.mark.slow),

@@ -278,7 +278,9 @@ def test_a_mistake_is_one_line(compose, mistake, told):
 @pytest.mark.parametrize(
     "options",
     [
-        "schedule=geometric schedule.grace_window=2 schedule.tau_step=0.01",
+        pytest.param(
+            "schedule=geometric schedule.grace_window=2 schedule.tau_step=0.01", marks=pytest.mark.slow
+        ),
         pytest.param(
             "schedule=flatness schedule.grace_window=2 schedule.tau_step=0.01", marks=pytest.mark.slow
         ),

@@ -103,6 +103,7 @@ def kill_at(moment, rng, fork_server, runs):
 @pytest.mark.parametrize(
     "kills", [("nowhere", "training", "writing"), pytest.param(20, marks=pytest.mark.slow, id="20 at random")]
 )
+@pytest.mark.slow
 def test_a_sweep_that_is_killed_again_and_again_ends_with_the_same_records(
     fork_server, uninterrupted, tmp_path, kills
 ):
@@ -162,6 +163,7 @@ def stopped(fork_server, tmp_path):
             os.kill(process.pid, signal.SIGKILL)
 
 
+@pytest.mark.slow
 def test_a_sweep_leaves_alone_what_another_process_computes(fork_server, stopped, uninterrupted, tmp_path):
     process, code = fork_server.run(tmp_path, "-m", *SMALL, "schedule=prdp", "seed=1,2")
     assert code == 1
@@ -186,6 +188,7 @@ def test_the_lock_ends_with_its_process(stopped, tmp_path):
     folder.release()
 
 
+@pytest.mark.slow
 def test_a_sweep_says_which_jobs_could_not_write(fork_server, uninterrupted, tmp_path):
     sweep = ("-m", *SMALL, "schedule=prdp", "seed=1,2")
     expected = [f for f in folders(uninterrupted) if "-prdp-" in f.name]

@@ -16,6 +16,7 @@ import yaml
 from prdp.analysis import load
 from prdp.records import RunFolder
 from prdp.suite import plan
+from tests.cases import some_fast
 from tests.conftest import ROOT
 from tests.fork_server import ForkServer, wait_for
 
@@ -103,6 +104,7 @@ def test_a_sweep_goes_on_past_failures_and_repeats_only_these(fork_server, conf,
     assert status(planned[0].folder)["status"] == "finished"
 
 
+@pytest.mark.slow
 def test_a_sweep_trains_seeds_together_and_tells_of_each(fork_server, tmp_path):
     sweep = ("-m", *SMALL, "epochs=3", "schedule=fixed", "seed=1,2,3", "seeds_per_process=2")
     _, code = fork_server.run(tmp_path, *sweep[:-2], "seed=2")
@@ -127,6 +129,7 @@ def test_a_sweep_in_which_runs_only_diverge_succeeds(fork_server, tmp_path):
     assert [RunFolder(f).finished_summary()["status"] for f in runs(tmp_path)] == ["diverged"] * 2
 
 
+@pytest.mark.slow
 def test_ctrl_c_ends_a_sweep_with_its_table(fork_server, tmp_path):
     sweep = ("-m", *SMALL, "schedule=fixed", "epochs=60", "seed=1,2,3")
     process = fork_server.start(tmp_path, *sweep)
@@ -140,24 +143,24 @@ def test_ctrl_c_ends_a_sweep_with_its_table(fork_server, tmp_path):
     assert [status(f)["status"] for f in runs(tmp_path)] == ["finished", "interrupted"]
 
 
-@pytest.mark.parametrize(
-    ("arguments", "told"),
-    [
-        (("-m", "physics=heat1d", "seed=1,2,-1"), "seed=-1: allowed is an integer from 0 to 2^32 - 1"),
-        (("-m", "physics=heat1d,poisson", "epochs=1,0"), "epochs=0: allowed is an integer >= 1"),
-        (("-m", "experiment=fig_4", "physics=poisson"), "physics=poisson: no job of the experiment has that"),
-        (("-m", "experiment=fig_7", "physics=heat1d,het"), "physics=het: allowed are burgers, heat1d,"),
-        (("-m", "experiment=fig_4,fig_7"), "experiment=fig_4,fig_7: allowed is one at a time"),
-        (("-m", "experiment=fig_99"), "Could not find 'experiment/fig_99'"),
-        (("experiment=fig_4",), "experiment=fig_4 is a sweep: python train.py -m experiment=fig_4"),
-        (("-m", "physics=heat1d", "seeds_per_process=0"), "seeds_per_process=0: allowed is an integer >= 1"),
-        (
-            ("physics=heat1d", "seeds_per_process=2"),
-            "seeds_per_process=2: allowed with -m; for one group seed=",
-        ),
-        (("physics=heat1d", "seed=[1,1]"), "seed=[1, 1]: allowed is an integer, or a list of different ones"),
-    ],
-)
+WRONG = [
+    (("-m", "physics=heat1d", "seed=1,2,-1"), "seed=-1: allowed is an integer from 0 to 2^32 - 1"),
+    (("-m", "physics=heat1d,poisson", "epochs=1,0"), "epochs=0: allowed is an integer >= 1"),
+    (("-m", "experiment=fig_4", "physics=poisson"), "physics=poisson: no job of the experiment has that"),
+    (("-m", "experiment=fig_7", "physics=heat1d,het"), "physics=het: allowed are burgers, heat1d,"),
+    (("-m", "experiment=fig_4,fig_7"), "experiment=fig_4,fig_7: allowed is one at a time"),
+    (("-m", "experiment=fig_99"), "Could not find 'experiment/fig_99'"),
+    (("experiment=fig_4",), "experiment=fig_4 is a sweep: python train.py -m experiment=fig_4"),
+    (("-m", "physics=heat1d", "seeds_per_process=0"), "seeds_per_process=0: allowed is an integer >= 1"),
+    (
+        ("physics=heat1d", "seeds_per_process=2"),
+        "seeds_per_process=2: allowed with -m; for one group seed=",
+    ),
+    (("physics=heat1d", "seed=[1,1]"), "seed=[1, 1]: allowed is an integer, or a list of different ones"),
+]
+
+
+@pytest.mark.parametrize(("arguments", "told"), some_fast(WRONG, WRONG[::3]))
 def test_a_wrong_sweep_is_one_line_before_anything_is_computed(fork_server, tmp_path, arguments, told):
     process, code = fork_server.run(tmp_path / "runs", *arguments)
     assert (code, process.output) == (1, "")
@@ -167,6 +170,7 @@ def test_a_wrong_sweep_is_one_line_before_anything_is_computed(fork_server, tmp_
     assert not (tmp_path / "runs").exists()
 
 
+@pytest.mark.slow
 def test_a_narrowed_preset_runs_as_a_sweep_under_the_names_of_single_runs(fork_server, conf, tmp_path):
     process, code = fork_server.run(tmp_path, "-m", "experiment=fig_13", *SMALL, "epochs=1", "seed=1")
     assert code == 0, process.errors

@@ -19,6 +19,7 @@ from prdp.analysis import load_runs
 from prdp.config import ConfigError, parse
 from prdp.preparation import initialiser, prepare
 from prdp.training import Lanes, Plan, RunResult, Training, compile_run
+from tests.cases import some_fast
 from tests.conftest import ROOT
 from tests.folders import history
 
@@ -55,7 +56,7 @@ CASES = (
 )
 
 
-@pytest.mark.parametrize(("mode", "solver"), CASES, ids=lambda x: type(x).__name__)
+@pytest.mark.parametrize(("mode", "solver"), some_fast(CASES, CASES[1:3]), ids=lambda x: type(x).__name__)
 def test_each_lane_of_a_vmap_does_its_own_number_of_iterations(mode, solver, x64):
     operator = prdp.identity((16,), 1, "dirichlet") - 0.1 * prdp.laplacian((16,), 1, 1 / 17, "dirichlet")
     rhs = jax.random.normal(jax.random.key(0), (4, 5, *operator.shape))
@@ -121,7 +122,9 @@ def test_together_each_seed_has_the_record_of_a_single_run(tmp_path, run_seeds_i
     [
         pytest.param("physics=heat1d solver.warm_start=true", True, marks=pytest.mark.slow),
         ("physics=heat1d diff=unrolled", False),
-        ("physics=poisson solver=steepest_descent physics.parameters=3", True),
+        pytest.param(
+            "physics=poisson solver=steepest_descent physics.parameters=3", True, marks=pytest.mark.slow
+        ),
         pytest.param("physics=heat1d schedule=tolerance_prdp", True, marks=pytest.mark.slow),
         pytest.param("physics=burgers data.train_samples=50", True, marks=pytest.mark.slow),
         pytest.param("physics=burgers data.train_samples=50", False, marks=pytest.mark.slow),
@@ -240,6 +243,7 @@ def test_lanes_use_as_many_devices_as_shorten_the_queue(count, devices, each, us
 SHARDED = """
 import sys, hydra, jax
 from prdp.run import run
+from tests.cases import some_fast
 assert jax.device_count() == 4
 with hydra.initialize_config_dir(sys.argv[1], version_base="1.3"):
     outcomes = run(hydra.compose("config", sys.argv[2:]))

@@ -28,6 +28,7 @@ from prdp.tracking import Sink
 from prdp.training import load_checkpoint, save_checkpoint
 from prdp.training.checkpoint import Damaged
 from tests import folders
+from tests.cases import some_fast
 from tests.folders import assert_same_history
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -199,9 +200,7 @@ def assert_complete(outcome, epochs):
     assert yaml.safe_load((folder / "config.yaml").read_text())["epochs"] == epochs
 
 
-@pytest.mark.parametrize(
-    "case", [pytest.param(c, marks=[pytest.mark.slow] if c.endswith("_paper") else []) for c in CASES]
-)
+@pytest.mark.parametrize("case", some_fast(CASES, ("poisson_1", "heat3d")))
 def test_two_epochs_leave_a_complete_record(run_in, tmp_path, case):
     assert_complete(run_in(tmp_path, *CASES[case]), 2)
 
@@ -311,7 +310,7 @@ def damage(path, how):
 
 
 @pytest.mark.parametrize("how", ["truncated", "a flipped bit", "garbage"])
-@pytest.mark.parametrize("both", [False, True])
+@pytest.mark.parametrize("both", some_fast([False, True], [False]))
 def test_a_damaged_checkpoint_is_reported_and_the_one_before_it_used(
     interrupted, reference, run_in, tmp_path, monkeypatch, caplog, how, both
 ):
@@ -367,6 +366,7 @@ import hydra
 from prdp.config import Config
 from prdp.run import run
 from prdp.tracking import Sink
+from tests.cases import some_fast
 
 class Wait(Sink):
     def row(self, row):
