@@ -437,6 +437,7 @@ def test_the_committed_records_are_those_of_the_present_names(compose, every):
         assert name(parse(compose(*overrides.split()))) == name_of_run
 
 
+@pytest.mark.slow
 def test_a_sweep_leaves_one_run_folder_a_job(train, tmp_path):
     done = train("-m", "physics=poisson", "epochs=2", "schedule=prdp,fixed")
     assert done.returncode == 0, done.stderr

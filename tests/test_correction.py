@@ -185,7 +185,7 @@ def difference_quotients(function, step=1e-4):
     some_fast(
         itertools.product(CASES, ["converged", "converged_dense", "three_iterations"]),
         [
-            *(("navier_stokes", mode) for mode in ("converged", "three_iterations")),
+            *(("navier_stokes", mode) for mode in ("three_iterations",)),
             *(("heat", mode) for mode in ("converged_dense", "three_iterations")),
         ],
     ),
@@ -207,6 +207,7 @@ def test_loss_and_gradient_are_those_of_a_plain_computation(name, mode, datasets
     np.testing.assert_allclose(gradient, expected, rtol=1e-8)
 
 
+@pytest.mark.slow
 def test_without_adjoint_iterations_the_gradient_stops_at_the_second_solve(datasets, x64):
     # The adjoint is converged before it begins, as in the released code: 0.5 ||b|| is above the cotangent.
     mode = Implicit(adjoint_tolerance=0.5, adjoint_tolerance_relative_to="primal")
@@ -360,12 +361,14 @@ def test_a_navier_stokes_run_leaves_a_complete_record(refined):
     assert frame["train_loss"].iloc[-1] < frame["train_loss"][1]
 
 
+@pytest.mark.slow
 def test_a_navier_stokes_run_whose_k_rises_compiles_once(refined):
     assert list(history(refined)["iterations"]) == [1, 1, 1, 2, 2]
     assert refined.summary["compilations"] == 1
     assert refined.summary["converged_iterations"] > 2
 
 
+@pytest.mark.slow
 def test_the_validation_of_a_run_does_not_depend_on_its_k(refined, run_in, tmp_path):
     few = history(refined).iloc[0]
     fixed = (*NAVIER_STOKES, "epochs=1", "schedule=fixed")

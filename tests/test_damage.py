@@ -111,6 +111,7 @@ def test_a_full_disk_ends_a_run_and_with_room_it_goes_on(run_in, disk, whole, mo
     assert_same_records([outcome.folder], [whole])
 
 
+@pytest.mark.slow
 def test_ctrl_c_stops_a_run_on_a_full_disk(run_in, disk, whole, monkeypatch, caplog):
     def on_row(row):
         if row["epoch"] == 5:

@@ -347,7 +347,7 @@ def test_too_small_a_buffer_is_refused_or_nan_but_never_silent():
     ("solver", "operator"),
     [
         (prdp.BiCGStab(), convection(9, random(1, 9))),
-        (prdp.ConjugateGradient(), heat((1, 9), "dirichlet")),
+        pytest.param(prdp.ConjugateGradient(), heat((1, 9), "dirichlet"), marks=pytest.mark.slow),
         pytest.param(prdp.SteepestDescent(), heat((1, 9), "dirichlet"), marks=pytest.mark.slow),
     ],
 )

@@ -103,7 +103,7 @@ def central_difference(along, h=2e-4):
     ("family", "restart", "cycles"),
     some_fast(
         [(family, *shape) for family in FAMILIES for shape in ((2, 2), (4, 1))],
-        [("batched", 2, 2), ("dense_per_sample", 4, 1)],
+        [("batched", 2, 2)],
     ),
 )
 def test_value_and_gradient_are_those_of_a_plain_loop(family, restart, cycles, x64):
@@ -380,7 +380,7 @@ def test_a_multiple_of_the_identity_is_solved_by_one_vector_in_float32(n):
 
 @pytest.mark.parametrize(
     ("batch", "restart"),
-    some_fast(itertools.product([(), (0,), (2, 3)], [1, 5]), [((), 1), ((0,), 1), ((2, 3), 5)]),
+    some_fast(itertools.product([(), (0,), (2, 3)], [1, 5]), [((0,), 1), ((2, 3), 5)]),
 )
 def test_any_batch_is_differentiable(batch, restart, x64):
     a = heat((1, 12), "dirichlet", 2.0)
@@ -399,6 +399,7 @@ def test_any_batch_is_differentiable(batch, restart, x64):
         np.testing.assert_allclose(value.reshape(flat.shape)[i], expected, rtol=1e-9, atol=1e-12)
 
 
+@pytest.mark.slow
 def test_vmap_over_operators_is_a_loop_over_them(x64):
     make, (winds, rhs, _) = problem("batched")
     total = jax.value_and_grad(lambda w, b: jnp.sum(jnp.sin(cycles_of(2, 2, make(w), b, 0 * b))), (0, 1))
@@ -410,6 +411,7 @@ def test_vmap_over_operators_is_a_loop_over_them(x64):
 
 
 @pytest.mark.parametrize("restart", some_fast([1, 2, 12], [2]))
+@pytest.mark.slow
 def test_it_traces_inside_shard_map_and_without_implicit_promotion(restart):
     mesh = jax.make_mesh((1,), ("batch",), axis_types=(jax.sharding.AxisType.Auto,))
     matrix = jnp.asarray(4 * np.eye(15) + np.asarray(random(1, 2, 15, 15)), jnp.float32)

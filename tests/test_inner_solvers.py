@@ -107,6 +107,7 @@ def test_lbfgs_is_exact_after_as_many_iterations_as_unknowns(x64):
     assert residuals[1] < 1e-11 < 1e-4 < residuals[0]
 
 
+@pytest.mark.slow
 def test_memory_restores_the_conjugacy_that_rounding_takes():
     a = with_spectrum(np.geomspace(1, 1e4, 60))
     a, b = Dense(a.matrix.astype(jnp.float32), (60,), True), jnp.asarray(random(1, 60), jnp.float32)

@@ -217,7 +217,7 @@ def test_truncated_counts_from_the_end_of_each_system(x64):
     ("solver", "snapshots"),
     some_fast(
         [*((kind, None) for kind in KINDS), ("jacobi", 1), ("jacobi", 7)],
-        [("jacobi", None), ("gmres_2", None), ("jacobi", 1), ("jacobi", 7)],
+        [("jacobi", None), ("jacobi", 7)],
     ),
 )
 def test_checkpointed_and_long_truncated_are_unrolled(solver, snapshots, x64):

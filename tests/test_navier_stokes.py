@@ -158,7 +158,7 @@ def test_a_converged_step_is_free_of_divergence(solver, x64):
     ("solver", "mode"),
     some_fast(
         itertools.product(SOLVERS, MODES),
-        [("bicgstab_fourier", "implicit"), ("gmres_fourier", "unrolled")],
+        [("gmres_fourier", "unrolled")],
     ),
 )
 def test_the_gradient_of_a_step_with_respect_to_its_state(solver, mode, x64):

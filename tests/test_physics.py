@@ -82,7 +82,7 @@ def test_poisson_converges_to_the_continuous_solution_at_second_order():
         (1, 30, "products", 25, 1),
         (2, 30, "products", 43, 2),
         pytest.param(2, 30, "released", 43, 2, marks=pytest.mark.slow),
-        (3, 20, "products", 30, 1),
+        pytest.param(3, 20, "products", 30, 1, marks=pytest.mark.slow),
     ],
 )
 def test_converged_jacobi_iterations_are_the_papers(dimensions, points, form, expected, slack, cache):

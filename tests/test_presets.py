@@ -84,6 +84,7 @@ def test_presets_of_the_same_trainings_share_their_runs(conf, a, b):
         pytest.param("table_1", "fig_24", marks=pytest.mark.slow),
     ],
 )
+@pytest.mark.slow
 def test_a_preset_of_a_part_names_the_same_runs(conf, part, of):
     folders = [{job.folder for job in plan(preset_jobs(name, {}))} for name in (part, of)]
     assert folders[0] <= folders[1]

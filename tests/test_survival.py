@@ -237,6 +237,7 @@ LONG = (*ONE, "checkpoint_seconds=3600")
 
 
 @pytest.mark.parametrize("number", [signal.SIGUSR1, signal.SIGUSR2])
+@pytest.mark.slow
 def test_a_signal_of_somebody_else_comes_to_its_handler_once_the_run_is_saved_and_free(
     uninterrupted, run_in, tmp_path, monkeypatch, handler, number
 ):
@@ -286,6 +287,7 @@ def test_an_ignored_signal_is_left_alone(handler):
     assert not interrupts.requested
 
 
+@pytest.mark.slow
 def test_a_warning_that_nobody_handles_saves_and_stops_like_ctrl_c(fork_server, uninterrupted, tmp_path):
     process = fork_server.start(tmp_path, *ONE, "epochs=400")
     wait_for(lambda: list(tmp_path.glob("*/checkpoint.safetensors")))

@@ -120,6 +120,7 @@ def test_a_sweep_trains_seeds_together_and_tells_of_each(fork_server, tmp_path):
     assert sorted(shared) == [1, 2, 2]
 
 
+@pytest.mark.slow
 def test_a_sweep_in_which_runs_only_diverge_succeeds(fork_server, tmp_path):
     process, code = fork_server.run(
         tmp_path, "-m", *SMALL, "epochs=3", "optimizer.learning_rate=1e30", "seed=1,2"

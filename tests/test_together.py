@@ -130,6 +130,7 @@ def test_together_each_seed_has_the_record_of_a_single_run(tmp_path, run_seeds_i
         pytest.param("physics=burgers data.train_samples=50", False, marks=pytest.mark.slow),
     ],
 )
+@pytest.mark.slow
 def test_lanes_in_lockstep_and_in_turn(tmp_path, run_in, run_seeds_in, monkeypatch, overrides, lockstep):
     monkeypatch.setattr(group, "Lanes", lambda n, devices, **_: Lanes(n, devices, lockstep))
     options = (*overrides.split(), "epochs=4", "precision=float64")

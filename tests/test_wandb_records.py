@@ -86,6 +86,7 @@ def test_an_offline_run_reads_back_as_its_record(run_in, tmp_path):
         assert {k: item["item"][k] for k in THRESHOLDS} == {k: schedule[k] for k in THRESHOLDS}
 
 
+@pytest.mark.slow
 def test_a_resumed_run_reads_back_whole(run_in, tmp_path, monkeypatch):
     options = ("physics=poisson", "epochs=4", "tracking=wandb", "schedule=fixed")
     row = WeightsAndBiases.row

@@ -35,6 +35,7 @@ def uninterrupted(tmp_path_factory, run_in):
     return run_in(tmp_path_factory.mktemp("whole"), *WARM)
 
 
+@pytest.mark.slow
 def test_a_resumed_warm_run_equals_an_uninterrupted_one(uninterrupted, run_in, tmp_path, monkeypatch):
     def interrupt(row):
         if row["epoch"] == 3:
