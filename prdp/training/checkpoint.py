@@ -2,6 +2,7 @@
 
 import json
 import logging
+import os
 import time
 import zlib
 from collections.abc import Callable, Iterable
@@ -156,11 +157,21 @@ class Saver:
             return
         meta = {"rows": result.rows, "schedule_state": result.schedule_state._asdict()}
         if self._path.exists():
-            self._path.replace(self._previous)
-        try:
-            save_checkpoint(self._path, result.state, meta)
-        except BaseException:
-            if self._previous.exists() and not self._path.exists():
-                self._previous.replace(self._path)
-            raise
+            _keep(self._path, self._previous)
+        save_checkpoint(self._path, result.state, meta)
         self._last = time.monotonic()
+
+
+def _keep(path: Path, previous: Path) -> None:
+    """Let `previous` be the file at `path` too, without a moment at which either name is missing."""
+    link = previous.with_name(f".{previous.name}.tmp")
+    link.unlink(missing_ok=True)
+    try:
+        os.link(path, link)
+    except OSError:
+        # A file system without hard links.
+        path.replace(previous)
+    else:
+        link.replace(previous)
+        # Renaming to another link of the same file does nothing, and leaves both.
+        link.unlink(missing_ok=True)
