@@ -86,8 +86,8 @@ def check_system(config: Config) -> None:
 
 def source_of(config: Config) -> str | None:
     """Return the digest of the source that determines the run's results, or `None` if a part has no source."""
-    parts: list[Any] = [type(config.solver), *config.targets.values()]
-    parts.remove(config.targets["tracking"]) if "tracking" in config.targets else None
+    targets = [target for group, target in config.targets.items() if group != "tracking"]
+    parts: list[Any] = [type(config.solver), *targets]
     if isinstance(config.solver, Preconditioned):
         parts += [type(config.solver.solver), type(config.solver.preconditioner)]
     if config.data is not None:

@@ -7,6 +7,7 @@ import jax.numpy as jnp
 from flax import nnx
 
 from prdp.checks import Mismatch
+from prdp.config.build import is_ours
 from prdp.config.config import Config
 from prdp.config.errors import ConfigError
 from prdp.differentiation import Mode
@@ -111,7 +112,7 @@ def _check_task(config: Config) -> None:
 
 def _check_optimizer(config: Config) -> None:
     """Reject an optimiser from another package that cannot update this network's parameters."""
-    if config.targets["optimizer"].__module__.startswith("prdp."):
+    if is_ours(config.targets["optimizer"]):
         return
     parameters = nnx.state(config.abstract_model)
     name = config.names["optimizer"]

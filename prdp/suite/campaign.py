@@ -8,13 +8,11 @@ from pathlib import Path
 import pandas as pd
 from omegaconf import OmegaConf
 
+from prdp.analysis.comparison import BUSY, timed_alone
 from prdp.records import CPUContention, RunFolder
 from prdp.suite.cost import estimate
 from prdp.suite.grids import Overrides, expand
 from prdp.suite.plan import Job, plan
-
-# The largest share of the CPU time that other processes may take while seconds are measured.
-LARGEST_CONTENTION = 0.05
 
 
 @dataclass(frozen=True)
@@ -76,28 +74,24 @@ def survey(every: Sequence[Stage], summaries: pd.DataFrame, common: Sequence[str
         summaries: of the recorded runs.
         common: overrides of all jobs that do not change a run's name, such as `runs_dir`.
     """
-    recorded = {} if summaries.empty else dict(zip(summaries["run"], _contention(summaries), strict=True))
+    alone = dict(zip(summaries["run"], timed_alone(summaries), strict=True))
     found = []
     for stage in every:
         jobs = plan(stage.jobs, common)
         for job, seconds in zip(jobs, estimate(jobs, summaries), strict=True):
-            found.append(Entry(stage, job, _state(stage, job, recorded), seconds))
+            found.append(Entry(stage, job, _state(stage, job, alone), seconds))
     return found
 
 
-def _contention(summaries: pd.DataFrame) -> pd.Series:
-    missing = pd.Series(float("nan"), index=summaries.index)
-    return pd.to_numeric(summaries.get("busy_elsewhere", missing))
-
-
-def _state(stage: Stage, job: Job, recorded: Mapping[str, float]) -> str:
-    contention = recorded.get(job.folder.name)
-    if contention is not None and (not stage.alone or contention <= LARGEST_CONTENTION):
+def _state(stage: Stage, job: Job, alone: Mapping[str, bool]) -> str:
+    """Return the state of a run; `alone` says of each recorded one whether its seconds may be compared."""
+    name = job.folder.name
+    if name in alone and (alone[name] or not stage.alone):
         return "recorded"
     folder = RunFolder(job.folder)
     if folder.is_held():
         return "running"
-    return "started" if folder.checkpoint.exists() else "missing"
+    return "started" if folder.has_checkpoint else "missing"
 
 
 def choose(entries: Sequence[Entry], idle: bool, without: Collection[Overrides] = ()) -> Entry | None:
@@ -115,12 +109,9 @@ def choose(entries: Sequence[Entry], idle: bool, without: Collection[Overrides] 
         and entry.job.overrides not in without
         and (idle or not entry.stage.alone)
     ]
+    order = {stage: i for i, stage in enumerate(dict.fromkeys(entry.stage for entry in entries))}
     # A run that was interrupted cannot be timed as a whole.
-    return min(
-        left,
-        key=lambda e: ([x.stage for x in entries].index(e.stage), e.state != "started" or e.stage.alone),
-        default=None,
-    )
+    return min(left, key=lambda e: (order[e.stage], e.state != "started" or e.stage.alone), default=None)
 
 
 def is_idle(seconds: float = 10.0) -> bool:
@@ -128,7 +119,7 @@ def is_idle(seconds: float = 10.0) -> bool:
     contention = CPUContention()
     time.sleep(seconds)
     share = contention.share()
-    return share is not None and share <= LARGEST_CONTENTION
+    return share is not None and share <= BUSY
 
 
 def status_table(entries: Sequence[Entry]) -> pd.DataFrame:

@@ -69,7 +69,7 @@ def load_checkpoint(path: Path, like: Any) -> Checkpoint:
     except (SafetensorError, OSError, KeyError, ValueError) as error:
         raise Damaged(f"it is not whole ({type(error).__name__}: {' '.join(str(error).split())})") from error
     # Those of earlier versions have no checksum.
-    if header.get("crc32", _checksum(arrays, text)) != _checksum(arrays, text):
+    if "crc32" in header and header["crc32"] != _checksum(arrays, text):
         raise Damaged("its checksum is wrong")
     expected = [(np.shape(x), np.dtype(x.dtype)) for x in leaves]
     if [(a.shape, a.dtype) for a in arrays.values()] != expected:

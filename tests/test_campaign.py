@@ -1,0 +1,48 @@
+"""The campaign picks what is missing, most important first, and starts no timed run on a busy machine."""
+
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from prdp.suite import campaign
+from prdp.suite.campaign import Stage, choose, status_table, survey
+from prdp.suite.plan import Job
+
+TIMED = Stage("timed", "a clock", True, (("a",), ("b",)))
+PLAIN = Stage("plain", "an error", False, (("a",), ("c",)))
+
+
+@pytest.fixture
+def entries(tmp_path, monkeypatch):
+    """Run `a` is recorded, but not alone; `c` has a checkpoint."""
+    monkeypatch.setattr(
+        campaign, "plan", lambda jobs, common: [Job(x, Path(tmp_path / x[0]), {}) for x in jobs]
+    )
+    monkeypatch.setattr(campaign, "estimate", lambda jobs, summaries: [3600.0] * len(jobs))
+    (tmp_path / "c").mkdir()
+    (tmp_path / "c" / "checkpoint.previous.safetensors").touch()
+    return survey([TIMED, PLAIN], pd.DataFrame({"run": ["a"], "busy_elsewhere": [0.5]}))
+
+
+def test_a_run_counts_as_timed_only_if_it_was_alone(entries):
+    assert [(e.stage.title, e.job.overrides, e.state) for e in entries] == [
+        ("timed", ("a",), "missing"),
+        ("timed", ("b",), "missing"),
+        ("plain", ("a",), "recorded"),
+        ("plain", ("c",), "started"),
+    ]
+
+
+def test_the_next_run_is_of_the_most_important_stage_that_may_start(entries):
+    assert choose(entries, idle=True).job.overrides == ("a",)
+    assert choose(entries, idle=True, without=[("a",)]).job.overrides == ("b",)
+    assert choose(entries, idle=False).job.overrides == ("c",)
+    assert choose(entries, idle=False, without=[("c",)]) is None
+
+
+def test_the_status_counts_runs_and_hours(entries):
+    table = status_table(entries)
+    assert table["recorded"].to_list() == [0, 1]
+    assert table["missing"].to_list() == [2, 1]
+    assert table["hours left"].to_list() == [2.0, 1.0]
