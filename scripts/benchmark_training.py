@@ -89,7 +89,7 @@ def parts(
     updates = task.samples // config.general.batch_size
 
     def controls(k: int) -> Any:
-        return traced_controls(k, config.solver_common.tolerance)
+        return traced_controls(k, config.solve_options.tolerance)
 
     indices = jnp.arange(config.general.batch_size)
     parameters = state.parameters
