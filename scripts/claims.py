@@ -2,10 +2,10 @@
 
 python scripts/claims.py                  one claim after the other
 python scripts/claims.py --markdown       a table
-python scripts/claims.py --strict         exit with 1 if a claim is not reproduced
+python scripts/claims.py --strict         exit with 1 if a claim is contradicted
 
-Writes results/claims.json and results/claims.md, results/differences.md with the reasons by topic, and the table of
-verdicts in README.md.
+Writes results/claims.json and results/claims.md, results/differences.md with the reasons by topic, and the answer at the
+head of README.md.
 """
 
 import argparse
@@ -30,7 +30,7 @@ def main() -> None:
     parser.add_argument("--differences", type=Path, default=RESULTS / "differences.yaml")
     parser.add_argument("--out", type=Path, default=RESULTS)
     parser.add_argument("--markdown", action="store_true", help="print Markdown")
-    parser.add_argument("--strict", action="store_true", help="exit with 1 if a claim is not reproduced")
+    parser.add_argument("--strict", action="store_true", help="exit with 1 if a claim is contradicted")
     arguments = parser.parse_args()
     claims = load_claims(arguments.paper)
     judgements = judge(claims, load(arguments.records))
@@ -41,7 +41,7 @@ def main() -> None:
     if arguments.out == RESULTS:
         write_text(README, readme_table.placed(README.read_text(), judgements))
     print(as_markdown(judgements) if arguments.markdown else as_text(judgements))
-    if arguments.strict and any(j.verdict is Verdict.NOT_REPRODUCED for j in judgements):
+    if arguments.strict and any(j.verdict is Verdict.CONTRADICTED for j in judgements):
         sys.exit(1)
 
 

@@ -13,7 +13,9 @@ from prdp.analysis.records import GENERAL, GROUPS, Records
 # Results by which two records of one arm and seed are recognised as the same run.
 _NUMBERS = ("status", "val_error_final", "iterations_total", "matvecs_total", "adjoint_matvecs_total")
 _NAMES = {"prdp": "PRDP", "tolerance_prdp": "PRDP by tolerance"}
-# Seconds count if other processes took at most this share of CPU time.
+# Seconds are compared between runs that share these ...
+CONDITIONS = ("device", "commit")
+# ... and count if other processes took at most this share of CPU time.
 BUSY = 0.05
 # It follows from other settings and would only make labels longer.
 _FOLLOWS = ("converged_iterations",)
@@ -83,15 +85,15 @@ def timed_alone(runs: pd.DataFrame) -> pd.Series:
     return elsewhere.astype(float) <= BUSY
 
 
-def baseline(runs: pd.DataFrame, column: str, *, same_device: bool = False) -> pd.Series:
+def baseline(runs: pd.DataFrame, column: str, *, same_conditions: bool = False) -> pd.Series:
     """Return, for each run, a column of the converged baseline of its case: of the same seed, else the mean, else NaN.
 
     Args:
         runs: rows of `tidy`, including the baselines.
         column: of the baseline.
-        same_device: ignore baselines on another device.
+        same_conditions: ignore baselines on another device or of another commit.
     """
-    case = ["case", "device"] if same_device and "device" in runs else ["case"]
+    case = ["case", *(c for c in CONDITIONS if same_conditions and c in runs)]
     converged = finished(runs[runs["is_converged"]])
     by_seed = runs[[*case, "seed"]].merge(
         converged.drop_duplicates([*case, "seed"])[[*case, "seed", column]], on=[*case, "seed"], how="left"

@@ -1,6 +1,6 @@
 """Every number that claims, tables and figures show, each computed in one function."""
 
-from prdp.analysis.quantities.errors import excess, fan, parameters, sufficient
+from prdp.analysis.quantities.errors import MARGIN, Level, excess, fan, parameters, sufficient
 from prdp.analysis.quantities.means import by_seed
 from prdp.analysis.quantities.poisson import (
     COMMON_ERROR,
@@ -12,12 +12,15 @@ from prdp.analysis.quantities.poisson import (
 )
 from prdp.analysis.quantities.registry import QUANTITIES
 from prdp.analysis.quantities.savings import matvecs_saved, savings, time_saved
-from prdp.analysis.quantities.selection import Ambiguous, Selection
+from prdp.analysis.quantities.selection import Ambiguous, NotTimedAlone, Selection
 
 __all__ = [
     "COMMON_ERROR",
+    "MARGIN",
     "QUANTITIES",
     "Ambiguous",
+    "Level",
+    "NotTimedAlone",
     "Selection",
     "account",
     "by_seed",

@@ -1,7 +1,8 @@
 """Final errors: of two arms compared, by fixed level, and by the size of the network."""
 
+from collections.abc import Mapping
 from itertools import pairwise
-from typing import NamedTuple, cast
+from typing import Any, NamedTuple, cast
 
 import pandas as pd
 
@@ -11,6 +12,10 @@ from prdp.analysis.quantities.selection import Selection
 from prdp.analysis.statistics import Statistic, describe, exponent, relative_difference, sufficient_level
 
 
+# An error is no worse than another if it exceeds it by at most this share: the margin of the claims of equal accuracy.
+MARGIN = 0.1
+
+
 def excess(ours: pd.DataFrame, theirs: pd.DataFrame, column: str = "val_error_final") -> Statistic:
     """Return by how much the error of an arm exceeds another's, by seed, relative to the mean of the other's."""
     lost = diverged(ours) + diverged(theirs)
@@ -18,22 +23,39 @@ def excess(ours: pd.DataFrame, theirs: pd.DataFrame, column: str = "val_error_fi
 
 
 def accuracy(
-    selection: Selection, column: str = "val_error_final", arm: str = "prdp", against: str = "converged"
+    selection: Selection,
+    column: str = "val_error_final",
+    arm: str = "prdp",
+    against: str = "converged",
+    only: Mapping[str, Any] | None = None,
 ) -> Statistic | None:
-    """Return the excess of an arm's final error over another's."""
-    return excess(selection.arm(arm), selection.arm(against), column)
+    """Return the excess of an arm's final error over another's; `only` chooses one of several arms of the first name."""
+    return excess(selection.arm(arm, only), selection.arm(against), column)
+
+
+def worse_than_untrained(selection: Selection, level: int, column: str = "val_error") -> Statistic | None:
+    """Return by how much the error after training at a fixed K exceeds that of the untrained network, relative to it."""
+    runs = selection.runs[
+        (selection.runs["schedule"] == "fixed") & (selection.runs["iterations_final"] == level)
+    ]
+    done = finished(runs)
+    errors = selection.records.histories.groupby("run")[column]
+    first, last = errors.first(), errors.last()
+    return describe([last[run] / first[run] - 1 for run in done["run"]], diverged=diverged(runs))
 
 
 class Level(NamedTuple):
     """The sufficient fixed level of a case.
 
     Attributes:
-        level: K_max, the lowest fixed K whose mean error is within one standard deviation of K_eps's.
+        level: K_max, the lowest fixed K beyond which the error does not improve (see `sufficient_level`).
+        lowest: the lowest level that it may be: below `level` if too few seeds tell a lower level from K_eps.
         converged: K_eps.
         runs: runs at K_eps.
     """
 
     level: int
+    lowest: int
     converged: int
     runs: int
 
@@ -53,12 +75,13 @@ def fan(runs: pd.DataFrame, column: str = "val_error_final") -> dict[int, Statis
 
 def sufficient(runs: pd.DataFrame, column: str = "val_error_final") -> Level | None:
     """Return the sufficient level of one case; null without K_eps, with one seed of it or with no other level."""
-    errors = fan(runs, column)
+    levels = runs[runs["schedule"] == "fixed"].groupby("iterations_final")
+    errors = {int(cast(int, k)): by_seed(group, column) for k, group in levels if not diverged(group)}
     if len(errors) < 2:
         return None
     converged = int(runs["converged_iterations"].iloc[0])
-    level = sufficient_level(errors, converged)
-    return None if level is None else Level(level, converged, errors[converged].runs)
+    found = sufficient_level(errors, converged, MARGIN)
+    return None if found is None else Level(*found, converged, len(errors[converged]))
 
 
 def _of_selection(selection: Selection, column: str) -> Level | None:
@@ -67,15 +90,21 @@ def _of_selection(selection: Selection, column: str) -> Level | None:
 
 
 def level_sufficient(selection: Selection, column: str = "val_error_final") -> Statistic | None:
-    """Return K_max of the fixed levels."""
+    """Return K_max of the fixed levels; its interval reaches down to the lowest level that it may be."""
     found = _of_selection(selection, column)
-    return None if found is None else Statistic(found.runs, float(found.level))
+    return None if found is None else _between(found.runs, float(found.lowest), float(found.level))
 
 
 def savings_sufficient(selection: Selection, column: str = "val_error_final") -> Statistic | None:
-    """Return `1 - K_max / K_eps` of the fixed levels."""
+    """Return `1 - K_max / K_eps` of the fixed levels; its interval reaches up to that of the lowest level."""
     found = _of_selection(selection, column)
-    return None if found is None else Statistic(found.runs, found.savings)
+    if found is None:
+        return None
+    return _between(found.runs, 1 - found.lowest / found.converged, found.savings)
+
+
+def _between(runs: int, other: float, value: float) -> Statistic:
+    return Statistic(runs, value, low=min(other, value), high=max(other, value))
 
 
 def size_exponent(

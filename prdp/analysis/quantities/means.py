@@ -1,7 +1,9 @@
 """Means of recorded columns, and differences between arms."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from prdp.analysis.comparison import diverged, finished
@@ -15,9 +17,11 @@ def by_seed(runs: pd.DataFrame, column: str) -> dict[int, float]:
     return dict(zip(done["seed"], done[column].astype(float), strict=True)) if column in done else {}
 
 
-def mean(selection: Selection, column: str, arm: str = "prdp") -> Statistic | None:
-    """Return a column of the summaries over the seeds of an arm."""
-    runs = selection.arm(arm)
+def mean(
+    selection: Selection, column: str, arm: str = "prdp", only: Mapping[str, Any] | None = None
+) -> Statistic | None:
+    """Return a column of the summaries over the seeds of an arm; `only` chooses one of several arms of that name."""
+    runs = selection.arm(arm, only)
     return describe(finished(runs)[column], diverged=diverged(runs)) if column in runs else None
 
 
@@ -32,20 +36,46 @@ def largest(
 
 
 def farthest(selection: Selection, column: str, by: str, value: float, arm: str = "prdp") -> Statistic | None:
-    """Return the mean of a column that is farthest from a value, over the values of the column `by`."""
+    """Return the mean of a column whose interval reaches farthest from a value, over the values of the column `by`."""
     found = [mean(part, column, arm) for _, part in selection.by(by)]
     known = [s for s in found if s is not None and s.runs]
     # One value alone cannot show whether `by` matters.
-    return max(known, key=lambda s: abs(s.mean - value)) if len(known) > 1 else None
+    return max(known, key=lambda s: _reach(s, value)) if len(known) > 1 else None
+
+
+def _reach(statistic: Statistic, value: float) -> float:
+    ends = (x for x in (statistic.low, statistic.mean, statistic.high) if x is not None)
+    return max(abs(x - value) for x in ends)
 
 
 def difference(selection: Selection, column: str, arm: str, against: str) -> Statistic | None:
     """Return the difference of a column between two arms by seed."""
     ours, theirs = selection.arm(arm), selection.arm(against)
     a, b = (by_seed(runs, column) for runs in (ours, theirs))
-    return describe(
-        [a[s] - b[s] for s in a if s in b], interval_of="mean", diverged=diverged(ours) + diverged(theirs)
-    )
+    return _paired(a, b, ours, theirs)
+
+
+def roughness(selection: Selection, column: str, arm: str, against: str) -> Statistic | None:
+    """Return how much rougher a column of the histories falls in one arm than in another, by seed.
+
+    The roughness of a curve is the mean over epochs of the absolute second difference of its logarithm. Epochs without a
+    value (the training loss before the first update) count for nothing.
+    """
+    ours, theirs = selection.arm(arm), selection.arm(against)
+    histories = dict(list(selection.records.histories.groupby("run")))
+
+    def of(runs: pd.DataFrame) -> dict[int, float]:
+        done = finished(runs)
+        curves = (histories[run].sort_values("epoch")[column].dropna().to_numpy(float) for run in done["run"])
+        return {s: float(np.abs(np.diff(np.log(c), 2)).mean()) for s, c in zip(done["seed"], curves, strict=True)}
+
+    return _paired(of(ours), of(theirs), ours, theirs)
+
+
+def _paired(
+    a: Mapping[int, float], b: Mapping[int, float], ours: pd.DataFrame, theirs: pd.DataFrame
+) -> Statistic:
+    return describe([a[s] - b[s] for s in a if s in b], diverged=diverged(ours) + diverged(theirs))
 
 
 def final_residual(selection: Selection, level: int, arm: str = "converged") -> Statistic | None:

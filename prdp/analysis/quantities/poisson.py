@@ -129,9 +129,16 @@ def poisson(
     return Statistic(1, float(numbers[part]))
 
 
-def poisson_advantage(selection: Selection, arm: str, against: str) -> Statistic | None:
+def poisson_advantage(
+    selection: Selection,
+    arm: str,
+    against: str,
+    only: Mapping[str, Any] | None = None,
+    only_against: Mapping[str, Any] | None = None,
+) -> Statistic | None:
     """Return the savings of one schedule over another's, by the paper's account."""
-    ours, theirs = poisson(selection, "savings", arm), poisson(selection, "savings", against)
+    ours = poisson(selection, "savings", arm, only)
+    theirs = poisson(selection, "savings", against, only_against)
     return None if ours is None or theirs is None else Statistic(1, ours.mean - theirs.mean)
 
 

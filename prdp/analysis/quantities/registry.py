@@ -2,8 +2,14 @@
 
 from collections.abc import Callable
 
-from prdp.analysis.quantities.errors import accuracy, level_sufficient, savings_sufficient, size_exponent
-from prdp.analysis.quantities.means import difference, farthest, final_residual, largest, mean
+from prdp.analysis.quantities.errors import (
+    accuracy,
+    level_sufficient,
+    savings_sufficient,
+    size_exponent,
+    worse_than_untrained,
+)
+from prdp.analysis.quantities.means import difference, farthest, final_residual, largest, mean, roughness
 from prdp.analysis.quantities.poisson import outer_steps, poisson, poisson_advantage
 from prdp.analysis.quantities.savings import wall_clock
 from prdp.analysis.statistics import Statistic
@@ -15,6 +21,7 @@ QUANTITIES: dict[str, Callable[..., Statistic | None]] = {
         largest,
         farthest,
         difference,
+        roughness,
         accuracy,
         level_sufficient,
         savings_sufficient,
@@ -24,5 +31,6 @@ QUANTITIES: dict[str, Callable[..., Statistic | None]] = {
         outer_steps,
         final_residual,
         size_exponent,
+        worse_than_untrained,
     )
 }

@@ -1,12 +1,13 @@
 """Savings against the converged baseline: iterations, matrix-vector products and seconds."""
 
 import math
-from typing import NamedTuple
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
 import pandas as pd
 
 from prdp.analysis.comparison import baseline, diverged, finished, timed_alone
-from prdp.analysis.quantities.selection import Selection
+from prdp.analysis.quantities.selection import NotTimedAlone, Selection
 from prdp.analysis.statistics import Statistic, describe
 
 PARTS = ("savings", "savings_incomplete_convergence", "savings_progressive_refinement")
@@ -39,7 +40,7 @@ def matvecs_saved(runs: pd.DataFrame) -> pd.Series:
 def time_saved(runs: pd.DataFrame, ours: str = "seconds", theirs: str = "seconds") -> pd.Series:
     """Return for each run the share of seconds saved against its baseline, which must be among the runs.
 
-    Both ran on the same device while other processes took at most 5 % of CPU time. Other runs have NaN.
+    Both are of one commit and ran on one device while other processes took at most 5 % of CPU time. Others have NaN.
 
     Args:
         runs: rows of `tidy`.
@@ -47,19 +48,29 @@ def time_saved(runs: pd.DataFrame, ours: str = "seconds", theirs: str = "seconds
         theirs: which seconds of the baseline.
     """
     alone = runs[timed_alone(runs)]
-    share = 1 - alone[ours] / baseline(alone, theirs, same_device=True)
+    share = 1 - alone[ours] / baseline(alone, theirs, same_conditions=True)
     return share.reindex(runs.index, fill_value=math.nan)
 
 
-def wall_clock(selection: Selection, against: str = "seconds") -> Statistic | None:
-    """Return the share of seconds that PRDP saves (see `time_saved`).
+def wall_clock(
+    selection: Selection, against: str = "seconds", only: Mapping[str, Any] | None = None
+) -> Statistic | None:
+    """Return the share of seconds that PRDP saves (see `time_saved`), on the device with the most pairs.
 
     Args:
         selection: of one case.
         against: the baseline's seconds; `seconds_train` leaves out its validation.
+        only: values of columns that choose one of several arms of PRDP.
+
+    Raises:
+        NotTimedAlone: both arms have finished runs, but no pair that may be compared.
     """
-    runs, converged = (x[timed_alone(x)] for x in (selection.arm("prdp"), selection.arm("converged")))
-    if runs.empty or converged.empty:
+    runs, converged = selection.arm("prdp", only), selection.arm("converged")
+    if finished(runs).empty or finished(converged).empty:
         return None
-    share = time_saved(pd.concat([runs, converged]), theirs=against)
-    return describe(share.loc[finished(runs).index], diverged=diverged(runs))
+    share = time_saved(pd.concat([runs, converged]), theirs=against).loc[finished(runs).index].dropna()
+    if share.empty:
+        raise NotTimedAlone(f"{len(finished(runs))} runs and {len(finished(converged))} baselines")
+    # Machines differ: the one with the most pairs counts.
+    device = runs.loc[share.index, "device"]
+    return describe(share[device == device.mode()[0]], diverged=diverged(runs))

@@ -14,6 +14,10 @@ class Ambiguous(ValueError):
     """The runs of an arm differ in more than their seed."""
 
 
+class NotTimedAlone(ValueError):
+    """The runs exist, but their seconds cannot be compared."""
+
+
 @dataclass(frozen=True)
 class Selection:
     """Runs to compute a quantity of.

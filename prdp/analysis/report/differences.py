@@ -1,4 +1,4 @@
-"""Why numbers of the paper are not reproduced: prose written by hand, numbers from the records."""
+"""Why numbers of the paper are not reproduced here: prose written by hand, numbers from the records."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -12,18 +12,20 @@ from prdp.analysis.claims_report import rows
 from prdp.analysis.tables import Table
 
 TITLE = "Numbers of the paper that are not reproduced"
+_CALLING = (Verdict.CONTRADICTED, Verdict.UNDECIDED, Verdict.ONE_SEED)
+_WAITING = (Verdict.NOT_RUN, Verdict.NOT_TIMED_ALONE)
 
 
 @dataclass(frozen=True)
 class Difference:
-    """A topic: claims that are not reproduced for one reason.
+    """A topic: claims that are contradicted, undecided or on one seed, for one reason.
 
     Attributes:
         id: its name and anchor.
         title: its heading.
         claims: ids of its claims, in the order of the claims.
         paragraphs: what was tried, the evidence, the most likely reason, and open questions.
-        not_run: whether it also covers claims that are not run.
+        not_run: whether it also covers claims that are not run or not timed alone.
     """
 
     id: str
@@ -91,20 +93,19 @@ def _meant(name: str, claim: str) -> bool:
 
 
 def explain(differences: Iterable[Difference], judgements: Sequence[Judgement]) -> list[Explained]:
-    """Return the topics with a claim that is not reproduced, each with its judgements."""
+    """Return the topics with a claim that calls for them, each with its judgements."""
     found = []
     for difference in differences:
         own = tuple(j for j in judgements if j.claim.id in difference.claims)
-        called = {Verdict.NOT_REPRODUCED} | ({Verdict.NOT_RUN} if difference.not_run else set())
-        if any(j.verdict in called for j in own):
+        if any(j.verdict in _CALLING or (difference.not_run and j.verdict in _WAITING) for j in own):
             found.append(Explained(difference, own))
     return found
 
 
 def unexplained(topics: Iterable[Explained], judgements: Iterable[Judgement]) -> list[Judgement]:
-    """Return the judgements that are not reproduced and in no topic."""
+    """Return the judgements that are contradicted and in no topic."""
     known = {j.claim.id for topic in topics for j in topic.judgements}
-    return [j for j in judgements if j.verdict is Verdict.NOT_REPRODUCED and j.claim.id not in known]
+    return [j for j in judgements if j.verdict is Verdict.CONTRADICTED and j.claim.id not in known]
 
 
 def as_markdown(topics: Sequence[Explained], judgements: Iterable[Judgement]) -> str:
@@ -115,6 +116,7 @@ def as_markdown(topics: Sequence[Explained], judgements: Iterable[Judgement]) ->
 
 
 def _section(topic: Explained) -> str:
-    frame = rows(topic.judgements, "claim", "verdict", "paper", "ours").rename(columns={"ours": "here"})
+    columns = ("claim", "verdict", "paper", "ours", "95 % interval")
+    frame = rows(topic.judgements, *columns).rename(columns={"ours": "here"})
     head = "\n\n".join([topic.difference.title, *topic.difference.paragraphs])
     return Table(head, frame).to_markdown()
