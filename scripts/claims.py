@@ -4,8 +4,8 @@ python scripts/claims.py                  one claim after the other
 python scripts/claims.py --markdown       a table
 python scripts/claims.py --strict         exit with 1 if a claim is contradicted
 
-Writes results/claims.json and results/claims.md, results/differences.md with the reasons by topic, and the answer at the
-head of README.md.
+Writes results/claims.json and results/claims.md, results/differences.md with the reasons by topic, and the answer
+at the head of README.md.
 """
 
 import argparse

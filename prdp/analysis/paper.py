@@ -90,9 +90,7 @@ class Claim:
         """
         if value is None:
             return "-"
-        texts = [
-            f"{v:g}" if exact else f"{v:.{self._decimals}f}" for v in (value, spread) if v is not None
-        ]
+        texts = [f"{v:g}" if exact else f"{v:.{self._decimals}f}" for v in (value, spread) if v is not None]
         return " ± ".join(texts) + self._suffix
 
     def interval(self, low: float | None, high: float | None) -> str:
@@ -115,7 +113,7 @@ class Claim:
 
     @property
     def read(self) -> str:
-        """The settings in words, with a mark if they were chosen after seeing results; empty if nothing is to be said."""
+        """The settings in words, with a mark if they were chosen after seeing results; may be empty."""
         mark = self.setting.text if self.setting is Setting.CHOSEN else ""
         return "; ".join(filter(None, (self.reading, mark)))
 

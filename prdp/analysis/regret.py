@@ -34,6 +34,9 @@ class Regret(NamedTuple):
 def load_oracles(folder: Path) -> dict[str, pd.DataFrame]:
     """Return the fronts of `oracle_<physics>.parquet` by physics; empty if there are none.
 
+    `val_error` is that of the samples on which the schedules were chosen: the smallest of many errors is smaller than a
+    schedule's error on other samples would be, so that a regret is an upper bound.
+
     Each has the columns `seed`, `iterations_total`, `val_error`, `levels` (K of each block) and `block` (its epochs).
     """
     paths = sorted(folder.glob(f"{_PREFIX}*.parquet"))

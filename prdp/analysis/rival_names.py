@@ -33,7 +33,7 @@ _SCHEDULES = {
 
 
 def named(runs: pd.DataFrame) -> pd.DataFrame:
-    """Return the runs with the columns `problem`, `problem_variant`, `rival`, `kind` and `elsewhere`."""
+    """Return the runs with the columns `problem`, `problem_variant`, `rival` and `kind`."""
     settings = [c for c in case_columns(runs, without=_RIVAL) if c != "converged_iterations"]
     runs = runs.assign(
         problem=number(runs, settings), problem_variant=distinguish(runs, ["physics", "scale"], settings)
@@ -54,8 +54,7 @@ def named(runs: pd.DataFrame) -> pd.DataFrame:
     shown = runs.assign(**{"schedule.iterations": None})
     label = distinguish(shown, ["problem", "rival"], ["metric", *parameters])
     runs["rival"] = runs["rival"].mask(label != "", runs["rival"] + " (" + label + ")")
-    usual = runs.groupby("problem")["device"].transform(lambda devices: devices.mode()[0])
-    return runs.assign(elsewhere=runs["device"] != usual)
+    return runs
 
 
 def _name(row: dict) -> str:

@@ -7,16 +7,14 @@ from dataclasses import dataclass
 import pandas as pd
 
 from prdp.analysis import problems
-from prdp.analysis.comparison import diverged, finished, tidy
-from prdp.analysis.quantities import COMMON_ERROR, by_seed, first_reach
+from prdp.analysis.comparison import CONDITIONS, diverged, finished, tidy, timed_alone
+from prdp.analysis.quantities import COMMON_ERROR, MARGIN, by_seed, first_reach
 from prdp.analysis.records import OWN, Records
 from prdp.analysis.rival_names import CONVERGED, KINDS, PRDP, named
 from prdp.analysis.statistics import Statistic, describe, relative_difference
 
 EXPERIMENT = "rivals"
 COSTS = ("matvecs", "iterations_total", "iterations_executed_total", "seconds", "updates")
-# A mean error is no worse than another if it exceeds it by at most this share: the margin of the paper's claims.
-MARGIN = 0.1
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,7 +32,7 @@ class Rival:
         error: statistics of the errors, with the interval of their median.
         costs: what it spent, by name (see `COSTS`), with the intervals of the medians. For an inverse problem, costs
             are those until the parameter error is at most `COMMON_ERROR` for the first time; no runs if it never is.
-            Seconds are those of training and validation on the device that most runs of the problem used.
+            Seconds are those of training and validation of runs that may be compared (see `timed_together`).
         attained: the error that the costs buy: the median error, or `COMMON_ERROR` for an inverse problem. Null if a
             run diverged or never reached that error.
     """
@@ -112,7 +110,7 @@ class Comparison:
         return self._only(PRDP)
 
     def no_worse(self, rival: Rival, other: Rival) -> bool:
-        """Return whether a rival's error exceeds another's by at most `MARGIN`, or it reached the common error."""
+        """Return whether a rival's mean error exceeds another's by at most `MARGIN`, or it reached the common error."""
         if rival.attained is None:
             return False
         return self.to_common_error or rival.excess(other).mean <= MARGIN
@@ -134,7 +132,7 @@ def compare(records: Records) -> list[Comparison]:
     runs["own"] = ~runs["run"].isin(records.of(EXPERIMENT).summaries["run"])
     found = []
     for _, part in runs.groupby("problem"):
-        first = part.iloc[0]
+        first, part = part.iloc[0], part.assign(timed=timed_together(part))
         rivals = [_rival(arm, chosen) for _, arm in _of_common_seeds(part).groupby("rival")]
         rivals.sort(key=lambda r: (KINDS.index(r.kind), r.name))
         variant = str(first["problem_variant"])
@@ -142,19 +140,38 @@ def compare(records: Records) -> list[Comparison]:
     return sorted(found, key=lambda c: (c.to_common_error, problems.place(c.physics), c.reduced, c.variant))
 
 
+def timed_together(runs: pd.DataFrame) -> pd.Series:
+    """Return which runs of a problem may be compared by seconds.
+
+    They were timed alone, on the device and of the commit that most of these share.
+    """
+    alone = timed_alone(runs)
+    conditions = runs[list(CONDITIONS)].apply(tuple, axis=1)
+    return alone & (conditions == conditions[alone].mode()[0]) if alone.any() else alone
+
+
 def pareto_front(rivals: Iterable[Rival], cost: str) -> list[Rival]:
     """Return the rivals that no other beats in cost and error, by medians and cheapest first.
 
-    A rival with a diverged run is never among them.
+    A rival with a diverged run is never among them. Seconds vary from run to run: there a rival is beaten only if the
+    95 % interval of the other's lies below its own, and the front is empty while one of the rivals has no interval.
     """
-    usable = [(r.cost(cost), r.attained, r) for r in rivals if r.attained is not None]
-    usable = [u for u in usable if not math.isnan(u[0])]
-    kept = [
-        (spent, error, rival)
-        for spent, error, rival in usable
-        if not any(s <= spent and e <= error and (s, e) != (spent, error) for s, e, _ in usable)
-    ]
-    return [rival for *_, rival in sorted(kept, key=lambda k: (k[0], k[1], k[2].name))]
+    usable = [r for r in rivals if r.attained is not None]
+    if cost == "seconds" and any(r.costs[cost].high is None for r in usable):
+        return []
+    usable = [r for r in usable if not math.isnan(r.cost(cost))]
+    kept = [r for r in usable if not any(_beats(other, r, cost) for other in usable)]
+    return sorted(kept, key=lambda r: (r.cost(cost), r.attained, r.name))
+
+
+def _beats(other: Rival, rival: Rival, cost: str) -> bool:
+    assert other.attained is not None
+    assert rival.attained is not None
+    if cost == "seconds":
+        high, low = other.costs[cost].high, rival.costs[cost].low
+        return high is not None and low is not None and high < low and other.attained <= rival.attained
+    ours, theirs = (rival.cost(cost), rival.attained), (other.cost(cost), other.attained)
+    return theirs[0] <= ours[0] and theirs[1] <= ours[1] and theirs != ours
 
 
 def cheapest(rivals: Iterable[Rival], cost: str) -> Rival | None:
@@ -177,7 +194,7 @@ def _rival(arm: pd.DataFrame, records: Records) -> Rival:
     error = describe(done["val_error_final"], interval_of="median", diverged=lost)
     to_common_error = problems.problem(first["physics"]).kind == "inverse"
     spent = (_until_common_error(done, records) if to_common_error else done[list(COSTS)]).astype(float)
-    spent.loc[done["elsewhere"], "seconds"] = math.nan
+    spent.loc[~done["timed"], "seconds"] = math.nan
     costs = {c: describe(spent[c], interval_of="median", diverged=lost) for c in COSTS}
     attained = error.median if not to_common_error else COMMON_ERROR
     usable = not lost and costs["matvecs"].runs > 0

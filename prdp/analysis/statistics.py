@@ -66,7 +66,7 @@ def of_mean(mean: float, std: float, runs: int) -> tuple[float, float]:
 
 
 def welch(ours: tuple[float, float, int], theirs: tuple[float, float, int]) -> tuple[float, float]:
-    """Return Welch's 95 % interval of our mean less theirs; each is a mean, a standard deviation and a number of runs."""
+    """Return Welch's 95 % interval of our mean less theirs; each is mean, standard deviation and number of runs."""
     (a, s, n), (b, r, m) = ours, theirs
     u, v = s**2 / n, r**2 / m
     if u + v == 0:

@@ -77,7 +77,8 @@ def _scatter(ax: Axes, problem: Comparison, cost: str) -> tuple[list[Label], lis
     limit = _limit(problem, drawn)
     best = pareto_front(drawn, cost)
     corners = _corners(best, cost)
-    ax.plot(*zip(*corners, strict=True), color=style.NEUTRAL, linewidth=0.9, zorder=1.5)
+    if corners:
+        ax.plot(*zip(*corners, strict=True), color=style.NEUTRAL, linewidth=0.9, zorder=1.5)
     for rival in drawn:
         _point(ax, rival, cost, limit)
     ax.set(xscale="log", yscale="log")
@@ -200,9 +201,7 @@ def _why_not(rival: Rival) -> str:
     if rival.diverged:
         return "diverged"
     return (
-        "on another device"
-        if rival.attained is not None
-        else f"not reached, ends at {rival.error.median:.2g}"
+        "not timed alone" if rival.attained is not None else f"not reached, ends at {rival.error.median:.2g}"
     )
 
 

@@ -11,7 +11,6 @@ from prdp.analysis.quantities.means import by_seed
 from prdp.analysis.quantities.selection import Selection
 from prdp.analysis.statistics import Statistic, describe, exponent, relative_difference, sufficient_level
 
-
 # An error is no worse than another if it exceeds it by at most this share: the margin of the claims of equal accuracy.
 MARGIN = 0.1
 
@@ -29,12 +28,12 @@ def accuracy(
     against: str = "converged",
     only: Mapping[str, Any] | None = None,
 ) -> Statistic | None:
-    """Return the excess of an arm's final error over another's; `only` chooses one of several arms of the first name."""
+    """Return the excess of an arm's final error over another's; `only` chooses one of several first arms."""
     return excess(selection.arm(arm, only), selection.arm(against), column)
 
 
 def worse_than_untrained(selection: Selection, level: int, column: str = "val_error") -> Statistic | None:
-    """Return by how much the error after training at a fixed K exceeds that of the untrained network, relative to it."""
+    """Return by how much the error after training at a fixed K exceeds the untrained network's, relative to it."""
     runs = selection.runs[
         (selection.runs["schedule"] == "fixed") & (selection.runs["iterations_final"] == level)
     ]

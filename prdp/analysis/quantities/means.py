@@ -58,8 +58,8 @@ def difference(selection: Selection, column: str, arm: str, against: str) -> Sta
 def roughness(selection: Selection, column: str, arm: str, against: str) -> Statistic | None:
     """Return how much rougher a column of the histories falls in one arm than in another, by seed.
 
-    The roughness of a curve is the mean over epochs of the absolute second difference of its logarithm. Epochs without a
-    value (the training loss before the first update) count for nothing.
+    The roughness of a curve is the mean over epochs of the absolute second difference of its logarithm. Epochs without
+    a value (the training loss before the first update) count for nothing.
     """
     ours, theirs = selection.arm(arm), selection.arm(against)
     histories = dict(list(selection.records.histories.groupby("run")))
@@ -67,7 +67,9 @@ def roughness(selection: Selection, column: str, arm: str, against: str) -> Stat
     def of(runs: pd.DataFrame) -> dict[int, float]:
         done = finished(runs)
         curves = (histories[run].sort_values("epoch")[column].dropna().to_numpy(float) for run in done["run"])
-        return {s: float(np.abs(np.diff(np.log(c), 2)).mean()) for s, c in zip(done["seed"], curves, strict=True)}
+        return {
+            s: float(np.abs(np.diff(np.log(c), 2)).mean()) for s, c in zip(done["seed"], curves, strict=True)
+        }
 
     return _paired(of(ours), of(theirs), ours, theirs)
 

@@ -1,15 +1,20 @@
 """PRDP by tolerance (figure 13), by network size (figure 25) and on the training loss (figure 26)."""
 
+import pandas as pd
+
 from prdp.analysis.quantities import QUANTITIES, Selection, matvecs_saved, parameters
 from prdp.analysis.records import Records
 from prdp.analysis.tables.cells import (
     EMPTY,
+    FINAL,
     HEAD,
     PARTS,
+    Group,
     Paper,
     against,
     error,
     extent,
+    groups,
     number,
     percent,
     printed,
@@ -19,7 +24,7 @@ from prdp.analysis.tables.cells import (
 )
 from prdp.analysis.tables.table import Table
 
-_AGAINST = "Against: mean difference of the final error by seed, relative to the other arm's (95 % bootstrap interval)."
+_AGAINST = "Against: mean difference of the final error by seed, relative to the other arm's (95 % interval)."
 
 
 def fig_13(records: Records, paper: Paper) -> Table:
@@ -71,6 +76,25 @@ def fig_26(records: Records, paper: Paper) -> Table:
     return table("PRDP driven by validation error and by training loss (figure 26)", runs, columns, notes)
 
 
+# A seed whose error is this many times the median of its arm is named.
+_FAR = 10
+
+
+def _far(group: Group) -> pd.DataFrame:
+    errors = group.done["val_error_final"]
+    return group.done[errors > _FAR * errors.median()]
+
+
+def _apart(group: Group) -> str:
+    middle = group.done["val_error_final"].median()
+    seeds = ", ".join(
+        f"seed {int(run['seed'])} ends at K = {int(run['iterations_final'])} with an error of "
+        f"{100 * run['val_error_final']:.1f}, {run['val_error_final'] / middle:.0f} times the median"
+        for run in _far(group).to_dict("records")
+    )
+    return f"Width {int(group.first['model.width'])}, {group.first['arm']}: {seeds}."
+
+
 def fig_25(records: Records, paper: Paper) -> Table:
     """Return savings and errors of Heat 1D by the size of its network."""
     runs = runs_of(records, "fig_25")
@@ -84,11 +108,14 @@ def fig_25(records: Records, paper: Paper) -> Table:
         **PARTS,
         "final K": extent("iterations_final"),
         "error x1e-2": error(),
+        "median": FINAL["median"],
+        "smallest to largest": extent("val_error_final", 100, 2),
     }
     ours = QUANTITIES["size_exponent"](Selection(runs, records))
     exponent = EMPTY if ours is None else spread(ours, 1, 3)
     notes = [
         f"Error of PRDP over the number of parameters n: n^p with p = {exponent}, fitted by seed (paper: about "
-        f"{printed(paper, 'fig_25.exponent')}); savings in the paper: about {printed(paper, 'fig_25.savings')} %."
+        f"{printed(paper, 'fig_25.exponent')}); savings in the paper: about {printed(paper, 'fig_25.savings')} %.",
+        *(_apart(group) for group in groups(runs) if not _far(group).empty),
     ]
     return table("Savings and network size, Heat 1D (figure 25)", runs, columns, notes)

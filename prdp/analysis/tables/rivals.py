@@ -5,13 +5,13 @@ from collections.abc import Callable, Iterable, Mapping
 
 import pandas as pd
 
-from prdp.analysis.quantities import COMMON_ERROR
+from prdp.analysis.quantities import COMMON_ERROR, MARGIN
 from prdp.analysis.records import Records
 from prdp.analysis.regret import regrets
 from prdp.analysis.rival_names import KINDS
-from prdp.analysis.rivals import EXPERIMENT, MARGIN, Comparison, Rival, cheapest, compare, pareto_front
+from prdp.analysis.rivals import EXPERIMENT, Comparison, Rival, cheapest, compare, pareto_front
 from prdp.analysis.statistics import Statistic
-from prdp.analysis.tables.cells import EMPTY, Paper, change, median, spread
+from prdp.analysis.tables.cells import EMPTY, Paper, change, interval, median, spread
 from prdp.analysis.tables.table import NothingToShow, Table
 
 _FRONT = {"matvecs": "products", "seconds": "seconds"}
@@ -25,7 +25,9 @@ _NOTES = [
     "(Jacobi; GMRES for Burgers).",
     _PRODUCTS,
     "Pareto front: no other rival of the problem is at least as cheap and as accurate (by medians). A rival with a "
-    "diverged run is not on it.",
+    "diverged run is not on it. In seconds a rival is on it unless the 95 % interval of another's seconds lies below "
+    "its own; while a rival of the problem has no such interval, nobody is.",
+    "Seconds of runs that were not timed alone, on one device and of one commit, are withdrawn.",
 ]
 _SPENT = {"products": "matvecs", "iterations": "iterations_total", "executed": "iterations_executed_total"}
 
@@ -37,8 +39,8 @@ def rivals(records: Records, paper: Paper) -> Table:
         *_NOTES,
         "Only seeds count that every rival of the problem has. Iterations: K summed over the training (for a "
         "schedule over tolerances, its cap). Executed: iterations that the solves made. Errors are multiplied by "
-        "100: mean ± one standard deviation over seeds; median with its 95 % bootstrap interval.",
-        "Against converged: mean difference by seed, relative to the converged error (95 % bootstrap interval).",
+        "100: mean ± one standard deviation over seeds; median with its 95 % interval (six seeds at least).",
+        "Against converged: mean difference by seed, relative to the converged error (95 % interval).",
     ]
     return _table("Rivals: modes, schedules, solvers and warm starts", _rows(found, _network_cells), notes)
 
@@ -49,7 +51,7 @@ def rivals_poisson(records: Records, paper: Paper) -> Table:
     notes = [
         *_NOTES,
         f"Costs are those until the parameter error is at most {COMMON_ERROR:.0e} for the first time. There are no "
-        "seeds. Seconds of such a small problem are mostly overhead.",
+        "seeds.",
     ]
     return _table("Rivals on the Poisson inverse problem (1 parameter)", _rows(found, _poisson_cells), notes)
 
@@ -62,7 +64,7 @@ def choice(records: Records, paper: Paper) -> Table:
         f"{100 * MARGIN:.0f} % (mean over seeds) or, on Poisson, that reach a parameter error of {COMMON_ERROR:.0e}. "
         "Able: how many of the rivals of this kind do.",
         "Products and seconds: median, relative to that of PRDP. Error: mean difference by seed, relative to the "
-        "error of PRDP (95 % bootstrap interval).",
+        f"error of PRDP (95 % interval); undecided: the interval does not exclude more than {100 * MARGIN:.0f} %.",
         _PRODUCTS,
         "Some rivals have requirements that PRDP does not have: two stages and linear need the number of epochs "
         "beforehand, the direct solver constant coefficients, CG a symmetric matrix, warm starts the last solution "
@@ -77,10 +79,11 @@ def regret(records: Records, oracles: Mapping[str, pd.DataFrame]) -> Table:
         {
             "problem": problem.title,
             "schedule": found.rival.name,
-            "seeds": str(found.error.runs),
-            "iterations": spread(found.iterations, 1, 2),
-            "unmatched": str(found.unmatched),
-            "error": spread(found.error, 1, 2),
+            "iterations": spread(found.iterations, 1, 2) + interval(found.iterations, 1, 2),
+            "seeds": str(found.iterations.runs),
+            "seeds without match": str(found.unmatched),
+            "error": spread(found.error, 1, 2) + interval(found.error, 1, 2),
+            "seeds of the error": str(found.error.runs),
         }
         for problem in compare(records)
         if problem.physics in oracles and not problem.variant
@@ -88,9 +91,12 @@ def regret(records: Records, oracles: Mapping[str, pd.DataFrame]) -> Table:
     ]
     notes = [
         "Iterations: those of the schedule, divided by those of the cheapest monotone schedule that ends at least as "
-        "accurate; unmatched: seeds on which no schedule found does, which are excluded.",
+        "accurate. Seeds without match are those on which no schedule found does: the iterations leave them out.",
         "Error: that of the schedule, divided by the smallest of the schedules found that take at most as many "
         "iterations.",
+        "Mean ± one standard deviation over seeds, with the 95 % interval of the mean.",
+        "The best schedules were chosen on the validation samples whose errors are reported here, the others were not: "
+        "each regret is an upper bound.",
     ]
     return _table("Regret against the best schedules in hindsight", rows, notes)
 
@@ -133,7 +139,7 @@ def _choice(problem: Comparison) -> list[dict[str, str]]:
             )
             continue
         shares = [EMPTY if math.isnan(x := best.share(prdp, c)) else f"{100 * x:.0f}" for c in _FRONT]
-        against = EMPTY if best is prdp or problem.to_common_error else change(best.excess(prdp))
+        against = EMPTY if best is prdp or problem.to_common_error else _excess(best.excess(prdp))
         rows.append(
             {
                 **row,
@@ -144,6 +150,11 @@ def _choice(problem: Comparison) -> list[dict[str, str]]:
             }
         )
     return rows
+
+
+def _excess(statistic: Statistic) -> str:
+    open_ended = statistic.high is None or statistic.high > MARGIN
+    return change(statistic) + (", undecided" if open_ended else "")
 
 
 def _network_cells(rival: Rival, converged: Rival | None) -> dict[str, str]:
