@@ -6,11 +6,19 @@ import time
 import numpy as np
 import pandas as pd
 import pytest
+import scipy.stats
 
 from prdp.analysis.comparison import baseline, diverged, finished, tidy
-from prdp.analysis.quantities import QUANTITIES, Ambiguous, Selection, parameters
+from prdp.analysis.quantities import QUANTITIES, Ambiguous, NotTimedAlone, Selection, parameters, sufficient
 from prdp.analysis.records import Records
-from prdp.analysis.statistics import Statistic, describe, exponent, relative_difference, sufficient_level
+from prdp.analysis.statistics import (
+    Statistic,
+    describe,
+    exponent,
+    relative_difference,
+    sufficient_level,
+    welch,
+)
 from tests.made_up_records import pair, records, run
 
 
@@ -29,25 +37,43 @@ def test_one_run_has_no_spread_and_none_has_no_number():
 
 
 def test_equal_values_have_an_interval_of_no_width():
-    found = describe([3.0] * 5, interval_of="median")
-    assert (found.std, found.low, found.high) == (0.0, 3.0, 3.0)
+    assert describe([3.0] * 5)[:6] == (5, 3.0, 0.0, 3.0, 3.0, 3.0)
+    assert describe([3.0] * 6, interval_of="median").low == 3.0
 
 
-@pytest.mark.parametrize(("of", "scale"), [("mean", 1.0), ("median", 1.2533)])
-def test_the_interval_is_that_of_its_statistic(of, scale):
-    # Of n normal values the mean has a standard error of 1/sqrt(n), the median sqrt(pi/2) times as much.
-    widths = []
-    for seed in range(40):
-        found = describe(np.random.default_rng(seed).normal(size=200), interval_of=of)
-        widths.append((found.high - found.low) / (2 * 1.96))
-    assert np.mean(widths) == pytest.approx(scale / math.sqrt(200), rel=0.08)
+@pytest.mark.parametrize("size", [2, 3, 10, 40])
+def test_the_interval_of_a_mean_is_students(size):
+    x = np.random.default_rng(size).normal(1.0, 2.0, size)
+    expected = scipy.stats.ttest_1samp(x, 0.0).confidence_interval(0.95)
+    found = describe(x)
+    assert (found.low, found.high) == pytest.approx((expected.low, expected.high))
 
 
-def test_the_interval_is_the_same_every_time():
-    values = np.random.default_rng(3).normal(size=10)
-    first, again = (describe(values, interval_of="mean") for _ in range(2))
-    assert first == again
-    assert first.low < first.mean < first.high
+@pytest.mark.parametrize("size", [6, 9, 10, 25])
+def test_the_interval_of_a_median_covers_it_often_enough_and_no_wider_one_is_taken(size):
+    def coverage(lost):
+        # The median lies between the order statistics unless too many values are on one side of it.
+        return 1 - 2 * scipy.stats.binom.cdf(lost - 1, size, 0.5)
+
+    x = range(size)
+    found = describe(x, interval_of="median")
+    lost = int(found.low) + 1
+    assert found.high == size - lost
+    assert coverage(lost) >= 0.95 > coverage(lost + 1)
+
+
+def test_five_values_are_too_few_for_an_interval_of_their_median():
+    found = describe([1.0, 2.0, 3.0, 4.0, 9.0], interval_of="median")
+    assert (found.median, found.low, found.high) == (3.0, None, None)
+
+
+def test_welchs_interval_is_that_of_scipy():
+    rng = np.random.default_rng(1)
+    a, b = rng.normal(3.0, 1.5, 10), rng.normal(5.0, 0.5, 7)
+    expected = scipy.stats.ttest_ind(a, b, equal_var=False).confidence_interval(0.95)
+    found = welch((a.mean(), a.std(ddof=1), 10), (b.mean(), b.std(ddof=1), 7))
+    assert found == pytest.approx((expected.low, expected.high))
+    assert welch((3.0, 0.0, 10), (2.0, 0.0, 10)) == (1.0, 1.0)
 
 
 def test_a_relative_difference_is_paired_by_seed():
@@ -55,31 +81,41 @@ def test_a_relative_difference_is_paired_by_seed():
     # Seeds 1 and 2: (1 + 0) / 2, relative to the mean of 2.
     assert (found.runs, found.mean) == (2, 0.25)
     assert found.std == pytest.approx(math.sqrt(0.125))
-    assert (found.low, found.high) == (0.0, 0.5)
+    # t of one degree of freedom is 12.7.
+    assert (found.low, found.high) == pytest.approx((0.25 - 12.706 * 0.25, 0.25 + 12.706 * 0.25), rel=1e-3)
     assert relative_difference({1: 1.0}, {2: 1.0}).runs == 0
 
 
-def level(mean, std=0.1, lost=0):
-    return Statistic(10, mean, std, diverged=lost)
+def by_seed(*excess):
+    """Errors by seed that exceed those of K_eps, 1, by these shares."""
+    return {seed: 1.0 + e for seed, e in enumerate(excess)}
+
+
+BASE = by_seed(0.0, 0.0, 0.0, 0.0)
+WORSE, EQUAL = by_seed(0.08, 0.09, 0.1, 0.09), by_seed(0.01, -0.02, 0.03, 0.0)
+# Its mean is the same as that of EQUAL, and its interval is wide.
+OPEN = by_seed(0.4, -0.4, 0.3, -0.28)
 
 
 @pytest.mark.parametrize(
     ("errors", "expected"),
     [
-        ({1: level(9.0), 4: level(2.2), 8: level(2.05), 16: level(2.0)}, 8),
-        # Exactly one standard deviation above still suffices.
-        ({4: level(2.5), 16: level(2.0, 0.5)}, 4),
-        # A better one does too, and a diverged one does not.
-        ({4: level(1.0), 16: level(2.0)}, 4),
-        ({4: level(1.0, lost=1), 8: level(2.0), 16: level(2.0)}, 8),
-        ({4: level(9.0), 16: level(2.0)}, 16),
-        ({4: level(2.0), 16: level(2.0, None)}, None),
-        ({4: level(2.0), 16: level(2.0, lost=1)}, None),
-        ({4: level(2.0)}, None),
+        ({4: WORSE, 8: EQUAL, 16: BASE}, (8, 8)),
+        # Worse by less than the margin is still worse.
+        ({8: WORSE, 16: BASE}, (16, 16)),
+        # Noise lets no level pass, but it may be the one.
+        ({4: OPEN, 8: EQUAL, 16: BASE}, (8, 4)),
+        ({4: OPEN, 16: BASE}, (16, 4)),
+        # A better one suffices.
+        ({4: by_seed(-0.3, -0.31, -0.32, -0.3), 16: BASE}, (4, 4)),
+        # One seed says nothing.
+        ({4: {0: 1.0}, 16: BASE}, (16, 16)),
+        ({4: EQUAL, 16: {0: 1.0}}, None),
+        ({4: EQUAL}, None),
     ],
 )
-def test_the_sufficient_level_is_the_lowest_within_one_standard_deviation(errors, expected):
-    assert sufficient_level(errors, 16) == expected
+def test_the_sufficient_level_is_the_lowest_that_more_iterations_do_not_improve(errors, expected):
+    assert sufficient_level(errors, 16, 0.1) == expected
 
 
 def test_the_exponent_of_a_power_law_is_found():
@@ -180,7 +216,9 @@ def test_the_baseline_is_of_the_same_seed_else_the_mean_of_its_case():
     assert frame["row"].filter(like="prdp").to_list() == [0.2, 0.3, 0.7]
     assert frame.loc["alone", "row"] == pytest.approx(0.4)
     other = tidy(records(*made, run("gpu", ["e"], levels=[2, 4, 4], seed=9, device="gpu"))).set_index("run")
-    assert math.isnan(baseline(other, "seconds", same_device=True)["gpu"])
+    assert math.isnan(baseline(other, "seconds", same_conditions=True)["gpu"])
+    later = tidy(records(*made, run("new", ["e"], levels=[2, 4, 4], seed=9, commit="b"))).set_index("run")
+    assert math.isnan(baseline(later, "seconds", same_conditions=True)["new"])
 
 
 def select(*runs, **where):
@@ -222,22 +260,74 @@ def test_the_share_of_seconds_saved_is_against_the_same_seed():
     assert QUANTITIES["wall_clock"](select(*runs)).runs == 2
     for summary, _, _ in runs:
         summary["busy_elsewhere"] = None
-    assert QUANTITIES["wall_clock"](select(*runs)) is None
+    with pytest.raises(NotTimedAlone, match="3 runs and 3 baselines"):
+        QUANTITIES["wall_clock"](select(*runs))
+    assert QUANTITIES["wall_clock"](select(*(r for r in runs if r[0]["schedule"] == "prdp"))) is None
     for summary, _, _ in runs:
         summary["busy_elsewhere"] = 0.0
     without = QUANTITIES["wall_clock"](select(*runs), against="seconds_train")
     assert without.mean == pytest.approx(1 - (1.5 / 2 + 2.5 / 4 + 3.5 / 6) / 3)
 
 
-def test_the_sufficient_level_of_a_fan():
-    fan = [
+def fan(*levels):
+    """Fixed levels with three seeds, each with a mean error."""
+    return [
         run(f"{k}-{s}", ["e"], levels=[k] * 3, schedule="fixed", seed=s, error=error + 0.01 * s)
-        for k, error in ((2, 0.5), (4, 0.11), (10, 0.1))
+        for k, error in levels
         for s in (1, 2, 3)
     ]
-    assert QUANTITIES["level_sufficient"](select(*fan)).mean == 4
-    assert QUANTITIES["savings_sufficient"](select(*fan)).mean == pytest.approx(0.6)
-    assert QUANTITIES["level_sufficient"](select(*fan[:6])) is None
+
+
+def test_the_sufficient_level_of_a_fan():
+    made = fan((2, 0.5), (4, 0.1), (10, 0.1))
+    assert QUANTITIES["level_sufficient"](select(*made)) == Statistic(3, 4.0, low=4.0, high=4.0)
+    assert QUANTITIES["savings_sufficient"](select(*made)).mean == pytest.approx(0.6)
+    assert QUANTITIES["level_sufficient"](select(*made[:6])) is None
+    # A diverged run disqualifies its level.
+    made[4][0]["status"] = "diverged"
+    assert QUANTITIES["level_sufficient"](select(*made)).mean == 10
+
+
+def test_a_level_that_noise_hides_widens_the_interval_of_the_sufficient_one():
+    made = fan((2, 0.5), (4, 0.1), (10, 0.1))
+    for (summary, _, _), error in zip(made[3:6], (0.2, 0.12, 0.04), strict=True):
+        summary["val_error_final"] = error
+    found = sufficient(tidy(records(*made)))
+    assert (found.level, found.lowest, found.savings) == (10, 4, 0.0)
+    level, saved = (QUANTITIES[q](select(*made)) for q in ("level_sufficient", "savings_sufficient"))
+    assert (level.low, level.mean, level.high) == (4, 10, 10)
+    assert (saved.low, saved.mean, saved.high) == pytest.approx((0.0, 0.0, 0.6))
+
+
+def test_a_network_can_end_worse_than_untrained():
+    made = fan((1, 2.99), (4, 0.09))
+    # Untrained the error is 1; K = 1 ends at 3.00, 3.01, 3.02.
+    found = QUANTITIES["worse_than_untrained"](select(*made), 1)
+    assert (found.runs, found.mean) == (3, pytest.approx(2.01))
+    assert QUANTITIES["worse_than_untrained"](select(*made), 4).mean == pytest.approx(-0.89)
+    assert QUANTITIES["worse_than_untrained"](select(*made), 7).runs == 0
+
+
+def test_roughness_is_the_mean_second_difference_of_the_logarithm():
+    def curve(name, values, **changes):
+        history = {"train_loss": [math.nan, *values]}
+        return run(name, ["e"], levels=[4] * 4, history=history, **changes)
+
+    steady = np.exp(-0.5 * np.arange(4))
+    bent = np.exp([0.0, 0.5, -0.5, 0.5])
+    made = [curve("a", steady), curve("b", bent, metric="train_loss")]
+    found = QUANTITIES["roughness"](select(*made), "train_loss", "train_loss", "prdp")
+    # Differences of 0.5, -1, 1: second differences of 1.5 and 2.
+    assert (found.runs, found.mean) == (1, pytest.approx(1.75))
+
+
+def test_the_farthest_is_the_one_whose_interval_reaches_farthest():
+    made = [
+        run(f"{w}-{s}", ["e"], levels=[4], seed=s, savings=saved, **{"model.width": w})
+        for w, saving in ((32, (0.82, 0.82, 0.82)), (64, (0.7, 0.8, 0.9)))
+        for s, saved in enumerate(saving)
+    ]
+    assert QUANTITIES["farthest"](select(*made), "savings", "model.width", 0.8).mean == pytest.approx(0.8)
 
 
 def test_network_sizes_give_an_exponent_by_seed():

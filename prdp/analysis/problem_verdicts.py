@@ -59,9 +59,9 @@ _P, _R, _C = Setting.PRINTED, Setting.RELEASED, Setting.CHOSEN
 _NARROW, _NS = ".narrow", "navier_stokes"
 # The paper's printed setting is the first row of each problem.
 ROWS: tuple[Row, ...] = (
-    Row("Poisson, 1 parameter", _P, "tau_stop 0.98", "table_4_1.1.jacobi.unrolled.printed"),
-    Row("Poisson, 1 parameter", _R, "tau_stop 0.9", "table_4_1.1.jacobi.unrolled.savings"),
-    Row("Poisson, 3 parameters", _P, "", "table_4_1.3.jacobi.unrolled.savings"),
+    Row("Poisson", _P, "1 parameter, tau_stop 0.98", "table_4_1.1.jacobi.unrolled.printed"),
+    Row("Poisson", _R, "1 parameter, tau_stop 0.9", "table_4_1.1.jacobi.unrolled.savings"),
+    Row("Poisson", _P, "3 parameters", "table_4_1.3.jacobi.unrolled.savings"),
     _row("Heat 1D", "heat1d", _P, "70 epochs", ".printed", ".printed"),
     _row("Heat 1D", "heat1d", _R, "100 epochs", "", ".previous_step"),
     _row("Heat 2D", "heat2d", _P, "100 epochs", ".printed", ".printed"),
@@ -121,8 +121,8 @@ def sentences(judgements: Iterable[Judgement]) -> list[str]:
     honest = [row for row in ROWS if row.setting is not Setting.CHOSEN]
     timed = [row for row in ROWS if row.time in by_id]
     return [
-        f"**Iterations saved**: the paper's share {_grouped(_found(honest, 'savings', by_id))}.",
-        "**Equal accuracy**: that PRDP ends at most 10 % above converged physics "
+        f"**Iterations saved** [95 % interval]: the paper's share {_grouped(_found(honest, 'savings', by_id))}.",
+        "**Equal accuracy**: that PRDP ends at most 10 % above the error of converged physics "
         f"{_grouped(_found(honest, 'accuracy', by_id))}.",
         "**Saved iterations are saved seconds** only where the solver takes a large share of an update: PRDP "
         f"{_times([(row, by_id[row.time]) for row in timed if row.time])}.",
@@ -160,7 +160,7 @@ def _with_number(row: Row, judgement: Judgement) -> str:
     if judgement.ours is None:
         return row.name
     number = judgement.claim.number(judgement.ours)
-    return f"{row.name}: {number}" + (f" ({judgement.interval})" if judgement.interval else "")
+    return f"{row.name} {number}" + (f" [{judgement.interval}]" if judgement.interval else "")
 
 
 def _times(found: _Found) -> str:

@@ -61,7 +61,7 @@ def describe(
 
 def of_mean(mean: float, std: float, runs: int) -> tuple[float, float]:
     """Return the 95 % interval of a mean by Student's t, from at least two runs with a standard deviation."""
-    half = _t(runs - 1) * std / math.sqrt(runs)
+    half = _t(float(runs - 1)) * std / math.sqrt(runs)
     return mean - half, mean + half
 
 

@@ -26,8 +26,8 @@ _READINGS = {
     **{f"t = {step}": error(f"val_error_step_{step}_final") for step in (1, 2, 5)},
 }
 _NOTES = [
-    "Errors are multiplied by 100: mean ± one standard deviation over seeds, and median (95 % interval, which takes six "
-    "seeds).",
+    "Errors are multiplied by 100: mean ± one standard deviation over seeds, and median (95 % interval, from six "
+    "seeds on).",
     "Eq. 56 divides by the reference at the same step (t = 2 for heat, t = 5 for Burgers and Navier-Stokes), the "
     "released code by the reference at the previous step (results/differences.md, Table 1).",
 ]
