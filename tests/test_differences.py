@@ -54,8 +54,8 @@ def written(tmp_path, *topics):
     return path
 
 
-def test_every_committed_claim_that_is_not_reproduced_is_in_a_topic(judgements, topics):
-    assert any(j.verdict is Verdict.NOT_REPRODUCED for j in judgements)
+def test_every_committed_claim_that_is_contradicted_is_in_a_topic(judgements, topics):
+    assert any(j.verdict is Verdict.CONTRADICTED for j in judgements)
     assert [j.claim.id for j in unexplained(topics, judgements)] == []
 
 
@@ -76,11 +76,12 @@ def test_no_prose_repeats_a_number_that_the_table_below_it_gives(topics):
 
 
 def test_a_name_means_a_claim_or_all_whose_ids_go_on_after_a_dot(tmp_path):
-    path = written(tmp_path, {**TOPIC, "claims": ["fig_4", "error.heat1d.prdp"]})
+    path = written(tmp_path, {**TOPIC, "claims": ["fig_13", "error.heat1d.prdp"]})
     (found,) = load_differences(path, CLAIMS)
-    assert found.claims == (
-        *("fig_4.level", "fig_4.savings", "error.heat1d.prdp", "error.heat1d.prdp.previous_step"),
-    )
+    assert set(found.claims) == {
+        *("fig_13.savings", "fig_13.accuracy", "error.heat1d.prdp", "error.heat1d.prdp.printed"),
+        "error.heat1d.prdp.previous_step",
+    }
     assert found.paragraphs == ("One.", "Two.")
 
 
@@ -92,7 +93,10 @@ def test_a_name_means_a_claim_or_all_whose_ids_go_on_after_a_dot(tmp_path):
             "differences.yaml, difference t: claim fig_4.levels does not exist",
         ),
         ([{**TOPIC, "claims": ["fig"]}], "claim fig does not exist"),
-        ([TOPIC, {**TOPIC, "id": "u", "claims": ["fig_4.level"]}], "u: claim fig_4.level is in difference t"),
+        (
+            [TOPIC, {**TOPIC, "id": "u", "claims": ["fig_4.untrained.1"]}],
+            "u: claim fig_4.untrained.1 is in difference t",
+        ),
         ([TOPIC, {**TOPIC, "claims": ["fig_13"]}], "difference t: the id is taken"),
         ([{**TOPIC, "why": "x"}], "difference t: .*why"),
         ([{k: v for k, v in TOPIC.items() if k != "text"}], "difference t: 'text'"),
@@ -106,17 +110,22 @@ def test_a_mistake_is_told_with_file_topic_and_claim(topics, message, tmp_path):
 @pytest.mark.parametrize(
     ("verdict", "not_run", "shown"),
     [
-        (Verdict.NOT_REPRODUCED, False, True),
+        (Verdict.CONTRADICTED, False, True),
         (Verdict.REPRODUCED, False, False),
         (Verdict.REPRODUCED, True, False),
+        (Verdict.UNDECIDED, False, True),
+        (Verdict.ONE_SEED, False, True),
+        (Verdict.DEFINITION, True, False),
         (Verdict.NOT_RUN, False, False),
         (Verdict.NOT_RUN, True, True),
+        (Verdict.NOT_TIMED_ALONE, False, False),
+        (Verdict.NOT_TIMED_ALONE, True, True),
     ],
 )
 def test_a_topic_is_shown_as_long_as_a_claim_calls_for_it(verdict, not_run, shown):
     difference = Difference("t", "T", ("fig_4.level", "fig_4.savings"), ("One.",), not_run)
     own = [judged(verdict), judged(Verdict.REPRODUCED, identity="fig_4.savings")]
-    found = explain([difference], [*own, judged(Verdict.NOT_REPRODUCED, identity="fig_40")])
+    found = explain([difference], [*own, judged(Verdict.CONTRADICTED, identity="fig_40")])
     assert found == ([Explained(difference, tuple(own))] if shown else [])
 
 
@@ -131,7 +140,7 @@ def test_page_and_markdown_have_the_prose_and_the_numbers_of_the_judgements(judg
             assert f">{j.claim.number(j.ours, j.uncertainty)}<" in row
             assert j.verdict.value in row
             assert f"| {j.verdict.value} | {j.claim.printed} | {j.printed} |" in markdown
-            if j.verdict is Verdict.NOT_REPRODUCED:
+            if j.verdict is Verdict.CONTRADICTED:
                 assert f'<a href="#difference-{name}">Why</a>' in page
         said = plain(article).replace("Kε", "K_eps").replace("Kmax", "K_max")
         for paragraph in topic.difference.paragraphs:
@@ -143,14 +152,14 @@ def test_other_records_change_the_numbers_and_not_the_words():
     difference = Difference("t", "T", ("fig_4.level",), ("One.",))
     texts = []
     for ours in (2.0, 7.0):
-        found = [judged(Verdict.NOT_REPRODUCED, ours)]
+        found = [judged(Verdict.CONTRADICTED, ours)]
         texts.append(as_markdown(explain([difference], found), found))
     number = CLAIMS[0].number
     assert texts[0].replace(number(2.0, 0.5), number(7.0, 0.5)) == texts[1] != texts[0]
 
 
 def test_what_is_in_no_topic_stands_below_them_with_its_own_reason():
-    found = [judged(Verdict.NOT_REPRODUCED), judged(Verdict.REPRODUCED, identity="fig_4.savings")]
+    found = [judged(Verdict.CONTRADICTED), judged(Verdict.REPRODUCED, identity="fig_4.savings")]
     assert f"- {found[0].text}\n" in as_markdown([], found)
     page = render(records(), found, {}, {}, {})
     assert '<article id="why-fig_4.level">' in page

@@ -17,7 +17,7 @@ import pandas as pd
 import pytest
 
 from prdp.analysis import readme_table
-from prdp.analysis.claims import Claim, Judgement, Verdict, judge, load_claims
+from prdp.analysis.claims import Claim, Judgement, Setting, Verdict, judge, load_claims
 from prdp.analysis.figures import FIGURES, FigureSpec, NothingToDraw, svg
 from prdp.analysis.records import Records, load, save
 from prdp.analysis.report import render
@@ -167,7 +167,7 @@ def row(page, claim):
 
 
 def test_every_claim_has_a_row_with_its_verdict_and_the_numbers_of_its_judgement(page, judgements):
-    assert {j.verdict for j in judgements} == set(Verdict)
+    assert {j.verdict for j in judgements} >= {Verdict.CONTRADICTED, Verdict.UNDECIDED, Verdict.NOT_RUN}
     for j in judgements:
         text = row(page, j.claim.id)
         assert f"{j.verdict.value}" in text
@@ -178,13 +178,13 @@ def test_every_claim_has_a_row_with_its_verdict_and_the_numbers_of_its_judgement
 
 def test_the_counts_at_the_front_are_those_of_the_judgements(page, judgements):
     for verdict in Verdict:
-        count = sum(j.verdict is verdict for j in judgements if j.claim.reading is None)
-        assert f"{count} {'✓✗○'[list(Verdict).index(verdict)]} {verdict.value}" in words(page)
+        count = sum(j.verdict is verdict for j in judgements if j.claim.setting is Setting.PRINTED)
+        assert f"{count} {verdict.symbol} {verdict.value}" in words(page)
 
 
 def test_what_is_not_reproduced_and_in_no_topic_has_a_paragraph_with_its_reason(records, judgements):
     page = render(records, judgements, {}, {}, TITLES)
-    differing = [j for j in judgements if j.verdict is Verdict.NOT_REPRODUCED]
+    differing = [j for j in judgements if j.verdict is Verdict.CONTRADICTED]
     assert differing
     assert page.count('<article id="why-') == len(differing)
     for j in differing:
@@ -277,7 +277,7 @@ def test_remarks_repeat_neither_the_numbers_nor_the_reason(judgements):
         assert "Paper:" not in j.remarks
         assert not j.claim.why or j.claim.why not in j.remarks
         assert j.remarks or j.verdict is not Verdict.NOT_RUN
-    assert any("95 % interval" in j.remarks for j in judgements)
+    assert any(j.interval for j in judgements)
 
 
 def test_the_page_needs_nothing_from_outside(page):
@@ -338,7 +338,7 @@ def test_texts_are_escaped(records):
     evil = '<script>alert("&")</script>'
     rule = Rule("r", "at_most", evil, margin=1.0)
     claim = Claim(evil, evil, evil, "%", rule, "mean", ("fig_4",), paper=1.0, why=evil, reading=evil)
-    verdict = Judgement(claim, 2.0, 0.5, 3, Verdict.NOT_REPRODUCED, evil)
+    verdict = Judgement(claim, 2.0, 0.5, 3, Verdict.CONTRADICTED, evil)
 
     def nothing(records):
         raise NothingToDraw(evil)
@@ -524,7 +524,7 @@ def test_in_a_browser(browser, page, judgements, width, scheme, tmp_path):
     assert found["rows"] == len(judgements)
     assert (found["page"] == "rgb(22, 20, 26)") == (scheme == "dark")
     evaluate("document.getElementById('show-not_reproduced').click()")
-    assert evaluate(MEASURE)["rows"] == sum(j.verdict is Verdict.NOT_REPRODUCED for j in judgements)
+    assert evaluate(MEASURE)["rows"] == sum(j.verdict is Verdict.CONTRADICTED for j in judgements)
     shot = browser("Page.captureScreenshot", captureBeyondViewport=False)["data"]
     (tmp_path / f"{width}-{scheme}.png").write_bytes(base64.b64decode(shot))
     requests = [

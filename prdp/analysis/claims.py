@@ -5,11 +5,11 @@ from collections.abc import Iterable
 from functools import cache
 
 from prdp.analysis.paper import UNITS, Claim, Setting, load_claims
-from prdp.analysis.quantities import QUANTITIES, Ambiguous, NotTimedAlone, Selection
+from prdp.analysis.quantities import QUANTITIES, Ambiguous, NotTimedAlone, Selection, timed_in_blocks
 from prdp.analysis.records import Records
 from prdp.analysis.rules import Place, interval, seeds_to_decide
 from prdp.analysis.statistics import Statistic
-from prdp.analysis.verdicts import Judgement, Verdict, in_seeds
+from prdp.analysis.verdicts import BLOCKS, Judgement, Verdict, in_seeds
 
 __all__ = ["Claim", "Judgement", "Setting", "Verdict", "in_seeds", "judge", "load_claims"]
 
@@ -40,11 +40,18 @@ def _judge(claim: Claim, runs: Selection) -> Judgement:
         return _without_number(claim, Verdict.NOT_TIMED_ALONE, f"Not timed alone: {error}.")
     if found is None or (found.runs == 0 and not found.diverged) or (found.runs and math.isnan(found.mean)):
         return _without_number(claim, Verdict.NOT_RUN, _missing(claim, selection, runs))
-    return _verdict(claim, _in_unit(found, claim.unit))
+    return _verdict(claim, _in_unit(found, claim.unit), _in_blocks(claim, selection))
 
 
-def _verdict(claim: Claim, found: Statistic) -> Judgement:
-    remarks = _lost(found)
+def _in_blocks(claim: Claim, selection: Selection) -> str:
+    if claim.quantity != "wall_clock":
+        return ""
+    arms = (selection.arm("prdp", claim.parameters.get("only")), selection.arm("converged"))
+    return f"{BLOCKS} A drift of the machine's speed is in the difference." if timed_in_blocks(*arms) else ""
+
+
+def _verdict(claim: Claim, found: Statistic, remark: str) -> Judgement:
+    remarks = " ".join(filter(None, (_lost(found), remark)))
     if not found.runs:
         return Judgement(claim, None, None, 0, Verdict.CONTRADICTED, remarks)
     within = (found.mean, found.mean) if claim.seeds == 1 else interval(found, claim.published)

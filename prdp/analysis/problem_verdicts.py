@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from prdp.analysis.paper import Setting
-from prdp.analysis.verdicts import Judgement, Verdict, in_seeds
+from prdp.analysis.verdicts import BLOCKS, Judgement, Verdict, in_seeds
 
 
 @dataclass(frozen=True)
@@ -160,7 +160,8 @@ def _with_number(row: Row, judgement: Judgement) -> str:
     if judgement.ours is None:
         return row.name
     number = judgement.claim.number(judgement.ours)
-    return f"{row.name} {number}" + (f" [{judgement.interval}]" if judgement.interval else "")
+    interval = f" [{judgement.interval}]" if judgement.interval else ""
+    return f"{row.name} {number}{interval}" + (" (in blocks)" if BLOCKS in judgement.remarks else "")
 
 
 def _times(found: _Found) -> str:
@@ -168,9 +169,9 @@ def _times(found: _Found) -> str:
     faster = [(r, j) for r, j in measured if j.low is not None and j.low > 0]
     slower = [(r, j) for r, j in measured if j.high is not None and j.high < 0]
     groups = {
-        "saves time on": faster,
-        "takes more time on": slower,
-        "is not shown to save time on": [x for x in measured if x not in faster and x not in slower],
+        "took less time on": faster,
+        "took more time on": slower,
+        "is not shown to take less time on": [x for x in measured if x not in faster and x not in slower],
         "has one seed on": [(r, j) for r, j in found if j.verdict is Verdict.ONE_SEED],
         "is not timed alone on": [(r, j) for r, j in found if j.verdict is Verdict.NOT_TIMED_ALONE],
         "is not run on": [(r, j) for r, j in found if j.verdict is Verdict.NOT_RUN],

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 
 from prdp.analysis.claims_report import summary
+from prdp.analysis.paper import Setting
 from prdp.analysis.problem_verdicts import ROWS, Row, joined, seeds, sentences
 from prdp.analysis.verdicts import Judgement
 
@@ -27,7 +28,8 @@ NOTES = (
     "its edge.",
     "Errors are multiplied by 100. Heat 1D and 2D with the released settings are divided by the reference of the "
     "previous step, as in the released code; all others are eq. 56 of the paper. Poisson's savings are by the paper's "
-    "account. Measured on two CPU cores.",
+    "account. Measured on two CPU cores. In blocks: all runs of one arm were timed before those of the "
+    "other, so that a drift of the machine's speed is in the difference.",
 )
 
 
@@ -39,9 +41,8 @@ def cells(judgements: list[Judgement]) -> list[list[str]]:
 
 def _cells(row: Row, by_id: Mapping[str, Judgement]) -> list[str]:
     verdict, most = joined(row, by_id), seeds(row, by_id)
-    setting = ", ".join(
-        filter(None, (f"{row.setting.value}: {row.what}" if row.what else row.setting.value, most))
-    )
+    whose = "chosen after seeing results" if row.setting is Setting.CHOSEN else row.setting.value
+    setting = ", ".join(filter(None, (f"{whose}: {row.what}" if row.what else whose, most)))
     numbers = [_cell(by_id.get(i), most) if i is not None else "" for i in row.claims]
     return [row.problem, setting, verdict.value if verdict else "", *numbers]
 
@@ -66,7 +67,7 @@ def table(judgements: list[Judgement]) -> str:
     """Return the table in Markdown."""
     lines = [f"| | {' | '.join(COLUMNS)} |", "|---|" + "---|" * len(COLUMNS)]
     for problem, setting, verdict, *numbers in cells(judgements):
-        shown = f"**{verdict}**" if verdict else ""
+        shown = f"**{verdict}**" if verdict and not setting.startswith("chosen") else verdict
         lines.append(f"| {' | '.join([problem, setting, shown, *numbers])} |")
     return "\n".join(lines)
 

@@ -113,8 +113,16 @@ def seeds_to_decide(rule: Rule, ours: Statistic, paper: Published) -> int | None
     """Return the smallest number of seeds that decides, if mean and spread stay as they are; null beyond 1000."""
     if ours.std is None:
         return None
-    for runs in range(ours.runs + 1, _MOST_SEEDS + 1):
+
+    def decides(runs: int) -> bool:
         supposed = interval(ours, paper, runs)
-        if supposed and rule.place(*supposed, paper.mean) is not Place.ACROSS:
-            return runs
-    return None
+        return supposed is not None and rule.place(*supposed, paper.mean) is not Place.ACROSS
+
+    # More seeds only narrow the interval.
+    few, many = ours.runs, _MOST_SEEDS
+    if not decides(many):
+        return None
+    while many - few > 1:
+        between = (few + many) // 2
+        few, many = (few, between) if decides(between) else (between, many)
+    return many

@@ -6,6 +6,9 @@ from enum import Enum
 from prdp.analysis.paper import Claim
 from prdp.analysis.rules import Place
 
+# The remark on seconds of arms that did not run in turn.
+BLOCKS = "All runs of one arm were timed before those of the other."
+
 
 class Verdict(Enum):
     """What the records say of a claim."""

@@ -11,7 +11,7 @@ from prdp.analysis.quantities.poisson import (
     paper_account,
 )
 from prdp.analysis.quantities.registry import QUANTITIES
-from prdp.analysis.quantities.savings import matvecs_saved, savings, time_saved
+from prdp.analysis.quantities.savings import matvecs_saved, savings, time_saved, timed_in_blocks
 from prdp.analysis.quantities.selection import Ambiguous, NotTimedAlone, Selection
 
 __all__ = [
@@ -35,4 +35,5 @@ __all__ = [
     "savings",
     "sufficient",
     "time_saved",
+    "timed_in_blocks",
 ]

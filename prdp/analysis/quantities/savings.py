@@ -74,3 +74,12 @@ def wall_clock(
     # Machines differ: the one with the most pairs counts.
     device = runs.loc[share.index, "device"]
     return describe(share[device == device.mode()[0]], diverged=diverged(runs))
+
+
+def timed_in_blocks(runs: pd.DataFrame, others: pd.DataFrame) -> bool:
+    """Return whether all runs of one arm, several, were recorded before all of the other.
+
+    Then a drift of the machine's speed is part of the difference, and pairs by seed do not take it out.
+    """
+    a, b = (pd.to_datetime(x.loc[timed_alone(x), "recorded"]) for x in (finished(runs), finished(others)))
+    return min(len(a), len(b)) > 1 and bool(a.max() < b.min() or b.max() < a.min())

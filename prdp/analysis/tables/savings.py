@@ -1,8 +1,10 @@
 """Savings of schedules: iterations and matrix-vector products (figures 6 to 10), seconds (figure 24)."""
 
+import pandas as pd
+
 from prdp.analysis.comparison import BUSY, finished, timed_alone
 from prdp.analysis.problems import title
-from prdp.analysis.quantities import matvecs_saved, time_saved
+from prdp.analysis.quantities import matvecs_saved, time_saved, timed_in_blocks
 from prdp.analysis.records import OWN, Records
 from prdp.analysis.statistics import describe
 from prdp.analysis.tables.cells import (
@@ -13,6 +15,7 @@ from prdp.analysis.tables.cells import (
     Group,
     Paper,
     extent,
+    groups,
     interval,
     number,
     percent,
@@ -105,6 +108,12 @@ def wall_clock(records: Records, paper: Paper) -> Table:
         "applies a stencil (solver.operator=dense makes it a matrix, which the paper's times most likely need), and "
         "a change of K never recompiles.",
     ]
+    blocks = [group.name for group in groups(runs[runs["schedule"] != "fixed"]) if _in_blocks(runs, group)]
+    if blocks:
+        notes.append(
+            "All runs of one arm were timed before those of the other, so that a drift of the machine's speed is in "
+            f"the difference: {', '.join(blocks)}."
+        )
     if len(left_out):
         counts = ", ".join(f"{title(str(p))} {n}" for p, n in left_out.groupby("physics").size().items())
         notes.append(
@@ -112,6 +121,11 @@ def wall_clock(records: Records, paper: Paper) -> Table:
             f"not recorded: {counts}."
         )
     return table("Wall-clock time (figure 24)", runs[runs["schedule"] != "fixed"], columns, notes)
+
+
+def _in_blocks(runs: pd.DataFrame, group: Group) -> bool:
+    own = runs["case"] == group.first["case"]
+    return timed_in_blocks(group.runs, runs[own & runs["is_converged"]])
 
 
 # Share saved -> the seconds of the schedule and of the baseline that it compares.
