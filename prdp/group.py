@@ -165,7 +165,12 @@ class Group:
         if not lane.ended:
             return
         summary = summarise(
-            lane.rows, member.config.identity(), self.converged, self.compiled.compilations, lane.ended
+            lane.rows,
+            self.training.test(lane),
+            member.config.identity(),
+            self.converged,
+            self.compiled.compilations,
+            lane.ended,
         )
         details: dict[str, Any] = {"reason": lane.reason} if lane.reason else {}
         # The CPU load during the part that an earlier process computed is unknown.

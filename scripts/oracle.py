@@ -15,7 +15,7 @@ from hydra import compose, initialize_config_dir
 
 from prdp.atomic import write_bytes
 from prdp.config import parse
-from prdp.suite.oracle import Branching, Node, front_table, search
+from prdp.suite.oracle import Branching, Node, front_table, search, undominated_in_cost
 
 ROOT = Path(__file__).resolve().parents[1]
 LEVELS = {
@@ -51,6 +51,7 @@ def main() -> None:
         front: list[Node] = []
         for i, front in enumerate(search(branching, levels, arguments.width), 1):
             print(f"seed {seed}: {i} of {branching.blocks} blocks, {len(front)} schedules", flush=True)
+        front = [branching.tested(node) for node in undominated_in_cost(front)]
         table = front_table(front, block).assign(seed=seed, converged_iterations=branching.converged)
         print(table.drop(columns="block").to_string(index=False))
         tables.append(table)

@@ -38,7 +38,7 @@ def left(path, physics="heat1d", seed=0, status="finished", error=0.3, **config)
     folder.acquire()
     folder.begin({**CONFIGS[physics], "seed": seed, "runs_dir": str(path.parent), **config}, ORIGIN)
     identity = {**IDENTITY, "physics": physics, "seed": seed}
-    folder.end(rows, summarise(rows, identity, 12, 1, status))
+    folder.end(rows, summarise(rows, {}, identity, 12, 1, status))
     folder.release()
     return path
 

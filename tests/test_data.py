@@ -22,6 +22,7 @@ SOURCE = TrajectoryData(
     train_key=0,
     validation_key=12,
     reference_points=9,
+    test_sets=0,
 )
 
 
@@ -117,7 +118,7 @@ def test_every_sth_point_of_the_reference_is_kept_from_the_sth_on(monkeypatch, f
     data = source.generate(physics, np.float64)
     assert (data.train.shape, data.validation.shape) == ((2, 4, 3, points, points), (1, 4, 3, points, points))
     (states,) = rolled
-    np.testing.assert_array_equal(np.concatenate(data), states[..., kept, kept])
+    np.testing.assert_array_equal(np.concatenate(data[:2]), states[..., kept, kept])
 
 
 @pytest.fixture
@@ -139,7 +140,7 @@ def test_trajectories_solve_the_discrete_equations_on_the_fine_grid(rollouts, x6
     fine = NavierStokes(9, diffusivity=0.01)
     states = np.concatenate(rollouts)
     assert states.shape == (6, 3, 3, 9, 9)
-    np.testing.assert_array_equal(np.concatenate(data), states[..., 1::2, 1::2])
+    np.testing.assert_array_equal(np.concatenate(data[:2]), states[..., 1::2, 1::2])
     fields = np.concatenate(FilteredNoise().sample({0: 3, 12: 3}, fine.grid()))
     np.testing.assert_allclose(states[:, 0], fine.initial_state(fields), atol=1e-13)
     as_dense = jax.jit(lambda state: fine.operator(state).as_dense())
@@ -181,9 +182,29 @@ def test_sets_that_share_a_sample_are_refused(train, validation):
     TrajectoryData(FourierSeries(), **options)
 
 
+@pytest.mark.parametrize(
+    ("key", "other"), [(3, "train_key=0"), (12, "validation_key=12"), (11, "train_key=0")]
+)
+def test_a_test_set_that_shares_a_sample_is_refused(key, other):
+    with pytest.raises(ValueError, match=f"test_key={key}: .* {other}"):
+        dataclasses.replace(SOURCE, test_sets=1, test_key=key)
+    # By default it follows the validation set.
+    dataclasses.replace(SOURCE, test_sets=1)
+
+
+def test_the_test_set_leaves_the_other_sets_alone_and_shares_no_sample_with_them():
+    small = dataclasses.replace(SOURCE, train_samples=2, validation_samples=1, validation_key=2)
+    without, data = (dataclasses.replace(small, test_sets=n).generate(PHYSICS, np.float64) for n in (0, 3))
+    assert without.test is None
+    assert data.test.shape == (3, *data.validation.shape[1:])
+    for ours, before in zip(data[:2], without[:2], strict=True):
+        np.testing.assert_allclose(ours, before, rtol=0, atol=1e-13)
+    assert len({s.tobytes() for s in np.concatenate(data)[:, 0]}) == 6
+
+
 def test_sets_side_by_side_share_no_sample(tmp_path):
     data = dataclasses.replace(SOURCE, train_samples=2, validation_samples=2, validation_key=2)
-    states = np.concatenate(data.load(PHYSICS, np.float64, tmp_path))[:, 0]
+    states = np.concatenate(data.load(PHYSICS, np.float64, tmp_path)[:2])[:, 0]
     assert len({s.tobytes() for s in states}) == 4
 
 
@@ -233,7 +254,7 @@ def interrupted(first_parts, tmp_path):
 
 
 def assert_whole(data, folder, whole):
-    for again, once in zip(data, whole.data, strict=True):
+    for again, once in zip(data[:2], whole.data[:2], strict=True):
         np.testing.assert_array_equal(again, once, strict=True)
     assert [path.name for path in folder.iterdir()] == [whole.name]
 

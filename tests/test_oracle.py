@@ -2,9 +2,11 @@
 
 import itertools
 
+import jax.numpy as jnp
 import numpy as np
 import pandas as pd
 import pytest
+from flax import nnx
 
 from prdp.config import parse
 from prdp.suite.oracle import Branching, Node, front_table, search, thinned, undominated
@@ -29,6 +31,18 @@ def test_a_branch_is_the_very_run_of_that_schedule(branching, run_in, tmp_path):
     history = pd.read_parquet(outcome.folder / "history.parquet")
     assert reached.error == history["val_error"].iloc[-1]
     assert reached.cost == outcome.summary["iterations_total"]
+    # The network is that of the run, tested on the same samples.
+    assert branching.tested(reached).test == pytest.approx(outcome.summary["test_error_final"], rel=1e-12)
+
+
+def test_the_test_error_is_that_of_one_pass_over_the_whole_test_set(branching):
+    node = branching.tested(branching.extend(branching.root(), 5))
+    task = branching.task
+    whole = {**task.arrays(), "validation": jnp.asarray(task.data.test)}
+    assert len(task.data.test) == 20
+    model = nnx.merge(branching.graph, node.state.parameters)
+    assert node.test == pytest.approx(float(task.validate(model, whole)["val_error"]), rel=1e-5)
+    assert node.test != node.error
 
 
 def test_extending_leaves_the_node_as_it_was(branching):

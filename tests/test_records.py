@@ -74,7 +74,7 @@ def test_savings_are_those_of_the_formula(levels, converged, total, incomplete, 
 
 
 def test_the_summary_is_computed_from_the_rows():
-    assert summarise(ROWS, IDENTITY, 12, 1, "finished") == {
+    assert summarise(ROWS, {}, IDENTITY, 12, 1, "finished") == {
         **IDENTITY,
         "epochs": 3,
         "updates": 6,
@@ -102,7 +102,7 @@ def test_the_summary_is_computed_from_the_rows():
 
 
 def test_a_run_that_trained_nothing_has_a_summary():
-    summary = summarise(ROWS[:1], IDENTITY, 12, 1, "finished")
+    summary = summarise(ROWS[:1], {}, IDENTITY, 12, 1, "finished")
     assert (summary["epochs"], summary["iterations_final"], summary["savings"]) == (0, 1, 0.0)
 
 
@@ -200,7 +200,7 @@ def finished(path):
     folder = RunFolder(path)
     folder.acquire()
     folder.begin({"seed": 0}, {})
-    folder.end(ROWS, summarise(ROWS, IDENTITY, 12, 1, "finished"))
+    folder.end(ROWS, summarise(ROWS, {}, IDENTITY, 12, 1, "finished"))
     folder.release()
     return folder
 

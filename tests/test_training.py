@@ -501,7 +501,7 @@ def test_damaged_data_is_generated_again(tmp_path, monkeypatch, caplog, damage):
     def generate(self, physics, dtype, *progress):
         made.append(1)
         fields = np.random.default_rng(0).random((5, 3, 1, 8)).astype(dtype)
-        return Trajectories(fields[:3], fields[3:])
+        return Trajectories(fields[:3], fields[3:4], fields[4:])
 
     monkeypatch.setattr(TrajectoryData, "generate", generate)
     source, physics = TrajectoryData(FourierSeries(), 3, 2), Heat(dimensions=1, points=8)

@@ -219,7 +219,7 @@ def test_the_dashboard_shows_only_what_a_run_logs(dashboard):
 def wandb_summary():
     from prdp.records import summarise
 
-    return set(summarise(ROWS, IDENTITY, 12, 1, "finished"))
+    return set(summarise(ROWS, {}, IDENTITY, 12, 1, "finished"))
 
 
 class Server:

@@ -156,6 +156,8 @@ _LATER_KEYS: dict[str, tuple[Any, str | None]] = {
     "metric": ("val_error", None),
     "solver.warm_start": (False, None),
     "schedule.least": (1, "schedule"),
+    # The test set changes no other number of a run.
+    "data.test_sets": (4, None),
 }
 # The names in groups that were not recorded at first: a column that only this option has -> its name.
 _MARKS = {

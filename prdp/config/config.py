@@ -36,6 +36,8 @@ _LATER_KEYS = {
     "diff.adjoint_ratio": None,
     "solver.warm_start": False,
     "schedule.least": 1,
+    "data.test_sets": 4,
+    "data.test_key": None,
 }
 
 

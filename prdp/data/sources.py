@@ -15,6 +15,8 @@ def fourier(
     validation_key: int,
     steps: int,
     reference_points: int | None,
+    test_sets: int = 4,
+    test_key: int | None = None,
 ) -> TrajectoryData:
     """Return trajectories from truncated Fourier series, see `FourierSeries` and `TrajectoryData`.
 
@@ -23,7 +25,15 @@ def fourier(
     """
     initial = FourierSeries(modes, amplitude, form, random_stream)
     return TrajectoryData(
-        initial, train_samples, validation_samples, train_key, validation_key, steps, reference_points
+        initial,
+        train_samples,
+        validation_samples,
+        train_key,
+        validation_key,
+        steps,
+        reference_points,
+        test_sets,
+        test_key,
     )
 
 
@@ -36,6 +46,8 @@ def noise(
     validation_key: int,
     steps: int,
     reference_points: int | None,
+    test_sets: int = 4,
+    test_key: int | None = None,
 ) -> TrajectoryData:
     """Return trajectories from filtered noise, see `FilteredNoise` and `TrajectoryData`.
 
@@ -44,5 +56,13 @@ def noise(
     """
     initial = FilteredNoise(smoothing, random_stream)
     return TrajectoryData(
-        initial, train_samples, validation_samples, train_key, validation_key, steps, reference_points
+        initial,
+        train_samples,
+        validation_samples,
+        train_key,
+        validation_key,
+        steps,
+        reference_points,
+        test_sets,
+        test_key,
     )

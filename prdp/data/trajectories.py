@@ -31,10 +31,14 @@ Report = Callable[[int, int], None]
 
 
 class Trajectories(NamedTuple):
-    """States in time, `(samples, steps + 1, channels, *space)`, starting with the initial condition."""
+    """States in time, `(samples, steps + 1, channels, *space)`, starting with the initial condition.
+
+    The test set is held out: no schedule and no choice of a method sees it.
+    """
 
     train: np.ndarray
     validation: np.ndarray
+    test: np.ndarray | None = None
 
 
 @dataclass(frozen=True)
@@ -54,11 +58,14 @@ class TrajectoryData:
         validation_key: the seed of the validation set.
         steps: time steps per trajectory, at least 2.
         reference_points: points per axis of the reference grid, or `None` for the grid of the physics.
+        test_sets: the size of the test set, in validation sets; 0: no test set.
+        test_key: the seed of the test set, or `None` for the first seed after those of the other sets.
 
     Raises:
-        ValueError: If an argument is outside its range, or if the two sets would share samples.
+        ValueError: If an argument is outside its range, or if two sets would share samples.
 
-    Source: paper, appendices F.2 and F.4 (data generation). The keys are those of the released code.
+    Source: paper, appendices F.2 and F.4 (data generation). The keys of training and validation are those of the
+    released code; the paper has no test set.
     """
 
     initial_condition: InitialCondition
@@ -68,6 +75,8 @@ class TrajectoryData:
     validation_key: int = 1338
     steps: int = 2
     reference_points: int | None = None
+    test_sets: int = 4
+    test_key: int | None = None
 
     def __post_init__(self) -> None:
         for key, least, most in (
@@ -76,20 +85,39 @@ class TrajectoryData:
             ("train_key", 0, 2**32 - 1),
             ("validation_key", 0, 2**32 - 1),
             ("steps", 2, 100_000),
+            ("test_sets", 0, 1000),
         ):
             integer(key, getattr(self, key), least, most)
         integer("reference_points", self.reference_points, 3, null=True)
+        integer("test_key", self.test_key, 0, 2**32 - 1, null=True)
+        self._sets()
+
+    def _sets(self) -> dict[int, int]:
+        """Return the number of samples by seed of the sets for training, validation and test (if there is one).
+
+        Raises:
+            ValueError: If two sets would share samples, or a seed exceeds 32 bits.
+        """
         keys = self.initial_condition.keys
-        train = keys(self.train_key, self.train_samples)
-        validation = keys(self.validation_key, self.validation_samples)
-        for key, used in (("train_key", train), ("validation_key", validation)):
-            if used[-1] >= 2**32:
-                raise ValueError(f"{key}={getattr(self, key)}: allowed are seeds below 2^32, one per sample")
-        if max(train.start, validation.start) < min(train.stop, validation.stop):
-            raise ValueError(
-                f"validation_key={self.validation_key}: allowed is any key that shares no samples with "
-                f"train_key={self.train_key}"
-            )
+        sets = {"train": self.train_key, "validation": self.validation_key}
+        counts = {"train": self.train_samples, "validation": self.validation_samples}
+        if self.test_sets:
+            counts["test"] = self.test_sets * self.validation_samples
+            free = max(keys(key, counts[name]).stop for name, key in sets.items())
+            sets["test"] = free if self.test_key is None else self.test_key
+        used = {name: keys(key, counts[name]) for name, key in sets.items()}
+        for name, seeds in used.items():
+            if seeds[-1] >= 2**32:
+                raise ValueError(f"{name}_key={sets[name]}: allowed are seeds below 2^32, one per sample")
+        for other, name in (("train", "validation"), ("train", "test"), ("validation", "test")):
+            if name in used and max(used[other].start, used[name].start) < min(
+                used[other].stop, used[name].stop
+            ):
+                raise ValueError(
+                    f"{name}_key={sets[name]}: allowed is any key that shares no samples with "
+                    f"{other}_key={sets[other]}"
+                )
+        return {key: counts[name] for name, key in sets.items()}
 
     def check(self, physics: TimeStepper) -> None:
         """Check that `reference_points` suits the physics.
@@ -171,7 +199,8 @@ class TrajectoryData:
                 return Trajectories(**found)
             parts = storage.Parts(path.with_suffix(".parts"), f"{text}, {samples_at_once(physics)} a part")
             trajectories = self.generate(physics, dtype, parts, report)
-            storage.write(path, text, trajectories._asdict())
+            arrays = {name: array for name, array in trajectories._asdict().items() if array is not None}
+            storage.write(path, text, arrays)
             parts.discard()
         return trajectories
 
@@ -187,12 +216,12 @@ class TrajectoryData:
         Raises:
             FloatingPointError: If the reference is not finite or not accurate enough.
         """
-        sets = {self.train_key: self.train_samples, self.validation_key: self.validation_samples}
+        sets = self._sets()
         fine = physics
         if self.reference_points is not None:
             fine = dataclasses.replace(physics, points=self.reference_points)  # type: ignore[type-var]
         fields = np.concatenate(self.initial_condition.sample(sets, fine.grid()))
-        # One rollout for both sets, so that the solver is compiled only once.
+        # One rollout for all sets, so that the solver is compiled only once.
         size = samples_at_once(physics) or len(fields)
         chunks = []
         for index, start in enumerate(range(0, len(fields), size)):
@@ -205,7 +234,7 @@ class TrajectoryData:
             chunks.append(chunk)
             if report and size < len(fields):
                 report(min(start + size, len(fields)), len(fields))
-        return Trajectories(*np.split(np.concatenate(chunks), [self.train_samples]))
+        return Trajectories(*np.split(np.concatenate(chunks), np.cumsum(list(sets.values()))[:-1]))
 
 
 def reference_rollout(physics: TimeStepper, initial: np.ndarray, steps: int) -> np.ndarray:

@@ -104,12 +104,18 @@ _SAVINGS = ("savings", "savings_incomplete_convergence", "savings_progressive_re
 
 
 def summarise(
-    rows: list[dict[str, Any]], identity: dict[str, Any], converged: int, compilations: int, status: str
+    rows: list[dict[str, Any]],
+    test: dict[str, float],
+    identity: dict[str, Any],
+    converged: int,
+    compilations: int,
+    status: str,
 ) -> dict[str, Any]:
     """Return the summary of a run from its rows.
 
     Args:
         rows: the rows of the history.
+        test: the errors of the final network on the held-out test set, by column.
         identity: the options of physics, solver, diff and schedule, and the seed.
         converged: K_epsilon.
         compilations: the number of compilations of the update.
@@ -135,6 +141,7 @@ def summarise(
         "val_error_final": last["val_error"],
         "val_error_best": min(row["val_error"] for row in rows),
         **{f"{k}_final": v for k, v in last.items() if k.startswith("val_error_")},
+        **{f"{column}_final": error for column, error in test.items()},
         "seconds_train": sum(row["seconds_train"] for row in rows),
         "seconds_validate": sum(row["seconds_validate"] for row in rows),
         "seconds_compile": sum(row["seconds_compile"] for row in rows),

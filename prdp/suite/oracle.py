@@ -1,7 +1,7 @@
 """The best monotone schedule in hindsight, found by branching: the reference for the regret of other schedules."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import jax
@@ -22,13 +22,15 @@ class Node:
         state: the parameters and the state of the optimiser.
         levels: K of each block so far, nondecreasing.
         cost: the K in force, summed over updates and solves.
-        error: the current validation error.
+        error: the current validation error, on which schedules are chosen.
+        test: the error on the held-out test set, which the search does not see; NaN without a test set.
     """
 
     state: Any
     levels: tuple[int, ...]
     cost: int
     error: float
+    test: float = float("nan")
 
 
 class Branching:
@@ -47,12 +49,12 @@ class Branching:
         if block < 1 or general.epochs % block:
             raise ValueError(f"block={block}: allowed are the divisors of epochs={general.epochs}")
         self.task, _, self.converged = prepare(config)
-        graph, initial = initialiser(config)
+        self.graph, initial = initialiser(config)
         self._state = initial(general.seed)._replace(cache=self.task.cold_cache())
         self._arrays = self.task.arrays()
         self._compiled = compile_run(
             self.task,
-            graph,
+            self.graph,
             self._state,
             self._arrays,
             config.optimizer,
@@ -76,8 +78,16 @@ class Branching:
         for epoch in range(first, first + self.block):
             order = shuffled(self._plan, self.task.samples, epoch)
             state, _ = self._compiled.train(state, self._arrays, order, controls)
-        error = float(self._compiled.validate(state.parameters, self._arrays)["val_error"])
-        return Node(state, (*node.levels, level), node.cost + level * self._solves * self.block, error)
+        cost = node.cost + level * self._solves * self.block
+        return Node(state, (*node.levels, level), cost, self._error(state, self._arrays))
+
+    def tested(self, node: Node) -> Node:
+        """Return the node with its error on the test set."""
+        errors = [self._error(node.state, part) for part in self.task.test_arrays(self._arrays)]
+        return replace(node, test=sum(errors) / len(errors)) if errors else node
+
+    def _error(self, state: Any, arrays: Any) -> float:
+        return float(self._compiled.validate(state.parameters, arrays)["val_error"])
 
 
 def search(branching: Branching, levels: Sequence[int], width: int) -> Iterator[list[Node]]:
@@ -122,7 +132,13 @@ def thinned(nodes: list[Node], width: int) -> list[Node]:
 def front_table(nodes: Sequence[Node], block: int) -> pd.DataFrame:
     """Return the front as a table with cost, error and the K of each block."""
     rows = [
-        {"iterations_total": n.cost, "val_error": n.error, "levels": list(n.levels), "block": block}
+        {
+            "iterations_total": n.cost,
+            "val_error": n.error,
+            "test_error": n.test,
+            "levels": list(n.levels),
+            "block": block,
+        }
         for n in undominated_in_cost(nodes)
     ]
     return pd.DataFrame(rows)

@@ -1,11 +1,13 @@
 """The task interface."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from flax import nnx
 from jaxtyping import Array, Float
 
@@ -201,9 +203,22 @@ class Task(ABC):
     def validate(self, model: nnx.Module, arrays: Any) -> dict[str, Any]:
         """Return the validation metrics, float scalars by column name. They include `val_error`."""
 
+    def test_arrays(self, arrays: Any) -> Sequence[Any]:
+        """Return `arrays` for `validate` with parts of a held-out test set in place of the validation set.
+
+        The parts have the size of the validation set, so that no other program is compiled. The test error is the mean
+        over the parts. Without a test set there are none.
+        """
+        return ()
+
     @abstractmethod
     def probe_systems(self) -> tuple[Operator, Any]:
         """Return the operator and right-hand sides of the systems on which K_epsilon is measured."""
+
+
+def parts_of(test: Float[np.ndarray, "n ..."] | None, size: int) -> list[Array]:
+    """Return the samples of a test set in parts of `size` samples; none without a test set."""
+    return [] if test is None else [jnp.asarray(part) for part in np.split(test, len(test) // size)]
 
 
 def relative_square(error: Float[Array, "n ..."], reference: Float[Array, "n ..."]) -> Float[Array, ""]:

@@ -12,7 +12,15 @@ from prdp.data import Trajectories, TrajectoryData
 from prdp.differentiation import AdjointStats, Controls, Implicit
 from prdp.linalg import Operator
 from prdp.physics.base import Physics, TimeStepper
-from prdp.tasks.base import SolveSettings, SolveTotals, Task, check_emulator, check_step, relative_square
+from prdp.tasks.base import (
+    SolveSettings,
+    SolveTotals,
+    Task,
+    check_emulator,
+    check_step,
+    parts_of,
+    relative_square,
+)
 from prdp.tasks.warm_start import Cache, Guess
 
 
@@ -103,6 +111,11 @@ class Correction(Task):
     ) -> tuple[Any, SolveTotals]:
         solution = settings.time_step(self.physics, arrays["operator"], state, controls, stats, guess)
         return solution.value + model(solution.value), SolveTotals.of(solution, guess)
+
+    def test_arrays(self, arrays: Any) -> list[Any]:
+        """See `Task.test_arrays`."""
+        parts = parts_of(self.data.test, len(self.data.validation))
+        return [{**arrays, "validation": part} for part in parts]
 
     def loss(
         self,

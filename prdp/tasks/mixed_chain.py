@@ -10,7 +10,15 @@ from prdp.data import Trajectories, TrajectoryData
 from prdp.differentiation import AdjointStats, Controls
 from prdp.linalg import Operator
 from prdp.physics.base import Physics, TimeStepper
-from prdp.tasks.base import SolveSettings, SolveTotals, Task, check_emulator, check_step, relative_square
+from prdp.tasks.base import (
+    SolveSettings,
+    SolveTotals,
+    Task,
+    check_emulator,
+    check_step,
+    parts_of,
+    relative_square,
+)
 from prdp.tasks.warm_start import Cache
 
 LOSSES = ("mse", "nmse")
@@ -81,6 +89,11 @@ class MixedChain(Task):
             "targets": jnp.asarray(train[:, 2]),
             "validation": jnp.asarray(self.data.validation),
         }
+
+    def test_arrays(self, arrays: Any) -> list[Any]:
+        """See `Task.test_arrays`."""
+        parts = parts_of(self.data.test, len(self.data.validation))
+        return [{**arrays, "validation": part} for part in parts]
 
     def loss(
         self,

@@ -143,6 +143,17 @@ class Training:
         state = self.axis.lane(self._state, self.lanes.index(lane))
         return RunResult(state, lane.schedule_state, lane.rows, self._computing)
 
+    def test(self, lane: Lane) -> dict[str, float]:
+        """Return the errors of a lane's present network on the test set, as `test_error...`; empty if there is none."""
+        parts = self.task.test_arrays(self.arrays)
+        errors = [jax.device_get(self.compiled.validate(self._state.parameters, part)) for part in parts]
+        own = [self.axis.lane(part, self.lanes.index(lane)) for part in errors]
+        names = [name for name in own[0] if name.startswith("val_error")] if own else []
+        return {
+            name.replace("val", "test", 1): float(np.mean([float(part[name]) for part in own]))
+            for name in names
+        }
+
     def _pass(self, going: list[Lane], train: bool) -> None:
         rows = [levels(self.task, lane.schedule_state) for lane in self.lanes]
         share = 1 / len(going)
