@@ -13,7 +13,6 @@ if __name__ == "__main__":
     for _number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(_number, lambda number, frame: os._exit(128 + number))
 
-import difflib
 import json
 from itertools import pairwise
 from pathlib import Path
@@ -21,10 +20,8 @@ from typing import Any
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
-from hydra.errors import HydraException
 from hydra.types import RunMode
 from omegaconf import DictConfig
-from omegaconf.errors import OmegaConfBaseException
 
 from prdp.interrupts import stop
 
@@ -32,7 +29,6 @@ from prdp.interrupts import stop
 DIVERGED = 3
 # Whether a configuration was composed, so that an error is no longer one of the command line.
 _started: list[bool] = []
-_NOISE = ("full_key:", "object_type=", "reference_type=")
 
 # Make Hydra pass exceptions on, so that this file decides how they are shown.
 os.environ.setdefault("HYDRA_FULL_ERROR", "1")
@@ -145,11 +141,9 @@ def main() -> None:
         print("interrupted: the same command (without overwrite=true) continues", file=sys.stderr)
         leave(getattr(signalled, "exit_code", 130))
     except Exception as error:
-        line = one_line(error)
-        if line is None and not _started:
-            # Hydra also raises plain ValueErrors if it cannot compose a configuration.
-            line = " ".join(str(error).split())
-        if not line:
+        # Hydra also raises plain ValueErrors if it cannot compose a configuration.
+        line = one_line(error) or (None if _started else unclear(error))
+        if line is None:
             raise
         sys.exit(f"error: {line}")
 
@@ -171,29 +165,25 @@ def run_folder_as_configuration(arguments: list[str]) -> str | None:
 
 def one_line(error: Exception) -> str | None:
     """Return a one-line message for a user's mistake, or `None` for any other error, which is then raised."""
-    from prdp.config import ConfigError
+    from prdp.config import ConfigError, explain
     from prdp.records import RunIsHeld
-    from prdp.suite import GridError
-    from prdp.suite.launching import advice
     from prdp.training import UnsuitableMetric
 
-    cause: Any = error.__cause__
-    parent = getattr(cause, "parent_node", None)
-    if isinstance(error, HydraException) and isinstance(parent, DictConfig):
-        known = [str(key) for key in parent if key != "_target_"]
-        close = difflib.get_close_matches(str(cause.key), known, 1)
-        hint = f" (did you mean {close[0]}?)" if close else ""
-        return f"{cause.full_key}: no such key; allowed are {', '.join(known)}{hint}"
-    if no_launcher := advice(str(error)):
-        return no_launcher
-    if isinstance(error, HydraException | OmegaConfBaseException):
-        # Hydra's messages span several lines, and the text is sometimes in the cause.
-        lines = f"{error}\n{error.__cause__ or ''}".splitlines()
-        kept = [x.strip() for x in lines if x.strip() and not x.lstrip().startswith(_NOISE)]
-        return "; ".join(dict.fromkeys(kept)) or type(error).__name__
-    if isinstance(error, ConfigError | GridError | RunIsHeld | UnsuitableMetric):
+    if isinstance(error, ConfigError | RunIsHeld | UnsuitableMetric):
         return str(error)
-    return None
+    return explain(error, overrides())
+
+
+def unclear(error: Exception) -> str:
+    """Return one line for any error while Hydra composes the configuration."""
+    from prdp.config import unclear
+
+    return unclear(error, overrides())
+
+
+def overrides() -> list[str]:
+    """Return the command line without its flags."""
+    return [x for x in sys.argv[1:] if not x.startswith("-")]
 
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ from prdp import compilation_cache
 from prdp.atomic import obstacle
 from prdp.checks import shown
 from prdp.config import Config, ConfigError
+from prdp.memory import check_memory
 from prdp.physics.base import materialise
 from prdp.schedules import Schedule
 from prdp.solvers import Preconditioned
@@ -33,15 +34,21 @@ _WITHOUT = (
 )  # fmt: skip
 
 
-def enter(config: Config) -> None:
-    """Set up JAX in this process for a configuration, and check solver and mode.
+def enter(config: Config, seeds: int = 1) -> None:
+    """Set up JAX in this process for a configuration, and check solver, mode and memory.
+
+    Args:
+        config: the configuration.
+        seeds: the number of seeds that train together.
 
     Raises:
-        ConfigError: If the solver or the differentiation mode does not suit the operator.
+        ConfigError: If the solver or the differentiation mode does not suit the operator, or the run cannot fit into
+            memory.
     """
     jax.config.update("jax_enable_x64", config.general.precision == "float64")
     check_platform()
     check_system(config)
+    check_memory(config, seeds)
     place = config.general.data / "compiled"
     compilation_cache.use(place if config.general.compilation_cache else None)
 

@@ -31,7 +31,7 @@ def run(composed: DictConfig, experiment: str | None = None) -> list[Outcome]:
         UnsuitableMetric: If the schedule cannot use its metric.
     """
     configs = _configs(composed)
-    enter(configs[0])
+    enter(configs[0], len(configs))
     folders = [folder_of(config) for config in configs]
     outcomes = [_recorded(config, folder) for config, folder in zip(configs, folders, strict=True)]
     for config, outcome in zip(configs, outcomes, strict=True):
@@ -74,7 +74,7 @@ def preview(composed: DictConfig) -> list[tuple[Path, str]]:
         ConfigError: If the configuration is wrong.
     """
     configs = _configs(composed)
-    enter(configs[0])
+    enter(configs[0], len(configs))
     found = []
     for folder in map(folder_of, configs):
         finished = folder.finished_summary() is not None and not configs[0].general.overwrite

@@ -17,6 +17,7 @@ LAYERS = (
     ("run",),
     ("group",),
     ("preparation",),
+    ("memory",),
     ("config",),
     ("training",),
     ("tasks",),

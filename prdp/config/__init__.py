@@ -2,6 +2,7 @@
 
 from prdp.config.config import GROUPS, HOUSEKEEPING, Config
 from prdp.config.errors import ConfigError
+from prdp.config.explain import explain, unclear
 from prdp.config.parse import parse
 
-__all__ = ["GROUPS", "HOUSEKEEPING", "Config", "ConfigError", "parse"]
+__all__ = ["GROUPS", "HOUSEKEEPING", "Config", "ConfigError", "explain", "parse", "unclear"]

@@ -11,7 +11,7 @@ from prdp.config.combinations import check_combinations
 from prdp.config.config import CONTEXT, GROUPS, Config, SolveOptions
 from prdp.config.errors import ConfigError
 from prdp.config.general import General
-from prdp.config.resolve import as_one_text, check_case, check_names, resolve
+from prdp.config.resolve import as_one_text, check_case, check_names, hint, resolve
 from prdp.differentiation import Mode
 from prdp.physics import Physics
 from prdp.schedules import Schedule
@@ -33,6 +33,15 @@ def parse(config: DictConfig) -> Config:
     check_case(config)
     plain = resolve(config)
     plain.pop("paper", None)
+    try:
+        return _parse(plain)
+    except ConfigError as error:
+        if advice := hint(config, str(error)):
+            raise ConfigError(f"{error}{advice}") from error
+        raise
+
+
+def _parse(plain: dict[str, Any]) -> Config:
     general = build(General, {k: v for k, v in plain.items() if k not in GROUPS}, "")
     names: dict[str, str] = {}
     targets: dict[str, Any] = {}

@@ -33,17 +33,32 @@ def check_case(config: DictConfig) -> None:
     if "paper" not in config:
         # The configuration of a recorded run: everything is resolved.
         return
-    scale, sizes = config.get("scale"), OmegaConf.select(config, "paper.sizes")
+    scale, sizes = config.get("scale"), _settings(config, "paper.sizes")
     if not isinstance(scale, str) or scale not in (sizes or ("full",)):
         name = OmegaConf.select(config, "physics.name")
         allowed = ", ".join(map(str, sizes or ("full",)))
         raise ConfigError(f"scale={shown(scale)}: allowed with physics={name}: {allowed}")
-    cases = OmegaConf.select(config, "paper.cases")
+    cases = _settings(config, "paper.cases")
     parameters = OmegaConf.select(config, "physics.parameters")
     if cases is not None and str(parameters) not in cases:
         raise ConfigError(
             f"physics.parameters={shown(parameters)}: allowed are {', '.join(cases)}, for which the paper has settings"
         )
+
+
+def _settings(config: DictConfig, key: str) -> DictConfig | None:
+    """Return a table of the paper's settings, `None` if the physics has none.
+
+    Raises:
+        ConfigError: If it is not a mapping.
+    """
+    try:
+        found = OmegaConf.select(config, key)
+    except OmegaConfBaseException as error:
+        raise ConfigError(f"{key}: allowed is a mapping ({str(error).splitlines()[0]})") from error
+    if found is not None and not isinstance(found, DictConfig):
+        raise ConfigError(f"{key}={shown(found, strings=True)}: allowed is a mapping")
+    return found
 
 
 def resolve(config: DictConfig) -> dict[str, Any]:
@@ -55,12 +70,28 @@ def resolve(config: DictConfig) -> dict[str, Any]:
     try:
         container = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
     except OmegaConfBaseException as error:
-        text = str(error).strip().splitlines()[0]
-        if "paper." in text:
-            text = f"the paper has no setting for this case ({text}); give a value"
+        reason = str(error).strip().splitlines()[0]
+        text = f"allowed is a value, or a reference to one ({reason})"
+        if "paper." in reason:
+            text = f"the paper has no setting for this case ({reason}); give a value"
         raise ConfigError(f"{error.full_key}: {text}" if error.full_key else text) from error
     assert isinstance(container, dict)
     return {str(k): v for k, v in container.items()}
+
+
+def hint(config: DictConfig, message: str) -> str:
+    """Return advice for a value of the wrong type that comes from an environment variable, else an empty text.
+
+    Args:
+        config: the composed configuration, with its references.
+        message: the refusal, which begins with the key.
+    """
+    node: Any = OmegaConf.to_container(config, resolve=False)
+    for part in message.partition("=")[0].split("."):
+        node = node.get(part) if isinstance(node, dict) else None
+    if isinstance(node, str) and node.startswith("${oc.env:") and node.endswith("}"):
+        return f" (environment variables are texts: '${{oc.decode:{node}}}' with these quotes is a number)"
+    return ""
 
 
 def as_one_text(plain: dict[str, Any]) -> dict[str, Any]:

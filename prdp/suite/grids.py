@@ -4,13 +4,15 @@ import itertools
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
+from prdp.config import ConfigError
+
 # A grid maps command-line keys to a value or a list of values. Its jobs are all combinations.
 Grid = Mapping[str, Any]
 # The command-line overrides of one job.
 Overrides = tuple[str, ...]
 
 
-class GridError(ValueError):
+class GridError(ConfigError):
     """A sweep cannot be run, e.g. because no job is left. The message is one line."""
 
 

@@ -2,7 +2,6 @@
 
 import importlib.util
 import os
-import re
 import threading
 import time
 from collections import deque
@@ -28,7 +27,6 @@ _EXTRAS = {
     "hydra_joblib_launcher": "cluster",
     "hydra_ray_launcher": "ray",
 }
-_NAMES = {"submitit_slurm": "cluster", "submitit_local": "cluster", "joblib": "cluster", "ray": "ray"}
 # Give up after this number of broken worker pools in a row without a finished job in between.
 _PATIENCE = 3
 # Interval in seconds at which SLURM is polled for jobs that have not reported.
@@ -53,19 +51,6 @@ def _is_there(package: str) -> bool:
     except ModuleNotFoundError:
         # The namespace package of Hydra's plugins does not exist: no plugin is installed.
         return False
-
-
-def advice(message: str) -> str | None:
-    """Return a one-line replacement for Hydra's `message` about an unknown launcher, or `None` for other messages."""
-    found = re.search(
-        r"Could not find 'hydra/launcher/(\w+)'.*launcher':(.*)Config search path", message, re.S
-    )
-    if not found:
-        return None
-    name, options = found[1], found[2].split()
-    if name in _NAMES:
-        return f"hydra/launcher={name} is not installed: pip install 'prdp[{_NAMES[name]}]'"
-    return f"hydra/launcher={name}: allowed are {', '.join(options)}"
 
 
 def at_once(launcher: Launcher, most: int | None) -> int | None:

@@ -10,6 +10,7 @@ from typing import Any
 from hydra import compose
 
 from prdp.config import Config, ConfigError, parse
+from prdp.memory import check_memory
 from prdp.preparation import check_system
 from prdp.records import RunFolder, run_name
 from prdp.suite.grids import Overrides
@@ -43,7 +44,8 @@ def plan(jobs: Iterable[Overrides], common: Iterable[str] = ()) -> list[Job]:
         common: further overrides for all jobs.
 
     Raises:
-        ConfigError: If a configuration is invalid, or if its solver or mode does not support its operator.
+        ConfigError: If a configuration is invalid, or if its solver or mode does not support its operator, or if it cannot
+            fit into memory.
     """
     common, planned = tuple(common), []
     for overrides in jobs:
@@ -62,6 +64,7 @@ def _parse(overrides: Overrides, common: Overrides) -> Config:
     try:
         config = parse(compose("config", overrides=[*overrides, *common]))
         check_system(config)
+        check_memory(config)
         return config
     except ConfigError as error:
         raise ConfigError(f"{' '.join(overrides)}: {error}") from error
