@@ -3,6 +3,7 @@
 import hashlib
 import os
 import platform
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -27,32 +28,56 @@ def use(folder: Path | None) -> None:
     if os.environ.get("JAX_COMPILATION_CACHE_DIR"):
         return
     if LRUCache is not None and LRUCache.put is not _put:
-        LRUCache.put = _put  # type: ignore[assignment, method-assign]
+        LRUCache.get, LRUCache.put = _get, _put  # type: ignore[assignment, method-assign]
     place = None if folder is None else str((folder / _processor()).resolve())
     jax.config.update("jax_compilation_cache_dir", place)
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
     jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
 
 
-_in_place = None if LRUCache is None else LRUCache.put
+_plain = None if LRUCache is None else (LRUCache.get, LRUCache.put)
+_CHECKSUM = 4
+
+
+def _get(cache: Any, key: str) -> bytes | None:
+    """Return an entry, or `None` if there is none or it is damaged; a damaged one is removed, so that it is replaced.
+
+    JAX never replaces an entry: it would warn of a damaged one in every later process, and a flipped bit in a program
+    need not even be noticed. Caches of limited size use locks and are left to JAX.
+    """
+    if cache.eviction_enabled:
+        assert _plain is not None
+        return _plain[0](cache, key)
+    path = _path(cache, key)
+    try:
+        content = path.read_bytes()
+    except FileNotFoundError:
+        return None
+    value = content[_CHECKSUM:]
+    if content[:_CHECKSUM] != _checksum(value):
+        path.unlink(missing_ok=True)
+        return None
+    return value
 
 
 def _put(cache: Any, key: str, value: bytes) -> None:
-    """Add an entry atomically.
-
-    JAX writes entries in place and never replaces them. If a process is killed while writing, every later process finds
-    the truncated entry, warns about it and compiles again. Caches of limited size use locks and are left to JAX.
-    """
+    """Add an entry atomically: JAX writes in place, and a process that is killed meanwhile leaves a part of it."""
     if cache.eviction_enabled:
-        assert _in_place is not None
-        _in_place(cache, key, value)
+        assert _plain is not None
+        _plain[1](cache, key, value)
         return
-    path = Path(str(cache.path)) / f"{key}-cache"
-    if path.exists():
-        return
+    path = _path(cache, key)
     temporary = path.with_name(f".{os.getpid()}.{key[-16:]}")
-    temporary.write_bytes(value)
+    temporary.write_bytes(_checksum(value) + value)
     temporary.replace(path)
+
+
+def _path(cache: Any, key: str) -> Path:
+    return Path(str(cache.path)) / f"{key}-checked"
+
+
+def _checksum(value: bytes) -> bytes:
+    return zlib.crc32(value).to_bytes(_CHECKSUM)
 
 
 def _processor() -> str:

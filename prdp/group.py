@@ -12,6 +12,7 @@ import jax
 
 from prdp.config import Config, ConfigError
 from prdp.interrupts import deferred
+from prdp.memory import check_program
 from prdp.preparation import initialiser, scans_well
 from prdp.records import CPUContention, RunFolder, if_possible, summarise
 from prdp.schedules import Schedule
@@ -87,6 +88,7 @@ class Group:
         batch, scan = general.batch_size, scans_well(first)
         with announced("compiling") if general.progress else nullcontext():
             self.compiled = compile_run(task, graph, stacked, arrays, first.optimizer, batch, scan, axis)
+        check_program(first, self.compiled.memory)
         results = [RunResult(state, schedule.init()) for state in states]
         share = self.compiled.seconds / len(members)
         resumed = [

@@ -153,12 +153,17 @@ def _keys_of_network(config: Config) -> tuple[str, ...]:
 
 
 def _keys_of_solve(config: Config) -> tuple[str, ...]:
-    keys = ["batch_size", *(key for group in ("physics", "solver", "diff") for key in _integers(config, group))]
+    keys = [
+        "batch_size",
+        *(key for group in ("physics", "solver", "diff") for key in _integers(config, group)),
+    ]
     if config.solve_options.operator == "dense":
         keys.append("solver.operator")
     if not config.diff.leaves_early and _value(config, "diff.iterations_cap") is None:
         # The largest K of the schedule is the number of iterates that the gradient needs.
-        keys += [key for key in _integers(config, "schedule") if key in ("schedule.cap", "schedule.iterations")]
+        keys += [
+            key for key in _integers(config, "schedule") if key in ("schedule.cap", "schedule.iterations")
+        ]
         keys += ["converged_iterations"] if config.general.converged_iterations is not None else []
     return tuple(keys)
 
@@ -189,9 +194,10 @@ def _value(config: Config, key: str) -> Any:
     return (config.plain[group] if group else config.plain).get(leaf)
 
 
-def _shown(size: float) -> str:
+def _shown(size: int) -> str:
+    left = float(size)
     for unit in ("bytes", "kB", "MB", "GB"):
-        if size < 1000:
-            return f"{size:.3g} {unit}"
-        size /= 1000
-    return f"{size:,.3g} TB"
+        if left < 1000:
+            return f"{left:.3g} {unit}"
+        left /= 1000
+    return f"{left:,.3g} TB"

@@ -40,7 +40,9 @@ def keys() -> list[str]:
     for path in [CONF / "config.yaml", *CONF.glob("*/*.yaml")]:
         if path.parent.name == "experiment":
             continue
-        content = {k: v for k, v in yaml.safe_load(path.read_text()).items() if k not in ("defaults", "hydra")}
+        content = {
+            k: v for k, v in yaml.safe_load(path.read_text()).items() if k not in ("defaults", "hydra")
+        }
         group = "" if path.parent.name in ("conf", "physics") else f"{path.parent.name}."
         found |= {group + key for key in _leaves(content)}
     return sorted(found)

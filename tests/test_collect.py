@@ -7,9 +7,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-import prdp.config
 from prdp.analysis import Records, load, load_runs, merge, save
-from prdp.analysis.run_folders import HOUSEKEEPING, settings
+from prdp.analysis.run_folders import settings
 from prdp.records import RunFolder, provenance, summarise
 from prdp.suite import Ledger, plan
 from prdp.suite import collect as collecting
@@ -351,7 +350,3 @@ def test_every_setting_that_can_change_numbers_is_a_column():
         "solver": "jacobi",
         "solver.relaxation": 0.5,
     }
-
-
-def test_what_the_run_path_calls_housekeeping_tells_no_runs_apart():
-    assert getattr(prdp.config, "HOUSEKEEPING", HOUSEKEEPING) <= HOUSEKEEPING

@@ -206,7 +206,7 @@ def test_a_strangers_options_train_and_are_recorded_whole(trained):
         ("task=weighted task.weight=-1", "task.weight=-1.0: allowed is a number > 0"),
         (
             "data=bumps data.samples=7",
-            "batch_size=25: allowed are the divisors of the number of training samples (7)",
+            "batch_size=25: allowed are the divisors of the number of training samples (data.train_samples=7)",
         ),
         (
             "physics=navier_stokes data=bumps task.validation_step=2",

@@ -1,13 +1,10 @@
 """Random command lines: each is accepted, or refused in one line that says what is allowed; none hangs."""
 
-import contextlib
-import os
 import random
 import re
 import signal
 import subprocess
 import sys
-import time
 
 import hydra
 import jax
@@ -17,6 +14,7 @@ import train as program
 from prdp.run import preview
 from tests.fuzz import OPTIONS, ROOT, Fuzz
 
+# Of processor time, of which a busy machine takes no more.
 SECONDS = 30
 SAYS_WHAT_IS_ALLOWED = re.compile(r"allowed|this key is needed|does not go with|give a ")
 
@@ -61,14 +59,14 @@ def complaint(line, told):
 def wrong(count, seed, monkeypatch):
     """Return the complaints about some random lines."""
     fuzz, found, accepted = Fuzz(seed), [], 0
-    before = signal.signal(signal.SIGALRM, hang)
+    before = signal.signal(signal.SIGPROF, hang)
     x64, cache = jax.config.jax_enable_x64, jax.config.jax_compilation_cache_dir
     try:
         with hydra.initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
             for _ in range(count):
                 line = next(fuzz)
                 monkeypatch.setattr(sys, "argv", ["train.py", *line])
-                signal.alarm(SECONDS)
+                signal.setitimer(signal.ITIMER_PROF, SECONDS)
                 try:
                     told = answer(line)
                 except (Exception, Hangs) as error:
@@ -78,9 +76,9 @@ def wrong(count, seed, monkeypatch):
                     if told is not None and (reason := complaint(line, told)):
                         found.append(f"{line}: {reason}: {told}")
                 finally:
-                    signal.alarm(0)
+                    signal.setitimer(signal.ITIMER_PROF, 0)
     finally:
-        signal.signal(signal.SIGALRM, before)
+        signal.signal(signal.SIGPROF, before)
         jax.config.update("jax_enable_x64", x64)
         jax.config.update("jax_compilation_cache_dir", cache)
     return found, accepted
@@ -106,7 +104,11 @@ def test_the_program_itself_answers_likewise(tmp_path):
         if any("\0" in x or x.startswith("-") for x in line):
             continue
         done = subprocess.run(
-            [sys.executable, str(ROOT / "train.py"), *line], cwd=tmp_path, capture_output=True, text=True, timeout=100
+            [sys.executable, str(ROOT / "train.py"), *line],
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            timeout=100,
         )
         assert "Traceback" not in done.stderr, (line, done.stderr)
         if done.returncode:

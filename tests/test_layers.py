@@ -35,7 +35,7 @@ RANK = {package: rank for rank, packages in enumerate(LAYERS) for package in pac
 # Beside the layers: what of prdp they may import ...
 BESIDE = {
     "schedules": {"checks"},
-    "tracking": {"checks"},
+    "tracking": {"checks", "records"},
     "atomic": set(),
     "locks": set(),
     "compilation_cache": set(),
@@ -47,7 +47,7 @@ BESIDE = {
 USERS = {
     "schedules": {"group", "preparation", "config", "training"},
     "tracking": {"group", "preparation", "config"},
-    "records": {"run", "group", "suite"},
+    "records": {"run", "group", "suite", "config"},
     "locks": {"data"},
     "atomic": {"preparation", "training", "data", "suite"},
     "compilation_cache": {"preparation"},

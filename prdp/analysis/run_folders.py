@@ -1,6 +1,5 @@
 """Finished run folders as records."""
 
-import hashlib
 import json
 from collections.abc import Iterable
 from pathlib import Path
@@ -10,23 +9,8 @@ import pandas as pd
 import yaml
 
 from prdp.analysis.records import GENERAL, GROUPS, Records, complete, empty, flatten
+from prdp.records import HOUSEKEEPING, RunFolder
 
-# Keys of the configuration that change no number: where and how a run is kept. `seeds_per_process` is recorded
-# nevertheless, because it changes seconds.
-HOUSEKEEPING = frozenset(
-    (
-        *(
-            "runs_dir",
-            "data_dir",
-            "overwrite",
-            "progress",
-            "checkpoint_seconds",
-            "compilation_cache",
-            "tracking",
-        ),
-        *("dry_run", "seeds_per_process"),
-    )
-)
 # The keys of provenance.json that become columns.
 _PROVENANCE = ("prdp", "commit", "uncommitted_changes", "device", "cpu_count")
 
@@ -51,17 +35,11 @@ def load_runs(folders: Iterable[Path]) -> Records:
 
 
 def _summary(folder: Path) -> dict[str, Any]:
-    status = json.loads((folder / "status.json").read_text())
-    if status["status"] not in ("finished", "diverged"):
-        raise ValueError(f"{folder} is {status['status']}")
-    text = (folder / "config.yaml").read_text()
-    provenance = json.loads((folder / "provenance.json").read_text())
-    summary = json.loads((folder / "summary.json").read_text())
-    # YAML that was cut between two lines is still valid. The first runs have no checksum.
-    checksum = hashlib.sha256(text.encode()).hexdigest()
-    if provenance.get("config_sha256", checksum) != checksum:
-        raise ValueError(f"{folder / 'config.yaml'} is damaged")
-    config = yaml.safe_load(text)
+    summary = RunFolder(folder).finished_summary()
+    if summary is None:
+        raise ValueError(f"{folder} is not finished, or damaged")
+    status, provenance = (json.loads((folder / f"{x}.json").read_text()) for x in ("status", "provenance"))
+    config = yaml.safe_load((folder / "config.yaml").read_text())
     return {
         "run": folder.name,
         **summary,

@@ -1,8 +1,8 @@
 """Turn the configuration that Hydra composes into a checked `Config`, or into a one-line error message."""
 
-from prdp.config.config import GROUPS, HOUSEKEEPING, Config
+from prdp.config.config import GROUPS, Config
 from prdp.config.errors import ConfigError
 from prdp.config.explain import explain, unclear
 from prdp.config.parse import parse
 
-__all__ = ["GROUPS", "HOUSEKEEPING", "Config", "ConfigError", "explain", "parse", "unclear"]
+__all__ = ["GROUPS", "Config", "ConfigError", "explain", "parse", "unclear"]

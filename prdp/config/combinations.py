@@ -70,8 +70,9 @@ def _check_batches(config: Config) -> None:
     samples = 1 if config.data is None else config.data.train_samples
     batch = config.general.batch_size
     if samples % batch:
+        given = "" if config.data is None else f" (data.train_samples={samples})"
         raise ConfigError(
-            f"batch_size={batch}: allowed are the divisors of the number of training samples ({samples})"
+            f"batch_size={batch}: allowed are the divisors of the number of training samples{given}"
         )
 
 

@@ -15,6 +15,7 @@ from prdp.config.build import TARGET, Recipe, build
 from prdp.config.errors import ConfigError
 from prdp.config.general import General
 from prdp.differentiation import Mode
+from prdp.records import HOUSEKEEPING
 from prdp.schedules import Schedule
 from prdp.solvers import Solver
 from prdp.tracking import Sink
@@ -22,13 +23,6 @@ from prdp.tracking import Sink
 GROUPS = ("physics", "solver", "diff", "schedule", "model", "optimizer", "task", "data", "tracking")
 # Values that the run supplies when it builds an option's object. The other groups need none.
 CONTEXT = {"model": ("shape", "rngs", "dtype"), "task": ("physics", "operator", "settings", "data")}
-# Keys that say where and how a run is stored, not what it computes.
-HOUSEKEEPING = frozenset(
-    (
-        "runs_dir", "data_dir", "overwrite", "progress", "checkpoint_seconds", "tracking", "compilation_cache",
-        "seeds_per_process", "dry_run",
-    )
-)  # fmt: skip
 # Keys added after the first runs had been recorded, with the value that reproduces those runs. A key with this value
 # is left out of the run's name, so that earlier names stay valid.
 _LATER_KEYS = {

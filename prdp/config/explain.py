@@ -13,7 +13,15 @@ from prdp.checks import shown
 
 # The launchers of Hydra's plugins, and the extra of prdp that installs each.
 _EXTRAS = {"submitit_slurm": "cluster", "submitit_local": "cluster", "joblib": "cluster", "ray": "ray"}
-_NOISE = ("full_key:", "object_type=", "reference_type=", "See https:", "Config search path:", "provider=", "^")
+_NOISE = (
+    "full_key:",
+    "object_type=",
+    "reference_type=",
+    "See https:",
+    "Config search path:",
+    "provider=",
+    "^",
+)
 _LONGEST = 500
 
 
@@ -33,7 +41,9 @@ def explain(error: BaseException, overrides: Sequence[str] = ()) -> str | None:
     parent = getattr(cause, "parent_node", None)
     known = [str(key) for key in parent if key != "_target_"] if isinstance(parent, DictConfig) else []
     if isinstance(error, HydraException) and known and cause.key not in known:
-        return _line(f"{cause.full_key}: no such key; allowed are {', '.join(known)}{_hint(cause.key, known)}")
+        return _line(
+            f"{cause.full_key}: no such key; allowed are {', '.join(known)}{_hint(cause.key, known)}"
+        )
     if not isinstance(error, HydraException | OmegaConfBaseException):
         return None
     return unclear(error, overrides)

@@ -14,7 +14,7 @@ from prdp.checks import integer
 
 # A layer of this width takes 17 GB, and no compiler takes more layers.
 WIDEST = 2**16
-DEEPEST = 10_000
+DEEPEST = 1000
 
 
 class MLP(nnx.Module):

@@ -1,4 +1,4 @@
-"""The columns of `history.parquet` and the numbers of `summary.json`."""
+"""The columns of `history.parquet`, the numbers of `summary.json`, and what tells runs apart."""
 
 import math
 from pathlib import Path
@@ -39,6 +39,14 @@ COLUMNS = {
 }
 
 _SINCE_LATER = {"adjoint_residual_mean": math.nan, "adjoint_residual_max": math.nan, "adjoint_status": 0}
+
+# Keys of the configuration that change no number: they say where and how a run is kept.
+HOUSEKEEPING = frozenset(
+    (
+        "runs_dir", "data_dir", "overwrite", "progress", "checkpoint_seconds", "tracking", "compilation_cache",
+        "seeds_per_process", "dry_run",
+    )
+)  # fmt: skip
 
 # Columns that differ between two runs of the same configuration.
 TIMINGS = ("seconds_train", "seconds_validate", "seconds_compile")

@@ -128,12 +128,21 @@ class RunFolder:
             )
             checksum = hashlib.sha256((self.path / "config.yaml").read_bytes()).hexdigest()
             epochs = pq.read_metadata(self.path / "history.parquet").num_rows - 1
-        except (OSError, ValueError):
+            ended = status["status"] in ("finished", "diverged")
+            # The earliest runs recorded no checksums.
+            whole = epochs == summary["epochs"] and provenance.get("config_sha256", checksum) == checksum
+            results = status.get("sha256")
+            whole &= results is None or results == self._checksums()
+        except (OSError, ValueError, KeyError, TypeError, AttributeError):
+            # A file is missing, cut, or holds something else.
             return None
-        ended = status["status"] in ("finished", "diverged")
-        # The earliest runs recorded no checksum.
-        whole = epochs == summary["epochs"] and provenance.get("config_sha256", checksum) == checksum
         return summary if ended and whole else None
+
+    def _checksums(self) -> dict[str, str]:
+        return {
+            name: hashlib.sha256((self.path / name).read_bytes()).hexdigest()
+            for name in ("history.parquet", "summary.json", "provenance.json")
+        }
 
     def sources(self) -> list[str]:
         """Return the digests of the source versions that computed the run; empty if they were not recorded."""
@@ -176,7 +185,7 @@ class RunFolder:
         pq.write_table(history_table(rows), buffer)
         write_bytes(self.path / "history.parquet", buffer.getvalue())
         write_json(self.path / "summary.json", summary)
-        self.set_status(summary["status"], **details)
+        self.set_status(summary["status"], **details, sha256=self._checksums())
         self.drop_checkpoints()
 
     def set_status(self, status: str, **details: Any) -> None:

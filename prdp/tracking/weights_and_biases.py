@@ -13,6 +13,7 @@ from typing import Any, Literal
 from urllib.parse import urlsplit
 
 from prdp.checks import one_of, shown
+from prdp.records import HOUSEKEEPING
 from prdp.tracking.base import RunInfo, Sink
 
 log = logging.getLogger(__name__)
@@ -31,11 +32,6 @@ LONGEST_TAG = 64
 _LONGEST_PROJECT = 128
 _NOT_IN_PROJECTS = "/\\#?%:"
 _REACHABLE_WITHIN_SECONDS = 2.0
-# Keys of the configuration that say where and how a run is stored, not what it computes.
-_HOUSEKEEPING = (
-    "runs_dir", "data_dir", "overwrite", "progress", "checkpoint_seconds", "tracking", "compilation_cache",
-    "seeds_per_process", "dry_run",
-)  # fmt: skip
 _THRESHOLDS = ("tau_step", "tau_stop")
 
 
@@ -184,7 +180,7 @@ class WeightsAndBiases(Sink):
 
 def described(config: dict[str, Any]) -> dict[str, Any]:
     """Return the part of a configuration that says what a run computes, without paths and housekeeping keys."""
-    return {k: v for k, v in config.items() if k not in _HOUSEKEEPING}
+    return {k: v for k, v in config.items() if k not in HOUSEKEEPING}
 
 
 def group(info: RunInfo) -> str:

@@ -50,12 +50,14 @@ class Compiled:
             have a leading lane axis.
         validate: `(parameters, arrays) -> {column: value}`.
         seconds: wall time of compilation.
+        memory: bytes that an update needs (its arguments, results and temporary arrays), 0 if the compiler does not say.
         traces: one entry for each time the update was traced and compiled.
     """
 
     train: Callable[..., Any]
     validate: Callable[..., Any]
     seconds: float
+    memory: int
     traces: list[int]
 
     @property
@@ -158,7 +160,17 @@ def compile_run(
     )
     compiled_validate = jax.jit(lanes.over(validate, shared=(1,))).lower(state.parameters, arrays).compile()
     seconds = time.perf_counter() - began
-    return Compiled(compiled if scan else _looping(compiled), compiled_validate, seconds, traces)
+    whole = compiled if scan else _looping(compiled)
+    return Compiled(whole, compiled_validate, seconds, _memory(compiled), traces)
+
+
+def _memory(program: Any) -> int:
+    needs = program.memory_analysis()
+    if needs is None:
+        return 0
+    whole = needs.argument_size_in_bytes + needs.output_size_in_bytes + needs.temp_size_in_bytes
+    # Donated arguments are results too.
+    return whole - needs.alias_size_in_bytes
 
 
 def traced_controls(iterations: int, tolerance: float) -> Controls:
