@@ -48,7 +48,7 @@ def log_folders(results: Path, settings: WeightsAndBiasesSettings) -> tuple[Path
     os.environ.setdefault("WANDB_DATA_DIR", str((results / "wandb").resolve()))
     run = wandb.init(
         mode=choose_mode(mode),
-        project=settings.project,
+        project=settings.chosen_project(),
         entity=settings.entity,
         name="results",
         group="results",

@@ -158,7 +158,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--project", default=WeightsAndBiasesSettings().project)
+    parser.add_argument("--project", default=WeightsAndBiasesSettings().chosen_project())
     parser.add_argument("--entity", help="team or user; default: the account's")
     parser.add_argument("--tags", nargs="+", default=[], help="show only runs with one of these")
     parser.add_argument("--dry-run", action="store_true", help="only print the specification")

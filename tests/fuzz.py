@@ -15,22 +15,25 @@ OPTIONS = {
 
 # As one types them: Hydra's grammar reads them before this package does.
 WORDS = [
-    "abc", "''", '""', "null", "true", "False", "nan", ".nan", "-.inf", "inf", "1e400", "-1", "0", "1", "2", "-0.0", "0.5",
-    "1.5", "1e-3", "1e20", "10000", "65536", "65537", "2147483647", "2147483648", "4294967295", "3000000000",
-    "100000000000000000000", "1_000", "0x10", "1e3", "'5'", "[]", "{}", "[1,2]", "[1,a]", "[nan]", "[[1]]", "[1,null]", "{a:1}",
-    "{a:{b:1}}", "[{a:1}]", "~/x", "~nobody/x", "'a b'", "'a,b'", "'a\\'b'", "'a\nb'", "'ä ö'", "'\x07'", "/dev/null", "/proc/x", "..",
-    "a/b/c", "${seed}", "${epochs}", "${nothing}", "${paper.epochs}", "${oc.env:NO_SUCH_VARIABLE}",
-    "${oc.env:NO_SUCH_VARIABLE,5}", "${oc.decode:${oc.env:NO_SUCH_VARIABLE,5}}", "${oc.env:HOME}", "${seed", "$seed", "${}", "???", "1,2", "range(0,3)", "choice(1,2)",
-    "cast(5)", "x=y", "a=b=c", "[a", "{a", "'a", "a]", "\\", ":", "a:b", "@", "a@b", "!", "%", "''''", "-", "--x", "+1", "1.", ".5", "1e", "e5",
+    "abc", "''", '""', "null", "true", "False", "nan", ".nan", "-.inf", "inf", "1e400", "-1", "0", "1", "2", "-0.0",
+    "0.5", "1.5", "1e-3", "1e20", "10000", "65536", "65537", "2147483647", "2147483648", "4294967295", "3000000000",
+    "100000000000000000000", "1_000", "0x10", "1e3", "'5'", "[]", "{}", "[1,2]", "[1,a]", "[nan]", "[[1]]",
+    "[1,null]", "{a:1}", "{a:{b:1}}", "[{a:1}]", "~/x", "~nobody/x", "'a b'", "'a,b'", "'a\\'b'", "'a\nb'", "'ä ö'",
+    "'\x07'", "/dev/null", "/proc/x", "..", "a/b/c", "${seed}", "${epochs}", "${nothing}", "${paper.epochs}",
+    "${oc.env:NO_SUCH_VARIABLE}", "${oc.env:NO_SUCH_VARIABLE,5}", "${oc.decode:${oc.env:NO_SUCH_VARIABLE,5}}",
+    "${oc.env:HOME}", "${seed", "$seed", "${}", "???", "1,2", "range(0,3)", "choice(1,2)", "cast(5)", "x=y", "a=b=c",
+    "[a", "{a", "'a", "a]", '\\', ":", "a:b", "@", "a@b", "!", "%", "''''", "-", "--x", "+1", "1.", ".5", "1e", "e5",
     "prdp.solvers.Jacobi", "os.system", "prdp.nothing", "builtins.print", "optax.sgd", "x" * 300,
 ]  # fmt: skip
 STRANGE = [
-    "", "=", "=1", "a", "+", "~", "++", "~~seed", "seed", "seed=", "+seed=1", "++seed=1", "~seed", "~seed=0", "~solver", "~nothing", "+x=1",
-    "++x.y=1", "+solver.x=1", "++solver.tolerance=0.1", "~solver.tolerance", "~physics.points", "solver@x=jacobi", "+solver@y=gmres", "+physics@z=heat1d",
-    "hydra.run.dir=x", "hydra.mode=X", "hydra/launcher=local", "hydra/launcher=none", "hydra/sweeper=basic", "hydra.job.name=a b", "a b=1", "ä=1", "1=1",
-    "solver..tolerance=1", ".seed=1", "seed.=1", "seed.x=1", "solver.tolerance.x=1", "physics=heat1d/x", "physics=[heat1d,heat2d]", "physics=null",
-    "+physics=heat1d", "experiment=fig_4", "experiment=nothing", "experiment=null", "+experiment=fig_4", "paper.sizes=1", "paper=1", "paper.prdp=1",
-    "~paper", "~paper.prdp", "hydra.output_subdir=1", "hydra=1", "defaults=[]", "seed=1 epochs=2", "seed = 1",
+    "", "=", "=1", "a", "+", "~", "++", "~~seed", "seed", "seed=", "+seed=1", "++seed=1", "~seed", "~seed=0",
+    "~solver", "~nothing", "+x=1", "++x.y=1", "+solver.x=1", "++solver.tolerance=0.1", "~solver.tolerance",
+    "~physics.points", "solver@x=jacobi", "+solver@y=gmres", "+physics@z=heat1d", "hydra.run.dir=x", "hydra.mode=X",
+    "hydra/launcher=local", "hydra/launcher=none", "hydra/sweeper=basic", "hydra.job.name=a b", "a b=1", "ä=1", "1=1",
+    "solver..tolerance=1", ".seed=1", "seed.=1", "seed.x=1", "solver.tolerance.x=1", "physics=heat1d/x",
+    "physics=[heat1d,heat2d]", "physics=null", "+physics=heat1d", "experiment=fig_4", "experiment=nothing",
+    "experiment=null", "+experiment=fig_4", "paper.sizes=1", "paper=1", "paper.prdp=1", "~paper", "~paper.prdp",
+    "hydra.output_subdir=1", "hydra=1", "defaults=[]", "seed=1 epochs=2", "seed = 1",
 ]  # fmt: skip
 
 

@@ -29,7 +29,7 @@ def compiled(folder):
 
 
 def damages(content):
-    """Return what may become of a file: nothing left, cut, one bit flipped at each of some places, another's content."""
+    """Return what may become of a file: nothing left, cut, one bit flipped at some place, another's content."""
     rng = random.Random(0)
     yield from (b"", content[:3], content[: len(content) // 2], content[:-1], content + b"x", b"other" * 100)
     for at in (0, 5, rng.randrange(len(content)), len(content) - 1):

@@ -223,7 +223,8 @@ MISTAKES = {
     "seed=null": "seed=None: allowed is an integer",
     "epochs=2.5": "epochs=2.5: allowed is an integer",
     "epochs=0": f"epochs=0: {AT_LEAST_1}",
-    "batch_size=30": "batch_size=30: allowed are the divisors of the number of training samples (data.train_samples=200)",
+    "batch_size=30": "batch_size=30: allowed are the divisors of the number of training samples "
+    "(data.train_samples=200)",
     "batch_size=0": f"batch_size=0: {AT_LEAST_1}",
     "precision=float16": "precision='float16': allowed are float32, float64",
     "converged_iterations=0": f"converged_iterations=0: {AT_LEAST_1}",

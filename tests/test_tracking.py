@@ -1,5 +1,6 @@
 """Sinks show a run and never stop it."""
 
+import dataclasses
 import logging
 import math
 import time
@@ -62,6 +63,7 @@ class Fake:
 
     def __init__(self):
         self.options, self.metrics, self.logged, self.summary, self.exit_code = {}, {}, [], {}, None
+        self.resumed, self.step, self.artifacts = False, 0, []
 
     def __call__(self, **options):
         self.options = options
@@ -72,6 +74,9 @@ class Fake:
 
     def log(self, row):
         self.logged.append(row)
+
+    def log_artifact(self, artifact):
+        self.artifacts.append(artifact)
 
     def finish(self, exit_code):
         self.exit_code = exit_code
@@ -129,6 +134,62 @@ def test_epochs_are_the_axis_and_the_least_error_is_kept(fake, tmp_path):
     WeightsAndBiases(WeightsAndBiasesSettings()).start(info(tmp_path))
     assert fake.metrics["*"] == {"step_metric": "epoch"}
     assert fake.metrics["val_error"] == {"step_metric": "epoch", "summary": "min,last"}
+
+
+@pytest.fixture
+def online(monkeypatch):
+    """W&B as if it could be reached."""
+    monkeypatch.setattr("prdp.tracking.weights_and_biases.obstacle", lambda: None)
+
+
+def test_a_run_folder_has_one_id_and_a_resumed_run_continues_online(fake, online, tmp_path):
+    sink = WeightsAndBiases(WeightsAndBiasesSettings(mode="online"))
+    sink.start(info(tmp_path))
+    first = fake.options
+    # What begins anew replaces what is there under its id.
+    assert first["resume"] is None
+    fake.resumed, fake.step = True, 1
+    sink.start(info(tmp_path, schedule="fixed", resumed=[row(0), row(1)]))
+    assert (fake.options["id"], fake.options["resume"]) == (first["id"], "allow")
+    # The server has epoch 0.
+    assert fake.logged == [row(1)]
+    sink.start(dataclasses.replace(info(tmp_path), name="another-run"))
+    assert fake.options["id"] != first["id"]
+
+
+def test_the_configuration_has_k_epsilon_and_provenance(fake, tmp_path, monkeypatch):
+    (tmp_path / "provenance.json").write_text('{"commit": "abc"}')
+    monkeypatch.setenv("WANDB_TAGS", "one, two")
+    monkeypatch.setenv("WANDB_PROJECT", "of-the-environment")
+    WeightsAndBiases(WeightsAndBiasesSettings(notes="a note")).start(
+        info(tmp_path, converged_iterations=None)
+    )
+    assert fake.options["config"]["converged_iterations"] == 25
+    assert fake.options["config"]["provenance"] == {"commit": "abc"}
+    assert (fake.options["notes"], fake.options["project"]) == ("a note", "of-the-environment")
+    assert fake.options["tags"][-2:] == ["one", "two"]
+
+
+@pytest.mark.parametrize(("name", "value"), [("WANDB_PROJECT", "a/b"), ("WANDB_TAGS", "x" * 65)])
+def test_a_variable_that_wandb_refuses_is_refused_before_anything_is_computed(
+    run_in, tmp_path, monkeypatch, name, value
+):
+    monkeypatch.setenv(name, value)
+    with pytest.raises(ConfigError, match=rf"^tracking=wandb: {name}.*allowed is"):
+        run_in(tmp_path, *POISSON, "tracking=wandb")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_record_is_an_artifact_and_disabled_leaves_nothing(run_in, tmp_path):
+    outcome = run_in(tmp_path, *POISSON, "tracking=wandb", "tracking.mode=disabled")
+    assert not (outcome.folder / "wandb").exists()
+    assert run_in(tmp_path, *POISSON, "tracking=wandb").skipped
+    # Its process may still be writing.
+    wandb.teardown()
+    (log,) = outcome.folder.glob("wandb/offline-run-*/*.wandb")
+    content = log.read_bytes()
+    for name in (b"record-", b"history.parquet", b"summary.json", b"config.yaml", b"provenance.json"):
+        assert name in content
 
 
 def test_a_resumed_run_has_all_its_epochs(fake, tmp_path):

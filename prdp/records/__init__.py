@@ -4,11 +4,12 @@ from prdp.records.cpu_contention import CPUContention
 from prdp.records.holding import if_possible, working
 from prdp.records.provenance import provenance
 from prdp.records.schema import COLUMNS, HOUSEKEEPING, history_frame, read_rows, summarise
-from prdp.records.store import RunFolder, RunIsHeld, digest, run_name
+from prdp.records.store import RECORD, RunFolder, RunIsHeld, digest, run_name
 
 __all__ = [
     "COLUMNS",
     "HOUSEKEEPING",
+    "RECORD",
     "CPUContention",
     "RunFolder",
     "RunIsHeld",

@@ -21,6 +21,8 @@ from prdp.records.schema import history_table
 
 CHECKPOINT = "checkpoint.safetensors"
 PREVIOUS = "checkpoint.previous.safetensors"
+# The files of a finished run.
+RECORD = ("config.yaml", "history.parquet", "provenance.json", "status.json", "summary.json")
 
 
 log = logging.getLogger(__name__)

@@ -44,7 +44,7 @@ def plan(jobs: Iterable[Overrides], common: Iterable[str] = ()) -> list[Job]:
         common: further overrides for all jobs.
 
     Raises:
-        ConfigError: If a configuration is invalid, or if its solver or mode does not support its operator, or if it cannot
+        ConfigError: If a configuration is invalid, if its solver or mode does not support its operator, or if it cannot
             fit into memory.
     """
     common, planned = tuple(common), []

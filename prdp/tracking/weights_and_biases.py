@@ -13,12 +13,13 @@ from typing import Any, Literal
 from urllib.parse import urlsplit
 
 from prdp.checks import one_of, shown
-from prdp.records import HOUSEKEEPING
+from prdp.records import HOUSEKEEPING, RECORD
 from prdp.tracking.base import RunInfo, Sink
 
 log = logging.getLogger(__name__)
 
-MODES = ("offline", "online")
+MODES = ("offline", "online", "disabled")
+_PROJECT = "prdp"
 # The values of WANDB_MODE that W&B accepts; `dryrun` and `run` are old names.
 _ENVIRONMENT = {
     "offline": "offline",
@@ -40,35 +41,34 @@ class WeightsAndBiasesSettings:
     """Where and how runs are logged.
 
     Args:
-        mode: `offline` (upload later with `wandb sync`) or `online`. Without an API key or a network, an online run
-            continues offline after a warning. `None` takes the mode from WANDB_MODE, which may also be `disabled`;
-            without that variable the mode is offline.
-        project: the W&B project, 1 to 128 characters that `wandb.Settings` accepts.
-        entity: the W&B team or user, or `None` for the account's default.
-        tags: further tags in addition to physics, solver, diff and schedule, each of 1 to 64 characters.
+        mode: `offline` (upload later with `wandb sync`), `online` or `disabled`. Without an API key or a network, an
+            online run continues offline after a warning. `None` takes the mode from WANDB_MODE; without that variable
+            the mode is offline.
+        project: the W&B project, 1 to 128 characters that `wandb.Settings` accepts. `None` takes it from
+            WANDB_PROJECT, else it is `prdp`.
+        entity: the W&B team or user. `None` takes it from WANDB_ENTITY, else it is the account's default.
+        tags: further tags in addition to physics, solver, diff and schedule and to those of WANDB_TAGS (separated by
+            commas), each of 1 to 64 characters.
+        notes: a text about the run. `None` takes it from WANDB_NOTES.
 
     Raises:
         ValueError: If W&B does not accept an argument.
     """
 
     mode: str | None = None
-    project: str = "prdp"
+    project: str | None = None
     entity: str | None = None
     tags: tuple[str, ...] = ()
+    notes: str | None = None
 
     def __post_init__(self) -> None:
         if self.mode is not None:
             one_of("mode", self.mode, MODES, "or null for what WANDB_MODE says")
-        usable = self.project.strip() and len(self.project) <= _LONGEST_PROJECT and self.project.isprintable()
-        if not usable or set(self.project) & set(_NOT_IN_PROJECTS):
-            allowed = f"1 to {_LONGEST_PROJECT} characters without any of {_NOT_IN_PROJECTS}"
-            raise ValueError(f"project={shown(self.project, strings=True)}: allowed is {allowed}")
+        if self.project is not None:
+            _check_project("project", self.project)
         if self.entity is not None and not (self.entity.strip() and self.entity.isprintable()):
             raise ValueError(f"entity={shown(self.entity, strings=True)}: allowed is a name, or null")
-        for tag in self.tags:
-            if not (tag.strip() and len(tag) <= LONGEST_TAG and tag.isprintable()):
-                allowed = f"each of 1 to {LONGEST_TAG} characters"
-                raise ValueError(f"tags: {shown(tag, strings=True)}: allowed is {allowed}")
+        _check_tags("tags", self.tags)
 
     def chosen_mode(self) -> str:
         """Return `offline`, `online` or `disabled`: the option, else WANDB_MODE, else offline.
@@ -81,24 +81,63 @@ class WeightsAndBiasesSettings:
             raise ValueError(f"WANDB_MODE={shown(variable)}: allowed are {', '.join(_ENVIRONMENT)}")
         return self.mode or _ENVIRONMENT.get(variable, "offline")
 
+    def chosen_project(self) -> str:
+        """Return the project: the option, else WANDB_PROJECT, else `prdp`.
+
+        Raises:
+            ValueError: If W&B does not accept the value of WANDB_PROJECT.
+        """
+        if self.project is not None:
+            return self.project
+        variable = os.environ.get("WANDB_PROJECT") or _PROJECT
+        _check_project("WANDB_PROJECT", variable)
+        return variable
+
+    def chosen_tags(self) -> tuple[str, ...]:
+        """Return the tags of the option and those of WANDB_TAGS.
+
+        Raises:
+            ValueError: If W&B does not accept one of WANDB_TAGS.
+        """
+        variable = tuple(tag.strip() for tag in os.environ.get("WANDB_TAGS", "").split(",") if tag.strip())
+        _check_tags("WANDB_TAGS", variable)
+        return (*self.tags, *variable)
+
+
+def _check_project(key: str, value: str) -> None:
+    usable = value.strip() and len(value) <= _LONGEST_PROJECT and value.isprintable()
+    if not usable or set(value) & set(_NOT_IN_PROJECTS):
+        allowed = f"1 to {_LONGEST_PROJECT} characters without any of {_NOT_IN_PROJECTS}"
+        raise ValueError(f"{key}={shown(value, strings=True)}: allowed is {allowed}")
+
+
+def _check_tags(key: str, tags: tuple[str, ...]) -> None:
+    for tag in tags:
+        if not (tag.strip() and len(tag) <= LONGEST_TAG and tag.isprintable()):
+            allowed = f"each of 1 to {LONGEST_TAG} characters"
+            raise ValueError(f"{key}: {shown(tag, strings=True)}: allowed is {allowed}")
+
 
 def wandb_sink(
-    mode: str | None, project: str, entity: str | None, tags: tuple[str, ...]
+    mode: str | None, project: str | None, entity: str | None, tags: tuple[str, ...], notes: str | None
 ) -> "WeightsAndBiases":
     """Return the sink of the option `tracking=wandb`, see `WeightsAndBiasesSettings`.
 
     Raises:
         ValueError: If W&B does not accept an argument.
     """
-    return WeightsAndBiases(WeightsAndBiasesSettings(mode, project, entity, tags))
+    return WeightsAndBiases(WeightsAndBiasesSettings(mode, project, entity, tags, notes))
 
 
 class WeightsAndBiases(Sink):
     """Mirrors the history to a W&B run, whose files are in the run folder.
 
     The seeds of one configuration form one group. Each epoch logs the columns of the history and, if the schedule has
-    them, the thresholds `tau_step` and `tau_stop` of r and r_c. A resumed run creates a new W&B run with all epochs.
-    The W&B run of the interrupted part remains, marked as not finished.
+    them, the thresholds `tau_step` and `tau_stop` of r and r_c. The W&B configuration has K_epsilon as measured and the
+    provenance. A finished run logs its record (the files of the run folder) as an artifact.
+
+    The W&B run has an id that is always the same for a run folder. Online, a resumed run continues its W&B run. Offline
+    it writes all epochs again, and `wandb sync` replaces what the interrupted part has uploaded.
 
     A failure of W&B does not stop the run. It is reported once, and the run continues without W&B.
     """
@@ -113,12 +152,14 @@ class WeightsAndBiases(Sink):
         return tracked and not any((folder / "wandb").glob("*run-*"))
 
     def check(self) -> None:
-        """Check WANDB_MODE.
+        """Check the environment variables that the settings leave room for.
 
         Raises:
-            ValueError: If W&B does not know its value.
+            ValueError: If W&B does not accept the value of one.
         """
         self._settings.chosen_mode()
+        self._settings.chosen_project()
+        self._settings.chosen_tags()
 
     def start(self, info: RunInfo) -> None:
         """Open the W&B run, and log the epochs that a resumed run already has."""
@@ -126,19 +167,27 @@ class WeightsAndBiases(Sink):
         if mode == "disabled":
             return
         schedule = info.config["schedule"]
+        self._info, rows = info, info.rows
         self._thresholds = {k: schedule[k] for k in _THRESHOLDS if k in schedule}
         try:
             import wandb
 
+            mode = choose_mode(mode)
             self._run = wandb.init(
-                mode=choose_mode(mode),
-                project=self._settings.project,
+                mode=mode,
+                id=run_id(info),
+                # Without it, W&B replaces a run of the same id: this one begins anew. It means nothing offline.
+                resume="allow" if rows and mode == "online" else None,
+                project=self._settings.chosen_project(),
                 entity=self._settings.entity,
                 name=info.name,
                 group=group(info),
                 job_type="train",
-                tags=_tags(info, self._settings.tags),
-                config=described(info.config),
+                tags=_tags(info, self._settings.chosen_tags()),
+                notes=self._settings.notes,
+                config=described(info.config)
+                | {"converged_iterations": info.converged_iterations}
+                | {"provenance": _provenance(info.folder)},
                 dir=str(info.folder),
                 # Seeds that train together have several open W&B runs in one process.
                 reinit="create_new",
@@ -148,9 +197,11 @@ class WeightsAndBiases(Sink):
             self._run.define_metric("*", step_metric="epoch")
             # With its full name, the order in which W&B tries the patterns does not matter.
             self._run.define_metric("val_error", step_metric="epoch", summary="min,last")
+            # Each epoch is one step of W&B.
+            rows = rows[self._run.step :] if self._run.resumed else rows
         except Exception as error:
             self._give_up(error)
-        for row in info.rows:
+        for row in rows:
             self.row(row)
 
     def row(self, row: dict[str, Any]) -> None:
@@ -169,6 +220,7 @@ class WeightsAndBiases(Sink):
         try:
             if summary is not None:
                 self._run.summary.update(_without_nan(summary))
+                self._run.log_artifact(_record(self._info))
             self._run.finish(exit_code=0 if summary is not None else 1)
         except Exception as error:
             self._give_up(error)
@@ -176,6 +228,30 @@ class WeightsAndBiases(Sink):
     def _give_up(self, error: Exception) -> None:
         log.warning("W&B: %s: the run goes on without it", error)
         self._run = None
+
+
+def run_id(info: RunInfo) -> str:
+    """Return the id of the W&B run: always the same for a run folder, whose name tells the configuration."""
+    return hashlib.sha256(info.name.encode()).hexdigest()[:16]
+
+
+def _record(info: RunInfo) -> Any:
+    """Return the files of a finished run as an artifact."""
+    import wandb
+
+    artifact = wandb.Artifact(f"record-{run_id(info)}", type="record", metadata={"run": info.name})
+    for path in (info.folder / name for name in RECORD):
+        if path.exists():
+            # It does not change any more, so that W&B needs no copy.
+            artifact.add_file(str(path), policy="immutable")
+    return artifact
+
+
+def _provenance(folder: Path) -> dict[str, Any]:
+    try:
+        return json.loads((folder / "provenance.json").read_text())
+    except FileNotFoundError:
+        return {}
 
 
 def described(config: dict[str, Any]) -> dict[str, Any]:

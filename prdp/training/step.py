@@ -50,7 +50,7 @@ class Compiled:
             have a leading lane axis.
         validate: `(parameters, arrays) -> {column: value}`.
         seconds: wall time of compilation.
-        memory: bytes that an update needs (its arguments, results and temporary arrays), 0 if the compiler does not say.
+        memory: bytes that an update needs (arguments, results, temporary arrays); 0 if the compiler does not say.
         traces: one entry for each time the update was traced and compiled.
     """
 
