@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import hydra
+import yaml
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig
@@ -102,11 +103,41 @@ def report(outcome: Any, whole: bool) -> None:
     width = max(map(len, shown))
     for key, value in shown.items():
         print(f"  {key:<{width}}  {_show(value)}")
-    for line in failed_solves(outcome.summary):
+    for line in [*(as_in_the_tables(outcome) if whole else []), *failed_solves(outcome.summary)]:
         print(line)
     if outcome.summary["status"] == "diverged":
         reason = json.loads((outcome.folder / "status.json").read_text()).get("reason", "")
         print(f"diverged: {reason} (exit code {DIVERGED})", file=sys.stderr)
+
+
+def as_in_the_tables(outcome: Any) -> list[str]:
+    """Return what the tables of the README show of a run: the account of its savings, and its errors in their norms."""
+    from prdp.records import read_rows
+
+    summary, rows = outcome.summary, read_rows(outcome.folder / "history.parquet")
+    lines = [
+        "savings: 1 - (iterations of all updates) / (converged_iterations x updates x solves), as in the tables"
+    ]
+    if summary["physics"] == "poisson":
+        from prdp.analysis.quantities.poisson import CHARGED, COMMON_ERROR
+
+        reached = next((row for row in rows if row["val_error"] <= COMMON_ERROR), None)
+        converged, spent = summary["converged_iterations"], summary["iterations_total"]
+        parameters = len(yaml.safe_load((outcome.folder / "config.yaml").read_text())["model"]["initial"])
+        lines = [f"{lines[0].removesuffix(', as in the tables')}: {summary['savings']:.1%}"]
+        if parameters == 1 and summary["updates"] == CHARGED["prdp"]:
+            saved = 1 - spent / (converged * CHARGED["fixed"])
+            lines.append(
+                f"savings in the tables: {saved:.1%}; converged physics is charged {CHARGED['fixed']} updates"
+            )
+        if reached is not None:
+            cost = f"{reached['updates']} updates, {reached['iterations_total']} iterations"
+            lines.append(f"to an error of {COMMON_ERROR}: {cost}")
+    else:
+        errors = {k: 100 * v for k, v in rows[-1].items() if k.startswith("val_error_") and v is not None}
+        shown = ", ".join(f"{key.removeprefix('val_error_')} {value:.4g}" for key, value in errors.items())
+        lines.append(f"errors x 100, squared and relative, as in the tables: {shown}")
+    return lines
 
 
 def failed_solves(summary: dict[str, Any]) -> list[str]:
@@ -131,6 +162,10 @@ def main() -> None:
         from prdp.suite.sweeper import register
 
         register()
+    if {"--help", "-h"} & set(sys.argv):
+        from prdp.config import listing
+
+        print(listing(Path(__file__).parent / "conf"), end="\n\n")
     if (folder := run_folder_as_configuration(sys.argv)) is not None:
         sys.exit(
             f"error: --config-dir={folder}: a run's config.yaml is not read from here: make rerun RUN={folder}"

@@ -8,11 +8,12 @@ import sys
 import time
 
 import pytest
+import yaml
 
 from prdp.records import RunFolder
 from prdp.tracking import Sink
 from tests.cases import some_fast
-from tests.conftest import ROOT
+from tests.conftest import OPTIONS, ROOT
 
 SMALL = (
     "physics=heat1d",
@@ -183,3 +184,32 @@ def test_tracking_is_added_to_a_finished_run_once(run_in, tmp_path):
     for _ in range(2):
         assert run_in(tmp_path, *SMALL, "epochs=2", "tracking=wandb").skipped
         assert len([p for p in (folder / "wandb").glob("*run-*") if p.is_dir()]) == 1
+
+
+def test_help_shows_the_keys_of_every_option():
+    done = subprocess.run(
+        [sys.executable, str(ROOT / "train.py"), "--help"], capture_output=True, text=True, timeout=100
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "Powered by Hydra" in done.stdout
+    words = done.stdout.split()
+    for group, name in OPTIONS:
+        assert f"{group}={name}" in words
+        content = yaml.safe_load((ROOT / "conf" / group / f"{name}.yaml").read_text())
+        keys = content["physics"] if group == "physics" else content
+        for key in set(keys) - {"name", "_target_"}:
+            assert any(word.startswith(f"{group}.{key}=") for word in words), (group, name, key)
+
+
+def test_an_environment_variable_that_is_a_number_gets_a_hint(train):
+    done = train("seed=${oc.env:NO_SUCH_VARIABLE,5}", "dry_run=true")
+    assert done.stderr.strip() == (
+        "error: seed='5': allowed is an integer (environment variables are texts: "
+        "'${oc.decode:${oc.env:NO_SUCH_VARIABLE,5}}' with these quotes is a number)"
+    )
+    assert train("seed='${oc.decode:${oc.env:NO_SUCH_VARIABLE,5}}'", "dry_run=true").returncode == 0
+
+
+def test_poisson_shows_the_savings_of_the_tables_too(train):
+    done = train("physics=poisson")
+    assert "savings in the tables: 31.9%; converged physics is charged 125 updates" in done.stdout

@@ -3,6 +3,7 @@
 from prdp.config.config import GROUPS, Config
 from prdp.config.errors import ConfigError
 from prdp.config.explain import explain, unclear
+from prdp.config.listing import listing
 from prdp.config.parse import parse
 
-__all__ = ["GROUPS", "Config", "ConfigError", "explain", "parse", "unclear"]
+__all__ = ["GROUPS", "Config", "ConfigError", "explain", "listing", "parse", "unclear"]

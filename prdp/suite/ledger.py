@@ -1,17 +1,22 @@
 """The terminal output of a sweep: a headline, one line per finished job, and a summary table."""
 
+import math
 import time
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from prdp.analysis.records import load
 from prdp.suite.cost import duration, estimate
 from prdp.suite.outcomes import LOST, STATES, Result
 from prdp.suite.plan import Job
+
+# Rows of the table of results.
+_SHOWN = 40
 
 
 class Ledger:
@@ -93,9 +98,26 @@ class Ledger:
             table.add_column(state, justify="right")
         table.add_row(*(str(counts[state]) for state in states))
         self.console.print(table)
+        self._compare()
         for job, result in sorted(self.by_job.items()):
             if result.state in ("failed", "diverged", *LOST):
                 self.say(f"{result.state}: {self.labels[job]}\n  {result.error or result.folder}")
+
+    def _compare(self) -> None:
+        """Print the results of several jobs, the smallest error first."""
+        ended = [(job, result) for job, result in self.by_job.items() if result.val_error is not None]
+        if len(ended) < 2:
+            return
+        ended.sort(key=lambda pair: (math.isnan(pair[1].val_error), pair[1].val_error))  # type: ignore[arg-type]
+        title = "results, smallest error first"
+        table = Table(title=title if len(ended) <= _SHOWN else f"{title} ({_SHOWN} of {len(ended)})")
+        for column in ("error", "saved", "state"):
+            table.add_column(column, justify="right")
+        table.add_column("job", overflow="fold")
+        for job, result in ended[:_SHOWN]:
+            saved = "" if result.savings is None else f"{result.savings:.1%}"
+            table.add_row(f"{result.val_error:.4g}", saved, result.state, escape(self.labels[job]))
+        self.console.print(table)
 
     @property
     def failed(self) -> bool:

@@ -12,7 +12,7 @@ from prdp.analysis.statistics import Statistic
 # The smallest round parameter error that every run of the paper's table reaches in float32.
 COMMON_ERROR = 2e-5
 # With one parameter, the paper charges the baseline and each schedule up to these updates. With three, it charges all.
-_CHARGED = {"fixed": 125, "linear": 145, "prdp": 170}
+CHARGED = {"fixed": 125, "linear": 145, "prdp": 170}
 
 
 class PoissonAccount(NamedTuple):
@@ -74,8 +74,8 @@ def paper_account(
     return account(
         baseline,
         schedule,
-        baseline_updates=min(_CHARGED["fixed"], int(baseline["updates"].max())),
-        updates=min(_CHARGED.get(name, _CHARGED["prdp"]), int(schedule["updates"].max())),
+        baseline_updates=min(CHARGED["fixed"], int(baseline["updates"].max())),
+        updates=min(CHARGED.get(name, CHARGED["prdp"]), int(schedule["updates"].max())),
     )
 
 
