@@ -16,7 +16,8 @@ from typing import Any
 
 import wandb
 
-from prdp.tracking.weights_and_biases import MODES, WeightsAndBiasesSettings, choose_mode
+from prdp.tracking.wandb_settings import WeightsAndBiasesSettings
+from prdp.tracking.weights_and_biases import choose_mode
 
 NAMES = ("figures", "tables", "records")
 
@@ -77,7 +78,7 @@ def main() -> None:
     )
     defaults = WeightsAndBiasesSettings()
     parser.add_argument("--results", type=Path, default=Path(__file__).resolve().parents[1] / "results")
-    parser.add_argument("--mode", choices=MODES, default=defaults.mode)
+    parser.add_argument("--mode", choices=("offline", "online"), default=defaults.mode)
     parser.add_argument("--project", default=defaults.project)
     parser.add_argument("--entity", help="team or user; default: the account's")
     options = parser.parse_args()

@@ -16,7 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from prdp.atomic import write_text
-from prdp.tracking.weights_and_biases import WeightsAndBiasesSettings, obstacle
+from prdp.tracking.wandb_settings import WeightsAndBiasesSettings
+from prdp.tracking.weights_and_biases import obstacle
 
 try:
     import wandb_workspaces.reports.v2 as wr

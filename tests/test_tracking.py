@@ -10,7 +10,8 @@ import wandb
 
 from prdp.config import Config, ConfigError, parse
 from prdp.tracking import Console, RunInfo, Sink, WeightsAndBiases
-from prdp.tracking.weights_and_biases import WeightsAndBiasesSettings, described, group
+from prdp.tracking.wandb_settings import WeightsAndBiasesSettings
+from prdp.tracking.weights_and_biases import described, group
 
 POISSON = ("physics=poisson", "epochs=3")
 # Nothing listens on the discard port.

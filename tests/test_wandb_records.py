@@ -17,7 +17,7 @@ from PIL import Image
 
 from prdp.records import COLUMNS
 from prdp.tracking import WeightsAndBiases
-from prdp.tracking.weights_and_biases import WeightsAndBiasesSettings
+from prdp.tracking.wandb_settings import WeightsAndBiasesSettings
 from tests.conftest import ROOT
 from tests.test_records import IDENTITY, ROWS
 from tests.test_tracking import no_account, warnings  # noqa: F401
