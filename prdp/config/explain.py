@@ -62,7 +62,7 @@ def _no_option(error: MissingConfigException) -> str:
         return f"{group}={name} is not installed: pip install 'prdp[{_EXTRAS[name]}]'"
     options = sorted(map(str, error.options or ()))
     if not options:
-        return _line(f"{group or name}: no such group ({_kept(error)})")
+        return _line(f"{missing.replace('/', '=', 1)}: allowed is an option that there is ({_kept(error)})")
     return _line(f"{group}={name}: allowed are {', '.join(options)}{_hint(name, options)}")
 
 
