@@ -317,7 +317,7 @@ MISTAKES = {
     "solver=gmres solver.preconditioner=null": "solver.preconditioner=None: allowed are none, jacobi, fourier",
     "solver=gmres solver.preconditioner=fourier": "solver=gmres does not go with physics=heat2d: the Fourier "
     "preconditioner needs a periodic stencil",
-    "tracking=wandb tracking.mode=disabled": "tracking.mode='disabled': allowed are offline, online",
+    "tracking=wandb tracking.mode=remote": "tracking.mode='remote': allowed are offline, online, disabled",
     "tracking=wandb tracking.tags=abc": "tracking.tags='abc': allowed is a list",
 }
 
