@@ -22,7 +22,7 @@ _BAND = "Lines are means over the seeds, bands one standard deviation."
 _FAN = (
     "Validation error at constant K (light: coarse, dark: converged) and with PRDP (orange), over the seeds that all "
     f"lines of a panel have. {_BAND} Below: the mean errors divided by the mean converged error, and by how much PRDP "
-    "exceeds it at the end, by seed, with its 95 % interval. Beneath: the K of every PRDP run (thin) and their lower "
+    "exceeds it at the end over its n seeds (95 % interval of the mean). Beneath: the K of every PRDP run (thin) and their lower "
     "median (thick)."
 )
 _BARS = (
@@ -116,7 +116,7 @@ _SPECS = (
         ("fig_26",),
         fig_26,
         f"Validation error, training loss (mean over the updates of an epoch) and K of PRDP for either metric. {_BAND} "
-        "Beneath: every run thin, the lower median thick.",
+        "Raising K changes the loss itself. Beneath: every run thin, the lower median thick.",
     ),
     FigureSpec(
         "savings_accuracy",
@@ -134,7 +134,7 @@ _SPECS = (
         oracle,
         "Final validation error over inner iterations, one panel per seed. Black: schedules found by search that no "
         "other found schedule beats; the search minimises the validation error that it reports, so the line is "
-        "optimistic. Circles: fixed K, labelled. Higher errors are left out.",
+        "optimistic, and ends where no better schedule was found. Circles: fixed K, labelled. Higher errors are left out.",
     ),
     FigureSpec(
         "rivals",

@@ -6,7 +6,6 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from prdp.analysis.comparison import finished
 from prdp.analysis.figures import style
 from prdp.analysis.figures.base import (
     FAST,
@@ -55,23 +54,22 @@ def lines_of(records: Records, *, prdp: bool = True) -> list[tuple[Records, dict
 def draw_fan(ax: Axes, records: Records, *, prdp: bool = True) -> None:
     """Draw the validation error of every fixed K, and of PRDP."""
     draw_errors(ax, lines_of(records, prdp=prdp))
-    if ax.get_legend_handles_labels()[0]:
-        ax.legend(loc="upper right", bbox_to_anchor=(1.0, 0.9 if ax.texts else 1.0))
     levels = list(fixed_levels(records))
     top = style.level_strip(ax, levels, converged_level(records)) if levels else ax
     top.set_title(f"{name_of(records)}, {seeds_of(records)}", pad=4)
 
 
-def draw_excess(ax: Axes, records: Records) -> None:
-    """Draw the errors divided by the converged ones, with PRDP's excess at the end by seed in words."""
-    draw_gap(ax, lines_of(records), converged(records))
+def write_excess(ax: Axes, records: Records, *, above: bool = True) -> None:
+    """Write by how much PRDP's final error exceeds the converged one, over the seeds that have both."""
     ours, theirs = records.where(schedule="prdp").summaries, converged(records).summaries
     if not len(ours) or not len(theirs):
         return
     found = excess(ours, theirs)
-    text = f"PRDP ends at {percent(found)}" if found.runs else "no PRDP run finished"
-    look: Any = {"ha": "right", "va": "top", "size": 6.5, "color": style.PRDP, "weight": "bold"}
-    ax.text(0.99, 0.98, text, transform=ax.transAxes, **look)
+    seeds = f", n = {found.runs}" if found.runs > 1 else ""
+    text = f"PRDP ends at {percent(found)}{seeds}" if found.runs else "no PRDP run finished"
+    look: Any = {"ha": "right", "size": 6.5, "color": style.PRDP, "weight": "bold", "zorder": 6}
+    y, side = (0.98, "top") if above else (0.03, "bottom")
+    ax.text(0.99, y, text, transform=ax.transAxes, va=side, **look)
 
 
 def draw_levels(ax: Axes, records: Records) -> None:
@@ -95,30 +93,40 @@ def draw_levels(ax: Axes, records: Records) -> None:
 
 
 def _column(axes: list[Axes], records: Records) -> None:
+    error, gap, levels = axes
     runs = of_common_seeds(records)
-    for ax, draw in zip(axes, (draw_fan, draw_excess, draw_levels), strict=True):
-        draw(ax, runs)
-    axes[-1].set_xlabel("epoch")
-    axes[-1].set_xlim(0, records.histories["epoch"].max())
+    draw_fan(error, runs)
+    draw_gap(gap, lines_of(runs), converged(runs))
+    write_excess(gap, records, above=False)
+    draw_levels(levels, runs)
+    levels.set_xlabel("epoch")
+    levels.set_xlim(0, records.histories["epoch"].max())
+
+
+def _key(figure: Figure, ax: Axes) -> None:
+    handles, names = ax.get_legend_handles_labels()
+    if handles:
+        figure.legend(handles, names, loc="outside lower center", ncols=2)
 
 
 @style.styled
 def fig_6(records: Records, reference: Reference) -> Figure:
     """Draw the three heat equations in columns."""
     found = panels(records, ("fig_6", FAST), ("heat1d", "heat2d", "heat3d"))
-    figure = style.canvas(style.WIDTH * len(found), 4.7)
+    figure = style.canvas(style.WIDTH * len(found), 4.9)
     axes = figure.subplots(3, len(found), sharex="col", height_ratios=_HEIGHTS, squeeze=False)
     for column, runs in zip(axes.T, found.values(), strict=True):
         _column(list(column), runs)
     for ax, label in zip(axes[:, 0], _ROWS, strict=True):
         ax.set_ylabel(label)
     figure.align_ylabels(axes[:, 0])
+    _key(figure, axes[0, 0])
     return figure
 
 
 def _with_bars(records: Records, reference: Reference, experiment: str, physics: str) -> Figure:
     runs = panels(records, (experiment, FAST), (physics,))[physics]
-    figure = style.canvas(style.WIDTH * 1.9, 4.7)
+    figure = style.canvas(style.WIDTH * 1.9, 4.9)
     names = ("error", "gap", "levels")
     axes = figure.subplot_mosaic(
         [[name, "bars"] for name in names], height_ratios=_HEIGHTS, width_ratios=(1.6, 1)
@@ -131,9 +139,8 @@ def _with_bars(records: Records, reference: Reference, experiment: str, physics:
         ax.tick_params(labelbottom=False)
     _column(column, runs)
     figure.align_ylabels(column)
-    refined = runs.where(schedule="prdp")
-    seeds = seeds_of(refined) if len(finished(refined.summaries)) else ""
-    draw_savings(axes["bars"], runs, seeds, reference)
+    _key(figure, axes["error"])
+    draw_savings(axes["bars"], runs, reference=reference)
     return figure
 
 

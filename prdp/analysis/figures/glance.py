@@ -5,6 +5,7 @@ from matplotlib.figure import Figure
 from prdp.analysis.figures import style
 from prdp.analysis.figures.base import FAST, Reference, converged, name_of, of_common_seeds, panels, seeds_of
 from prdp.analysis.figures.curves import draw_errors
+from prdp.analysis.figures.fan import write_excess
 from prdp.analysis.figures.savings import draw_savings
 from prdp.analysis.figures.wall_clock import draw_seconds
 from prdp.analysis.records import Records
@@ -22,7 +23,8 @@ def fig_2(records: Records, reference: Reference) -> Figure:
     }
     draw_errors(error, [(part, {"color": colour, "label": name}) for name, (part, colour) in kinds.items()])
     if error.lines:
-        error.legend(loc="upper right")
+        error.legend(loc="upper right", bbox_to_anchor=(1.0, 0.93))
+        write_excess(error, runs)
     error.set(xlabel="epoch", ylabel="validation error", xlim=(0, runs.histories["epoch"].max()))
     error.set_title(f"(a) {name_of(runs)}, {seeds_of(runs)}", pad=4)
     draw_savings(bars, runs, "(b) iterations", reference)

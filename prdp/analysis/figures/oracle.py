@@ -72,6 +72,10 @@ def _runs(records: Records, physics: str, seed: int) -> pd.DataFrame:
     return runs if PRDP in set(runs["rival"]) else pd.DataFrame()
 
 
+def _levels(run: dict[Any, Any]) -> tuple[int, int]:
+    return int(run["iterations_final"]), int(run["converged_iterations"])
+
+
 def _panel(
     ax: Axes, front: pd.DataFrame, runs: pd.DataFrame
 ) -> tuple[list[Label], list[tuple[float, float]]]:
@@ -88,7 +92,7 @@ def _panel(
         style.hover(dot, f"best in hindsight: K = {', '.join(map(str, levels))}; error {error:.3g}")
     labels = []
     for run in runs.sort_values("iterations_total").to_dict("records"):
-        marker, colour = looks.get(run["rival"], ("o", style.level_colour(int(run["iterations_final"]), 25)))
+        marker, colour = looks.get(run["rival"], ("o", style.level_colour(*_levels(run))))
         spent, error = run["iterations_total"] / 1e3, run["val_error_final"]
         if error > limit:
             continue

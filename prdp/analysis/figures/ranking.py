@@ -16,8 +16,8 @@ from prdp.analysis.rival_names import CONVERGED, PRDP
 from prdp.analysis.rivals import Comparison, Rival, pareto_front
 from prdp.analysis.statistics import Statistic
 
-# Inches: of a row, of what a panel needs beside its rows, of a line of text.
-_ROW, _FRAME, _LINE = 0.15, 1.0, 0.13
+# Inches: of a row, and of what a panel needs beside its rows.
+_ROW, _FRAME = 0.15, 1.0
 _WIDTH = 9.0
 # Errors above this multiple of the converged one are written at the edge.
 _CUT = 4.0
@@ -34,16 +34,18 @@ def ranking(records: Records, reference: Reference) -> Figure:
     problems = [p for p, cost in pairs if cost == "matvecs"]
     timed = {p.title: p for p, cost in pairs if cost == "seconds"}
     split = [_split(p) for p in problems]
-    heights = [_ROW * len(order) + _LINE * len(_folded(lost)) + _FRAME for order, lost in split]
+    heights = [_ROW * len(order) + _FRAME for order, _ in split]
     figure = style.canvas(_WIDTH, sum(heights) + 0.3)
     axes = figure.subplots(len(problems), 3 if timed else 2, squeeze=False, height_ratios=heights)
     for row, problem, (order, lost) in zip(axes, problems, split, strict=True):
         _costs(row[0], order, problem, "matvecs")
         _names(row[0], order, problem)
-        row[0].set_xlabel("\n".join([COSTS["matvecs"], *_folded(lost)]))
+        row[0].set_xlabel("\n".join([COSTS["matvecs"], *([] if problem.to_common_error else _folded(lost))]))
         row[0].set_title(_headline(problem), pad=5, loc="left")
         if problem.to_common_error:
             row[1].set_axis_off()
+            said = "\n".join(_folded(lost))
+            row[1].text(0.02, 1, said, transform=row[1].transAxes, va="top", size=7, linespacing=1.5)
         else:
             _errors(row[1], order, problem)
         if timed:
@@ -70,7 +72,7 @@ def _folded(lost: list[Rival]) -> list[str]:
         ("on another device", away),
     )
     return [
-        line for name, found in said if found for line in textwrap.wrap(f"{name}: {', '.join(found)}", 88)
+        line for name, found in said if found for line in textwrap.wrap(f"{name}: {', '.join(found)}", 60)
     ]
 
 

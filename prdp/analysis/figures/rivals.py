@@ -38,7 +38,9 @@ _NAMED = 20
 
 
 def costed(records: Records) -> list[tuple[Comparison, str]]:
-    """Return the problems with each cost that may be compared: seconds are those of runs timed alone.
+    """Return the problems with each cost that may be compared.
+
+    Seconds are those of runs timed alone, where more than PRDP and converged training were.
 
     Raises:
         NothingToDraw: no problem has runs.
@@ -46,7 +48,7 @@ def costed(records: Records) -> list[tuple[Comparison, str]]:
     found = [(problem, "matvecs") for problem in compare(records)]
     if not found:
         raise NothingToDraw(f"no run of {EXPERIMENT}")
-    timed = [p for p in compare(alone(records)) if sum(r.costs["seconds"].runs > 0 for r in p.rivals) > 1]
+    timed = [p for p in compare(alone(records)) if sum(r.costs["seconds"].runs > 0 for r in p.rivals) > 2]
     found += [(problem, "seconds") for problem in timed]
     order = [problem.title for problem, cost in found if cost == "matvecs"]
     return sorted(found, key=lambda pair: order.index(pair[0].title))

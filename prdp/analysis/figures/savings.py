@@ -90,7 +90,7 @@ def draw_savings(
         1, whole * 1.02, f"\u2212{1 - saved.used / saved.converged:.0%}", ha="center", weight="bold", size=8.5
     )
     marked = _paper(ax, records, whole, reference or Reference())
-    ax.set_xticks([0, 1], [f"converged\nK = {_level(records)}", f"PRDP{_diverged(records)}"])
+    ax.set_xticks([0, 1], [f"converged\nK = {_level(records)}", f"PRDP\nn = {_seeds(records)}"])
     ax.tick_params(axis="x", length=0)
     ax.set(ylim=(0, whole * 1.12), xlim=(-0.5, 2.3 if marked else 1.55))
     ax.set_ylabel(f"inner iterations, {suffix}".rstrip(", "))
@@ -124,10 +124,10 @@ def _label(ax: Axes, bottom: float, height: float, whole: float, name: str, ink:
     ax.text(1, bottom + height / 2, text, ha="center", va="center", size=6.5, color=ink, bbox=box, zorder=6)
 
 
-def _diverged(records: Records) -> str:
+def _seeds(records: Records) -> str:
     status = records.where(schedule="prdp").summaries["status"]
     diverged = int((status == "diverged").sum())
-    return f"\n({diverged} of {len(status)} diverged)" if diverged else ""
+    return f"{len(status) - diverged}" + (f"\n({diverged} of {len(status)} diverged)" if diverged else "")
 
 
 def _level(records: Records) -> str:

@@ -56,13 +56,14 @@ def draw_final_errors(ax: Axes, records: Records, paper: float | None = None) ->
     enough = sufficient(runs)
     if enough is not None:
         text = rf"ours: $K_\mathrm{{max}}$ = {enough.level}:" + f"\n{enough.savings:.0%} IC savings"
-        _mark(ax, enough.level, text, 0.97, style.PRDP, "-")
+        _mark(ax, enough.level, text, 0.97, "-", -1)
     if paper is not None:
         text = rf"paper: $K_\mathrm{{max}}$ = {paper:g}:" + f"\n{1 - paper / converged:.0%} IC savings"
-        _mark(ax, paper, text, 0.8, style.NEUTRAL, "--")
+        _mark(ax, paper, text, 0.75, "--", 1)
 
 
-def _mark(ax: Axes, level: float, text: str, height: float, colour: str, dashes: str) -> None:
-    ax.axvline(level, color=colour, linewidth=0.9, linestyle=dashes, zorder=1)
-    look: Any = {"xycoords": ("data", "axes fraction"), "textcoords": "offset points", "size": 7}
-    ax.annotate(text, (level, height), xytext=(-4, 0), ha="right", va="top", color=colour, **look)
+def _mark(ax: Axes, level: float, text: str, height: float, dashes: str, side: int) -> None:
+    ax.axvline(level, color=style.NEUTRAL, linewidth=0.9, linestyle=dashes, zorder=1)
+    look: Any = {"xycoords": ("data", "axes fraction"), "textcoords": "offset points", "size": 6.5}
+    align = "left" if side > 0 else "right"
+    ax.annotate(text, (level, height), xytext=(4 * side, 0), ha=align, va="top", **look)

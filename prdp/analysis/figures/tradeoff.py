@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from typing import Any
 
+import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -73,7 +74,7 @@ def _panel(ax: Axes, case: pd.DataFrame) -> list[Label]:
     case = case.assign(saved=100 * case["savings"], relative=case["val_error_final"] / converged)
     arms = [g for g in groups(case) if g.first["schedule"] in ("fixed", "prdp")]
     arms.sort(key=lambda g: g.first["schedule"] != "prdp")
-    labels = [_point(ax, arm) for arm in arms]
+    labels = [label for arm in arms for label in _point(ax, arm)]
     ax.axhline(1, color=style.CONVERGED, linewidth=0.6, linestyle="--", zorder=0)
     ax.set(yscale="log", xlim=(-6, 106), xlabel="iterations saved, %", ylabel="error / converged error")
     ax.margins(y=0.15)
@@ -88,7 +89,8 @@ def _seeds(arms: list[Group]) -> str:
     return in_seeds(counts[0]) if len(counts) == 1 else f"{counts[0]} to {counts[-1]} seeds"
 
 
-def _point(ax: Axes, arm: Group) -> Label:
+def _point(ax: Axes, arm: Group) -> list[Label]:
+    """Draw an arm; return its label, and empty ones that keep its bar free."""
     saved, error = (interval(arm.done[column]) for column in ("saved", "relative"))
     refined = arm.first["schedule"] == "prdp"
     level, converged = (int(arm.first[c]) for c in ("iterations_final", "converged_iterations"))
@@ -109,4 +111,6 @@ def _point(ax: Axes, arm: Group) -> Label:
     said = f"{saved.mean:.1f} % saved, error {error.mean:.2f} times the converged, n = {error.runs}"
     style.hover(mark, f"{text}: {said}")
     short = "PRDP" if refined else str(level)
-    return Label(saved.mean, error.mean, short, style.PRDP if refined else "black", refined)
+    bar = [] if error.low is None or error.high is None else np.geomspace(error.low, error.high, 12)
+    free = [Label(saved.mean, float(y), "") for y in bar]
+    return [Label(saved.mean, error.mean, short, style.PRDP if refined else "black", refined), *free]

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import matplotlib as mpl
 import numpy as np
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
@@ -13,6 +14,8 @@ from prdp.analysis.figures import style
 
 # Where a field in three dimensions is cut, as a part of its last axis: off the planes on which sine modes vanish.
 _CUT = 0.3
+# Few enough colours for a small file; steps between them are not seen.
+_COLOURS = mpl.colormaps["PuOr"].resampled(81)
 # The looks of the first guess and of the reference.
 _STRINGS = ((style.OTHER, "--"), (style.CONVERGED, "-"))
 
@@ -76,20 +79,23 @@ def _images(
     # The cells of the first and the last point reach half a spacing beyond them.
     half = (grid[1] - grid[0]) / 2
     ends = (grid[0] - half, grid[-1] + half)
+    # Walls are one spacing beyond the first and the last point; periodic domains have a point at 0.
+    domain = (0, grid[-1] + grid[0]) if grid[0] > 0 else ends
     for column, (s, c) in zip(axes.T, shown, strict=True):
         largest = np.abs(states[s, :, c]).max()
         for ax, state in zip(column, states[s, :, c], strict=True):
-            look: Any = {"origin": "lower", "cmap": "PuOr", "vmin": -1, "vmax": 1, "extent": (*ends, *ends)}
-            ax.imshow(state.T / largest, rasterized=True, **look)
-            ax.xaxis.set_major_locator(MaxNLocator(2))
-            ax.yaxis.set_major_locator(MaxNLocator(2))
+            look: Any = {"origin": "lower", "cmap": _COLOURS, "vmin": -1, "vmax": 1, "extent": (*ends, *ends)}
+            ax.imshow(state.T / largest, interpolation="nearest", rasterized=True, **look)
+            ax.set(xlim=domain, ylim=domain)
+            ax.xaxis.set_major_locator(MaxNLocator(2, steps=[1, 5, 10]))
+            ax.yaxis.set_major_locator(MaxNLocator(2, steps=[1, 5, 10]))
         name = f"{channels[c]}\n{s + 1}" if len(channels) > 1 else f"trajectory {s + 1}"
         column[0].set_title(name, weight="normal", size=8, pad=3)
         column[-1].set_xlabel("x")
     for ax, time in zip(axes[:, 0], times, strict=True):
         ax.set_ylabel(f"step {time}\ny")
     bar = figure.colorbar(
-        ScalarMappable(Normalize(-1, 1), "PuOr"), ax=axes, shrink=0.8, pad=0.01, ticks=[-1, 0, 1]
+        ScalarMappable(Normalize(-1, 1), _COLOURS), ax=axes, shrink=0.8, pad=0.01, ticks=[-1, 0, 1]
     )
     bar.set_label("value / largest |value| of its trajectory", size=7)
     bar.outline.set_linewidth(0.4)
@@ -115,7 +121,8 @@ def draw_strings(grid: np.ndarray, cases: Mapping[str, Mapping[str, tuple[np.nda
                 ax.plot(x, y, color=colour, linestyle=dashes, label=label)
                 ax.axhline(0, color=style.NEUTRAL, linewidth=0.5, zorder=0)
         load.set_title(title, pad=4)
-        load.legend(loc="best")
+        load.set_ylim(top=1.7 * load.get_ylim()[1])
+        load.legend(loc="upper right")
         string.set_xlabel("x")
     for ax, text in zip(axes[:, 0], ("load p(x)", "deformation u(x)"), strict=True):
         ax.set_ylabel(text)

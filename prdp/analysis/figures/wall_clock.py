@@ -83,8 +83,9 @@ def draw_seconds(ax: Axes, records: Records, title: str, reference: Reference | 
     elif fair:
         ax.set_xlabel(_device(shown), size=6.5)
     else:
-        ax.set_xlabel("not timed alone:\nthe bars cannot be compared", size=6.5, style="italic")
-    marked = _paper(ax, records, means, unit, reference or Reference())
+        text = "not timed alone:\nthe bars cannot be compared"
+        ax.set_xlabel(text, size=6.5, style="italic")
+    marked = fair and _paper(ax, records, means, unit, reference or Reference())
     ax.set_xticks(range(len(means)), [f"{kind}\nn = {len(kinds(shown)[kind])}" for kind in means])
     ax.tick_params(axis="x", length=0)
     ax.set(ylim=(0, 1.12 * longest / unit), xlim=(-0.55, 2.3 if marked else 1.55), ylabel=name)
