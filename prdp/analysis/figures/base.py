@@ -8,11 +8,11 @@ from typing import Any
 import pandas as pd
 from matplotlib.figure import Figure
 
-from prdp.analysis.claims import in_seeds
 from prdp.analysis.problems import is_inverse, place, title
 from prdp.analysis.records import Records
 from prdp.analysis.statistics import Statistic, describe
 from prdp.analysis.tables.cells import Paper
+from prdp.analysis.verdicts import in_seeds
 
 # Small runs of everything. A figure shows them, labelled as reduced, while its own experiment has no runs.
 FAST = "fast"
@@ -162,4 +162,4 @@ def percent(share: Statistic, sign: str = "+") -> str:
 
 def interval(values: pd.Series) -> Statistic:
     """Return the statistics over seeds with the 95 % interval of the mean."""
-    return describe(values, interval_of="mean")
+    return describe(values)

@@ -22,7 +22,7 @@ _BAND = "Lines are means over the seeds, bands one standard deviation."
 _FAN = (
     "Validation error at constant K (light: coarse, dark: converged) and with PRDP (orange), over the seeds that all "
     f"lines of a panel have. {_BAND} Below: the mean errors divided by the mean converged error, and by how much PRDP "
-    "exceeds it at the end over its n seeds (95 % interval of the mean). Beneath: the K of every PRDP run (thin) and their lower "
+    "exceeds it at the end over its n seeds (95 % interval). Beneath: the K of every PRDP run (thin) and their lower "
     "median (thick)."
 )
 _BARS = (
@@ -35,7 +35,8 @@ _ACCOUNTS = (
     "charges one parameter up to update 125 (converged), 145 (manual) and 170 (PRDP), and three parameters all updates."
 )
 _RIVALS = (
-    "Medians over the seeds with their 95 % bootstrap intervals. Seconds are shown only of runs that were timed alone."
+    "Medians over the seeds with their 95 % intervals, which need six seeds. Seconds are shown only of runs that were "
+    "timed alone on one commit."
 )
 
 _SPECS = (
@@ -107,7 +108,7 @@ _SPECS = (
         ("fig_25",),
         fig_25,
         "Heat 1D with networks of several widths: final validation error and iterations saved (total, by incomplete "
-        "convergence and by progressive refinement). Medians over the seeds with their 95 % bootstrap intervals; dots "
+        "convergence and by progressive refinement). Medians over the seeds with their 95 % intervals; dots "
         "are single seeds. The dashed line has the paper's slope -1/5; its height is fitted to the converged runs.",
     ),
     FigureSpec(

@@ -32,7 +32,7 @@ def ranking(records: Records, reference: Reference) -> Figure:
     """
     pairs = costed(records)
     problems = [p for p, cost in pairs if cost == "matvecs"]
-    timed = {p.title: p for p, cost in pairs if cost == "seconds"}
+    timed = {p.title for p, cost in pairs if cost == "seconds"}
     split = [_split(p) for p in problems]
     heights = [_ROW * len(order) + _FRAME for order, _ in split]
     figure = style.canvas(_WIDTH, sum(heights) + 0.3)
@@ -49,7 +49,7 @@ def ranking(records: Records, reference: Reference) -> Figure:
         else:
             _errors(row[1], order, problem)
         if timed:
-            _seconds(row[2], order, timed.get(problem.title))
+            _seconds(row[2], order if problem.title in timed else [])
     figure.legend(handles=kinds(problems), loc="outside lower center", ncols=7)
     return figure
 
@@ -65,12 +65,7 @@ def _folded(lost: list[Rival]) -> list[str]:
     """Return the rivals without a cost as lines of text."""
     diverged = [r.name for r in lost if r.diverged]
     missed = [f"{r.name} ({r.error.median:.2g})" for r in lost if not r.diverged and r.attained is None]
-    away = [r.name for r in lost if not r.diverged and r.attained is not None]
-    said = (
-        ("diverged", diverged),
-        (f"{len(missed)} do not reach the error (they end at)", missed),
-        ("on another device", away),
-    )
+    said = (("diverged", diverged), (f"{len(missed)} do not reach the error (they end at)", missed))
     return [
         line for name, found in said if found for line in textwrap.wrap(f"{name}: {', '.join(found)}", 60)
     ]
@@ -123,17 +118,15 @@ def _errors(ax: Axes, order: list[Rival], problem: Comparison) -> None:
     style.plain_ticks(ax.xaxis)
 
 
-def _seconds(ax: Axes, order: list[Rival], timed: Comparison | None) -> None:
-    if timed is None:
+def _seconds(ax: Axes, order: list[Rival]) -> None:
+    if not order:
         ax.set_axis_off()
         ax.text(0.5, 0.5, "not timed alone", ha="center", va="center", transform=ax.transAxes)
         return
-    by_name = {r.name: r for r in timed.rivals}
     for y, rival in enumerate(order):
-        found = by_name.get(rival.name)
-        if found is not None and found.costs["seconds"].runs:
-            spent = found.costs["seconds"]
-            _mark(ax, y, found, spent, f"{spent.median:.3g} seconds")
+        spent = rival.costs["seconds"]
+        if spent.runs:
+            _mark(ax, y, rival, spent, f"{spent.median:.3g} seconds")
     ax.set(xscale="log", ylim=(len(order) - 0.4, -0.6), yticks=[], xlabel=COSTS["seconds"])
     style.plain_ticks(ax.xaxis)
 

@@ -12,7 +12,6 @@ from matplotlib.lines import Line2D
 from prdp.analysis.figures import style
 from prdp.analysis.figures.base import NothingToDraw, Reference
 from prdp.analysis.figures.labels import Label, label_points
-from prdp.analysis.figures.wall_clock import alone
 from prdp.analysis.records import Records
 from prdp.analysis.rival_names import CONVERGED, MODE, PRDP, SCHEDULE, SOLVER, WARM
 from prdp.analysis.rivals import EXPERIMENT, Comparison, Rival, compare, pareto_front
@@ -40,18 +39,19 @@ _NAMED = 20
 def costed(records: Records) -> list[tuple[Comparison, str]]:
     """Return the problems with each cost that may be compared.
 
-    Seconds are those of runs timed alone, where more than PRDP and converged training were.
+    Seconds are shown where more than PRDP and converged training were timed alone, on one commit.
 
     Raises:
         NothingToDraw: no problem has runs.
     """
-    found = [(problem, "matvecs") for problem in compare(records)]
-    if not found:
+    problems = compare(records)
+    if not problems:
         raise NothingToDraw(f"no run of {EXPERIMENT}")
-    timed = [p for p in compare(alone(records)) if sum(r.costs["seconds"].runs > 0 for r in p.rivals) > 2]
-    found += [(problem, "seconds") for problem in timed]
-    order = [problem.title for problem, cost in found if cost == "matvecs"]
-    return sorted(found, key=lambda pair: order.index(pair[0].title))
+    found = []
+    for problem in problems:
+        timed = sum(r.costs["seconds"].runs > 0 for r in problem.rivals) > 2
+        found += [(problem, cost) for cost in (COSTS if timed else ("matvecs",))]
+    return found
 
 
 @style.styled
@@ -120,7 +120,8 @@ def _scatter(ax: Axes, problem: Comparison, cost: str) -> tuple[list[Label], lis
     limit = _limit(problem, drawn)
     best = pareto_front(drawn, cost)
     corners = _corners(best, cost)
-    ax.plot(*zip(*corners, strict=True), color=style.NEUTRAL, linewidth=0.9, zorder=1.5)
+    if corners:
+        ax.plot(*zip(*corners, strict=True), color=style.NEUTRAL, linewidth=0.9, zorder=1.5)
     named = [r for r in drawn if len(drawn) <= _NAMED or r in best or r.kind in (CONVERGED, PRDP)]
     for rival in drawn:
         _point(ax, rival, cost, limit, bars=rival in named)

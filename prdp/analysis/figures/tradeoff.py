@@ -9,7 +9,6 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogFormatter
 
-from prdp.analysis.claims import in_seeds
 from prdp.analysis.comparison import finished
 from prdp.analysis.figures import style
 from prdp.analysis.figures.base import FAST, NothingToDraw, Reference, interval
@@ -17,6 +16,7 @@ from prdp.analysis.figures.labels import Label, label_points
 from prdp.analysis.records import Records
 from prdp.analysis.tables.cells import Group, groups, runs_of
 from prdp.analysis.tables.table import NothingToShow
+from prdp.analysis.verdicts import in_seeds
 
 EXPERIMENTS = ("fig_4", "fig_6", "fig_8", "fig_10", "table_1", FAST)
 _COLUMNS = 3
