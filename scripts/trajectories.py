@@ -14,7 +14,6 @@ from typing import NamedTuple
 import jax.numpy as jnp
 import numpy as np
 from hydra import compose, initialize_config_dir
-
 from matplotlib.figure import Figure
 
 from prdp.analysis.figures import draw_strings, draw_trajectories, save
@@ -53,7 +52,10 @@ def strings() -> Figure:
     for letter, number in zip("ab", PARAMETERS, strict=True):
         config = composed("poisson", f"physics.parameters={number}")
         grid = np.linspace(0, 1, config.physics.points + 2)[1:-1]
-        guesses = {"first guess": config.plain["model"]["initial"], "reference": config.plain["task"]["reference"]}
+        guesses = {
+            "first guess": config.plain["model"]["initial"],
+            "reference": config.plain["task"]["reference"],
+        }
         title = f"({letter}) {number} parameter{'s' if number > 1 else ''}"
         cases[title] = {
             f"{name}: \u03b8 = {', '.join(f'{v:g}' for v in theta)}": (

@@ -31,8 +31,8 @@ _BARS = (
     "PRDP uses. Triangles mark the paper's total and IC savings."
 )
 _ACCOUNTS = (
-    "Savings by two accounts. Dots: up to the first update of each run with the common error. Ticks: the paper's, which "
-    "charges one parameter up to update 125 (converged), 145 (manual) and 170 (PRDP), and three parameters all updates."
+    "Savings by two accounts. Dots: up to the first update of each run with the common error. Ticks: the paper's, "
+    "which charges one parameter up to update 125 (converged), 145 (manual) and 170 (PRDP), and three parameters all updates."
 )
 _RIVALS = (
     "Medians over the seeds with their 95 % intervals, which need six seeds. Seconds are shown only of runs that were "
@@ -135,7 +135,8 @@ _SPECS = (
         oracle,
         "Final validation error over inner iterations, one panel per seed. Black: schedules found by search that no "
         "other found schedule beats; the search minimises the validation error that it reports, so the line is "
-        "optimistic, and ends where no better schedule was found. Circles: fixed K, labelled. Higher errors are left out.",
+        "optimistic, and ends where no better schedule was found. Circles: fixed K, labelled. Higher errors are left "
+        "out.",
     ),
     FigureSpec(
         "rivals",

@@ -103,7 +103,9 @@ def _slope(ax: Axes, sizes: dict[int, tuple[pd.Series, Statistic]]) -> None:
     n, middle = np.array(list(sizes), dtype=float), np.array([s.median for _, s in sizes.values()])
     through = np.exp(np.mean(np.log(middle)) - SLOPE * np.mean(np.log(n)))
     ends = np.array([n.min(), n.max()])
-    ax.plot(ends, through * ends**SLOPE, color=style.NEUTRAL, linewidth=0.9, linestyle="--", label="$n^{-1/5}$")
+    ax.plot(
+        ends, through * ends**SLOPE, color=style.NEUTRAL, linewidth=0.9, linestyle="--", label="$n^{-1/5}$"
+    )
 
 
 def _size_axis(ax: Axes, summaries: pd.DataFrame) -> None:

@@ -22,9 +22,7 @@ _LINES = {
 _SOLVERS = {"jacobi": "Jacobi", "steepest_descent": "steepest descent"}
 
 
-def draw_inverse(
-    axes: np.ndarray, histories: dict[str, pd.DataFrame], target: float, number: int
-) -> None:
+def draw_inverse(axes: np.ndarray, histories: dict[str, pd.DataFrame], target: float, number: int) -> None:
     """Draw error, K and cumulative iterations of one run per schedule, with the savings by two accounts.
 
     Dots mark where each run reaches the error `target`, ticks where the paper's account ends.
@@ -51,7 +49,12 @@ def draw_inverse(
                 saved.append((name, colour, common, charged.savings))
         for marker, update in ends.items():
             at = history[history["updates"] == update].iloc[0]
-            look: Any = {"color": colour, "markersize": 4 if marker == "o" else 8, "clip_on": False, "zorder": 4}
+            look: Any = {
+                "color": colour,
+                "markersize": 4 if marker == "o" else 8,
+                "clip_on": False,
+                "zorder": 4,
+            }
             error.plot(update, at["val_error"], marker, **look)
             total.plot(update, at["iterations_total"] / 1e3, marker, **look)
     error.axhline(target, color=style.NEUTRAL, linewidth=0.7, linestyle=":")

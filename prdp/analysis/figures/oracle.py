@@ -1,5 +1,6 @@
 """Validation error over iterations: the best schedules in hindsight, PRDP, two stages and fixed K."""
 
+from itertools import pairwise
 from typing import Any
 
 import pandas as pd
@@ -61,7 +62,9 @@ def oracle(records: Records, reference: Reference) -> Figure:
 
 def _runs(records: Records, physics: str, seed: int) -> pd.DataFrame:
     """Return the finished runs of one seed, one for each schedule over K with implicit training."""
-    chosen = records.of(*EXPERIMENTS).where(physics=physics, scale="full", metric="val_error", status="finished")
+    chosen = records.of(*EXPERIMENTS).where(
+        physics=physics, scale="full", metric="val_error", status="finished"
+    )
     if chosen.summaries.empty or is_inverse(chosen.summaries["physics"]).any():
         return pd.DataFrame()
     runs = finished(named(tidy(chosen)))
@@ -112,5 +115,5 @@ def _panel(
     style.plain_ticks(ax.yaxis)
     ax.set_xlabel("inner iterations, thousand")
     points = list(zip(x, y, strict=True))
-    corners = [p for a, b in zip(points, points[1:], strict=False) for p in (a, (b[0], a[1]))] + points[-1:]
+    corners = [p for a, b in pairwise(points) for p in (a, (b[0], a[1]))] + points[-1:]
     return labels, corners

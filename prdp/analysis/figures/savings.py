@@ -53,9 +53,7 @@ def count(records: Records) -> Bar | None:
     )
 
 
-def draw_savings(
-    ax: Axes, records: Records, title: str = "", reference: Reference | None = None
-) -> None:
+def draw_savings(ax: Axes, records: Records, title: str = "", reference: Reference | None = None) -> None:
     """Draw two bars: converged, and PRDP with its savings stacked on top, and the paper's shares as marks."""
     saved = count(records)
     if saved is None:
@@ -70,7 +68,7 @@ def draw_savings(
     )
     faces = (
         (style.PRDP, None, "white"),
-        (style.PROGRESSIVE, "....", "black"),
+        (style.PROGRESSIVE, "\\\\\\\\", "black"),
         (style.INCOMPLETE, "////", "black"),
     )
     names = ("used", "PR savings", "IC savings")
@@ -106,7 +104,9 @@ def _paper(ax: Axes, records: Records, whole: float, reference: Reference) -> bo
     for share, name in ((total, "total"), (incomplete, "IC")):
         if share is not None:
             y = whole * (1 - share)
-            ax.plot([0.6, _MARK - 0.08], [y, y], color="black", linewidth=0.7, linestyle=(0, (2, 2)), zorder=5)
+            ax.plot(
+                [0.6, _MARK - 0.08], [y, y], color="black", linewidth=0.7, linestyle=(0, (2, 2)), zorder=5
+            )
             mark = ax.plot(_MARK, y, "<", color="black", markersize=4)
             style.hover(mark, f"paper, {name} savings: {share:.0%}")
             ax.text(_MARK + 0.1, y, f"{name}\n\u2212{share:.0%}", **look)

@@ -104,7 +104,9 @@ def _images(
 
 
 @style.styled
-def draw_strings(grid: np.ndarray, cases: Mapping[str, Mapping[str, tuple[np.ndarray, np.ndarray]]]) -> Figure:
+def draw_strings(
+    grid: np.ndarray, cases: Mapping[str, Mapping[str, tuple[np.ndarray, np.ndarray]]]
+) -> Figure:
     """Draw strings under a load (figure 14): the load above, the deformation below, one column per case.
 
     Args:
