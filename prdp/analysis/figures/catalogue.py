@@ -32,7 +32,8 @@ _BARS = (
 )
 _ACCOUNTS = (
     "Savings by two accounts. Dots: up to the first update of each run with the common error. Ticks: the paper's, "
-    "which charges one parameter up to update 125 (converged), 145 (manual) and 170 (PRDP), and three parameters all updates."
+    "which charges one parameter up to update 125 (converged), 145 (manual) and 170 (PRDP), and three parameters all "
+    "updates."
 )
 _RIVALS = (
     "Medians over the seeds with their 95 % intervals, which need six seeds. Seconds are shown only of runs that were "

@@ -86,7 +86,8 @@ def _panel(
     looks = {CONVERGED: ("s", style.CONVERGED), PRDP: ("D", style.PRDP), TWO_STAGES: ("^", "#009e73")}
     low = min(front["val_error"].min(), runs["val_error_final"].min())
     base = runs.loc[runs["rival"] == CONVERGED, "val_error_final"]
-    limit = _CUT * (base.mean() if len(base) else low)
+    telling = runs.loc[runs["rival"].isin(looks), "val_error_final"].max()
+    limit = max(_CUT * (base.mean() if len(base) else low), 1.15 * telling)
     front = front.sort_values("iterations_total")
     x, y = (front[c] / s for c, s in (("iterations_total", 1e3), ("val_error", 1.0)))
     ax.step(x, y, where="post", color="black", linewidth=1.0, zorder=2, label="best in hindsight")

@@ -65,7 +65,7 @@ def _folded(lost: list[Rival]) -> list[str]:
     """Return the rivals without a cost as lines of text."""
     diverged = [r.name for r in lost if r.diverged]
     missed = [f"{r.name} ({r.error.median:.2g})" for r in lost if not r.diverged and r.attained is None]
-    said = (("diverged", diverged), (f"{len(missed)} do not reach the error (they end at)", missed))
+    said = (("diverged", diverged), (f"not reached by {len(missed)} (they end at)", missed))
     return [
         line for name, found in said if found for line in textwrap.wrap(f"{name}: {', '.join(found)}", 60)
     ]
@@ -100,7 +100,10 @@ def _costs(ax: Axes, order: list[Rival], problem: Comparison, cost: str) -> None
 
 
 def _errors(ax: Axes, order: list[Rival], problem: Comparison) -> None:
-    base = problem.converged or order[0]
+    if not order:
+        ax.set_axis_off()
+        return
+    base = problem.converged if problem.converged in order else min(order, key=lambda r: r.error.median)
     limit = _CUT * base.error.median
     for y, rival in enumerate(order):
         if rival.error.median <= limit:

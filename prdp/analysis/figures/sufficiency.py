@@ -57,7 +57,7 @@ def draw_final_errors(ax: Axes, records: Records, paper: float | None = None) ->
     if enough is not None:
         text = rf"ours: $K_\mathrm{{max}}$ = {enough.level}:" + f"\n{enough.savings:.0%} IC savings"
         text += f"\n({enough.lowest} not excluded)" if enough.lowest < enough.level else ""
-        _mark(ax, enough.level, text, 0.97, "-", -1)
+        _mark(ax, float(enough.level), text, 0.97, "-", -1)
     if paper is not None:
         text = rf"paper: $K_\mathrm{{max}}$ = {paper:g}:" + f"\n{1 - paper / converged:.0%} IC savings"
         _mark(ax, paper, text, 0.75, "--", 1)
