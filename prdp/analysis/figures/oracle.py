@@ -1,6 +1,6 @@
 """Validation error over iterations: the best schedules in hindsight, PRDP, two stages and fixed K."""
 
-from itertools import pairwise
+from itertools import groupby, pairwise
 from typing import Any
 
 import pandas as pd
@@ -39,15 +39,12 @@ def oracle(records: Records, reference: Reference) -> Figure:
     columns = max(sum(p[0] == physics for p in panels) for physics in {p[0] for p in panels})
     figure = style.canvas(2.9 * columns, 3.0 * rows + 0.3)
     axes = figure.subplots(rows, columns, squeeze=False)
-    labelled, row, last = [], -1, ""
-    for physics, seed, front, runs in panels:
-        row, column = (row, column + 1) if physics == last else (row + 1, 0)
-        last = physics
-        ax = axes[row, column]
-        labelled.append((ax, *_panel(ax, front, runs)))
-        ax.set_title(f"{title(physics)}, seed {seed}", pad=4)
-        if column == 0:
-            ax.set_ylabel("final validation error")
+    labelled = []
+    for row, (_, group) in zip(axes, groupby(panels, key=lambda panel: panel[0]), strict=True):
+        for ax, (physics, seed, front, runs) in zip(row, group, strict=False):
+            labelled.append((ax, *_panel(ax, front, runs)))
+            ax.set_title(f"{title(physics)}, seed {seed}", pad=4)
+        row[0].set_ylabel("final validation error")
     for ax in axes.ravel():
         if not ax.has_data():
             ax.set_axis_off()

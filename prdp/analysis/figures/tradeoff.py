@@ -49,7 +49,7 @@ def tradeoff(records: Records, reference: Reference) -> Figure:
     figure.draw_without_rendering()
     figure.set_layout_engine("none")
     for ax, labels in labelled:
-        label_points(ax, labels, curve=[(-6, 1), (106, 1)])
+        label_points(ax, labels, curve=[(-6.0, 1.0), (106.0, 1.0)])
     return figure
 
 
@@ -111,6 +111,6 @@ def _point(ax: Axes, arm: Group) -> list[Label]:
     said = f"{saved.mean:.1f} % saved, error {error.mean:.2f} times the converged, n = {error.runs}"
     style.hover(mark, f"{text}: {said}")
     short = "PRDP" if refined else str(level)
-    bar = [] if error.low is None or error.high is None else np.geomspace(error.low, error.high, 12)
-    free = [Label(saved.mean, float(y), "") for y in bar]
+    ends = (error.low or error.mean, error.high or error.mean)
+    free = [Label(saved.mean, float(y), "") for y in np.linspace(*ends, 12)]
     return [Label(saved.mean, error.mean, short, style.PRDP if refined else "black", refined), *free]

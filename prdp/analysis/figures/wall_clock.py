@@ -157,8 +157,9 @@ def fig_24(records: Records, reference: Reference) -> Figure:
     """Draw the training time of every physics, with a panel of its own for dense matrices."""
     found: dict[str, Records] = {}
     for runs in panels(records, ("fig_24", "table_1", FAST)).values():
-        dense = runs.summaries["solver.operator"] == "dense"
-        parts = {name_of(runs): runs.keep(~dense), f"{name_of(runs)} (dense matrix)": runs.keep(dense)}
+        dense = runs.where(solver__operator="dense")
+        others = runs.keep(~runs.summaries["run"].isin(dense.summaries["run"]))
+        parts = {name_of(runs): others, f"{name_of(runs)} (dense matrix)": dense}
         found |= {title: part for title, part in parts.items() if len(part.summaries)}
     columns = min(len(found), 3)
     rows = math.ceil(len(found) / columns)
