@@ -101,7 +101,8 @@ _SPECS = (
         "Mean wall-clock time of n runs on one device during which other processes took at most 5 % of CPU time. Error "
         "bars: 95 % interval of the mean of training and validation, which the shares saved compare by seed (in "
         "brackets: 95 % interval). Compilation is shown but not counted, because it depends on caches. Triangles: the "
-        "paper's savings. Hollow: runs that shared the machine.",
+        "paper's savings. Hollow: runs that shared the machine. In blocks: all runs of one arm were timed before those "
+        "of the other, so that a drift of the machine's speed is in the difference.",
     ),
     FigureSpec(
         "fig_25",

@@ -11,7 +11,7 @@ from matplotlib.patches import Patch
 from prdp.analysis.comparison import tidy, timed_alone
 from prdp.analysis.figures import style
 from prdp.analysis.figures.base import FAST, Reference, converged, interval, name_of, panels, percent
-from prdp.analysis.quantities import time_saved
+from prdp.analysis.quantities import time_saved, timed_in_blocks
 from prdp.analysis.records import Records
 from prdp.analysis.statistics import Statistic
 
@@ -78,7 +78,8 @@ def draw_seconds(ax: Axes, records: Records, title: str, reference: Reference | 
     saved = time_shares(shown) if fair else None
     if saved is not None and saved.runs:
         counted = means["PRDP"] / unit
-        ax.set_xlabel(f"PRDP saves {percent(saved, '-')}\n{_device(shown)}", size=6.5)
+        blocks = ", in blocks" if timed_in_blocks(*kinds(shown).values()) else ""
+        ax.set_xlabel(f"PRDP saves {percent(saved, '-')}\n{_device(shown)}{blocks}", size=6.5)
         _inside(ax, saved, counted, longest / unit)
     elif fair:
         ax.set_xlabel(_device(shown), size=6.5)
