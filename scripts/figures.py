@@ -2,16 +2,19 @@
 
     python scripts/figures.py                 all that have data
     python scripts/figures.py fig_4 fig_6     some of them
+    python scripts/figures.py --format pdf --out DIR     vector graphics
 
-Writes results/figures/<name>.png (200 dpi) and .pdf, and reports missing runs. The same records give the same bytes.
-Example trajectories (figures 16 to 20) need no records: see scripts/trajectories.py.
+Writes results/figures/<name>.png and reports missing runs. The same records give the same bytes. Examples of the
+physics (figures 14 and 16 to 20) need no records: see scripts/trajectories.py.
 """
 
 import argparse
 from pathlib import Path
 
 from prdp.analysis import Records, load
-from prdp.analysis.figures import FIGURES, FigureSpec, NothingToDraw, save
+from prdp.analysis.claims import load_claims
+from prdp.analysis.figures import FIGURES, FORMATS, FigureSpec, NothingToDraw, Reference, save
+from prdp.analysis.regret import load_oracles
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -28,20 +31,24 @@ def main() -> None:
     parser.add_argument("names", nargs="*", metavar="name", help=f"of {', '.join(FIGURES)} (default: all)")
     parser.add_argument("--records", type=Path, default=ROOT / "results" / "records")
     parser.add_argument("--out", type=Path, default=ROOT / "results" / "figures")
+    parser.add_argument("--paper", type=Path, default=ROOT / "results" / "paper.yaml")
+    parser.add_argument("--format", choices=FORMATS, default="png")
     arguments = parser.parse_args()
     unknown = [name for name in arguments.names if name not in FIGURES]
     if unknown:
         parser.error(f"no figure {', '.join(unknown)}; there are {', '.join(FIGURES)}")
     records = load(arguments.records)
+    claims = {claim.id: claim for claim in load_claims(arguments.paper)}
+    reference = Reference(claims, load_oracles(arguments.records))
     for name in arguments.names or FIGURES:
         spec = FIGURES[name]
         try:
-            paths = save(spec.draw(records), arguments.out / name)
+            path = save(spec.draw(records, reference), arguments.out / name, arguments.format)
         except NothingToDraw as reason:
             print(f"{name}: not drawn, {reason}")
             continue
         lacking = missing(spec, records)
-        print(f"{name}: {paths[0]}" + (f" ({lacking})" if lacking else ""), flush=True)
+        print(f"{name}: {path}" + (f" ({lacking})" if lacking else ""), flush=True)
 
 
 if __name__ == "__main__":

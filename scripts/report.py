@@ -15,6 +15,7 @@ from prdp.analysis.figures import FIGURES
 from prdp.analysis.regret import load_oracles
 from prdp.analysis.report import render
 from prdp.analysis.report.differences import load_differences
+from prdp.analysis.report.pictures import load_pictures
 from prdp.analysis.tables import TABLES
 from prdp.atomic import write_text
 from prdp.suite.presets import preset_title
@@ -29,13 +30,15 @@ def main() -> None:
     parser.add_argument("--paper", type=Path, default=ROOT / "results" / "paper.yaml")
     parser.add_argument("--differences", type=Path, default=ROOT / "results" / "differences.yaml")
     parser.add_argument("--out", type=Path, default=ROOT / "results" / "report" / "index.html")
+    parser.add_argument("--pictures", type=Path, default=ROOT / "results" / "figures")
     arguments = parser.parse_args()
     records = load(arguments.records)
     titles = {path.stem: preset_title(path.stem, CONF) for path in (CONF / "experiment").glob("*.yaml")}
     claims = load_claims(arguments.paper)
     judgements, oracles = judge(claims, records), load_oracles(arguments.records)
     differences = load_differences(arguments.differences, claims)
-    page = render(records, judgements, TABLES, FIGURES, titles, oracles, differences)
+    pictures = load_pictures(arguments.pictures)
+    page = render(records, judgements, TABLES, FIGURES, titles, oracles, differences, pictures)
     write_text(arguments.out, page)
     print(f"{arguments.out}: {len(page.encode()) / 1e6:.1f} MB from {len(records.summaries)} runs")
 

@@ -8,8 +8,8 @@ from prdp.analysis import account
 from prdp.analysis.claims import judge, load_claims
 from prdp.analysis.comparison import tidy
 from prdp.analysis.figures import FIGURES
-from prdp.analysis.figures.fan import draw_final_errors
 from prdp.analysis.figures.savings import count
+from prdp.analysis.figures.sufficiency import draw_final_errors
 from prdp.analysis.figures.wall_clock import share_saved
 from prdp.analysis.problems import PROBLEMS, place, problem, title
 from prdp.analysis.quantities import QUANTITIES, Selection

@@ -134,7 +134,7 @@ def test_page_and_markdown_have_the_prose_and_the_numbers_of_the_judgements(judg
     markdown = as_markdown(topics, judgements)
     for topic in topics:
         name = topic.difference.id
-        article = re.search(rf'<article id="difference-{name}">.*?</article>', page, re.DOTALL)[0]
+        article = re.search(rf'<details id="difference-{name}">.*?</details>', page, re.DOTALL)[0]
         for j in topic.judgements:
             row = next(r for r in article.split("<tr ") if f'href="#claim-{j.claim.id}"' in r)
             assert f">{j.claim.number(j.ours, j.uncertainty)}<" in row
@@ -162,7 +162,7 @@ def test_what_is_in_no_topic_stands_below_them_with_its_own_reason():
     found = [judged(Verdict.CONTRADICTED), judged(Verdict.REPRODUCED, identity="fig_4.savings")]
     assert f"- {found[0].text}\n" in as_markdown([], found)
     page = render(records(), found, {}, {}, {})
-    assert '<article id="why-fig_4.level">' in page
+    assert '<details id="why-fig_4.level">' in page
     assert '<a href="#why-fig_4.level">Why</a>' in page
 
 

@@ -1,5 +1,6 @@
 """Figures show the numbers of the records, draw from whatever there is, and come out the same byte for byte."""
 
+import io
 import os
 import subprocess
 import sys
@@ -12,19 +13,32 @@ import pytest
 from flax import nnx
 from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
+from PIL import Image
 
 from prdp.analysis import Records, account, load
 from prdp.analysis import save as save_records
-from prdp.analysis.figures import FIGURES, NothingToDraw, draw_trajectories, save, svg
+from prdp.analysis.claims import load_claims
+from prdp.analysis.figures import (
+    FIGURES,
+    NothingToDraw,
+    Reference,
+    draw_strings,
+    draw_trajectories,
+    save,
+    svg,
+)
 from prdp.analysis.figures.ablations import by_metric, by_schedule, compared, executed
-from prdp.analysis.figures.base import pick, seeds_of
-from prdp.analysis.figures.curves import band, error_axis, table
-from prdp.analysis.figures.decisions import decisions
-from prdp.analysis.figures.fan import draw_fan, draw_final_errors, draw_levels
+from prdp.analysis.figures.base import of_common_seeds, percent, pick, seeds_of
+from prdp.analysis.figures.curves import band, draw_gap, error_axis, table
+from prdp.analysis.figures.decisions import decisions, known_ratio
+from prdp.analysis.figures.expressiveness import by_size
+from prdp.analysis.figures.fan import draw_fan, draw_levels, lines_of, write_excess
 from prdp.analysis.figures.savings import count, draw_savings
-from prdp.analysis.figures.style import PRDP, level_colour
+from prdp.analysis.figures.style import HOVER, PRDP, hover, level_colour, plain_ticks
+from prdp.analysis.figures.sufficiency import draw_final_errors
 from prdp.analysis.figures.wall_clock import same_device, seconds, share_saved
-from prdp.analysis.quantities import common_error, parameters
+from prdp.analysis.quantities import common_error, paper_account, parameters
+from prdp.analysis.statistics import Statistic, describe
 from prdp.models import MLP
 from tests.made_up_records import CONVERGED, EPOCHS, UPDATES, everything, made_up
 from tests.made_up_records import records as records_of
@@ -46,30 +60,43 @@ def partial():
     return Records(kept, records.histories[records.histories["run"].isin(kept["run"])], records.jobs)
 
 
+# What a search found for one seed.
+FRONT = pd.DataFrame(
+    {
+        "seed": 2,
+        "iterations_total": [96, 192],
+        "val_error": [0.5, 0.02],
+        "levels": [[1, 1, 1], [1, 2, 3]],
+        "block": 4,
+    }
+)
+REFERENCE = Reference(
+    {claim.id: claim for claim in load_claims(ROOT / "results" / "paper.yaml")}, {"heat1d": FRONT}
+)
 # Rendering takes most of the time: the others are rendered by `make test-full`.
-RENDERED = ("fig_3", "fig_8", "rivals", "own")
+RENDERED = ("fig_3", "fig_8", "own")
 
 
 @pytest.mark.parametrize(
     "name", [pytest.param(n, marks=() if n in RENDERED else pytest.mark.slow) for n in FIGURES]
 )
 def test_every_figure_draws_and_keeps_its_text_as_text(name, records):
-    drawn = svg(FIGURES[name].draw(records))
+    drawn = svg(FIGURES[name].draw(records, REFERENCE))
     assert "<text" in drawn
 
 
 @pytest.mark.parametrize("name", [n for n in FIGURES if n not in (*RENDERED, "savings_accuracy")])
 def test_every_figure_draws_from_one_seed_without_the_converged_runs(name, partial):
-    assert isinstance(FIGURES[name].draw(partial), Figure)
+    assert isinstance(FIGURES[name].draw(partial, REFERENCE), Figure)
 
 
 @pytest.mark.parametrize("name", FIGURES)
 def test_without_runs_there_is_nothing_to_draw(name, records):
     with pytest.raises(NothingToDraw):
-        FIGURES[name].draw(records_of())
+        FIGURES[name].draw(records_of(), REFERENCE)
     others = records.jobs[~records.jobs["experiment"].isin([*FIGURES[name].experiments, "own"])]
     with pytest.raises(NothingToDraw):
-        FIGURES[name].draw(Records(records.summaries, records.histories, others))
+        FIGURES[name].draw(Records(records.summaries, records.histories, others), REFERENCE)
 
 
 def test_every_figure_has_its_preset_and_says_what_it_shows():
@@ -82,8 +109,9 @@ def test_every_figure_has_its_preset_and_says_what_it_shows():
 
 
 def test_the_same_records_give_the_same_bytes_when_drawn_again(tmp_path, partial):
-    paths = [save(FIGURES["fig_5"].draw(partial), tmp_path / name) for name in ("a", "b")]
-    assert all(first.read_bytes() == again.read_bytes() for first, again in zip(*paths, strict=True))
+    for suffix in ("png", "pdf"):
+        first, again = (save(FIGURES["fig_5"].draw(partial), tmp_path / name, suffix) for name in ("a", "b"))
+        assert first.read_bytes() == again.read_bytes()
 
 
 @pytest.mark.slow
@@ -95,10 +123,9 @@ def test_the_same_records_give_the_same_bytes(tmp_path, partial):
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=True)
     assert done.stderr == ""
     assert done.stdout.endswith("(5 of 20 runs of fig_8 missing)\n")
-    again = save(FIGURES["fig_8"].draw(load(tmp_path / "records")), tmp_path / "b" / "fig_8")
-    assert [path.name for path in again] == ["fig_8.png", "fig_8.pdf"]
-    for path in again:
-        assert path.read_bytes() == (tmp_path / "a" / path.name).read_bytes()
+    again = save(FIGURES["fig_8"].draw(load(tmp_path / "records"), REFERENCE), tmp_path / "b" / "fig_8")
+    assert again.name == "fig_8.png"
+    assert again.read_bytes() == (tmp_path / "a" / again.name).read_bytes()
 
 
 def axes():
@@ -125,7 +152,7 @@ def test_a_diverged_run_saves_nothing_and_is_marked():
     assert count(records_of(bad)) is None
     ax = axes()
     draw_savings(ax, records_of(good, bad))
-    assert ax.get_xticklabels()[1].get_text() == "PRDP\n(1 of 2 diverged)"
+    assert ax.get_xticklabels()[1].get_text() == "PRDP\nn = 1\n(1 of 2 diverged)"
     ax = axes()
     draw_fan(ax, records_of(good, bad))
     crosses = [line for line in ax.lines if line.get_marker() == "x"]
@@ -165,8 +192,8 @@ def test_errors_beyond_divergence_are_cut_off_and_said_to_be():
     assert ax.get_ylim()[1] < 2
     assert not ax.texts
     error_axis(ax, [tame.assign(b=[1.0, 1e10, np.nan])])
-    assert ax.get_ylim()[1] < 1e3
-    assert ax.texts[0].get_text() == "cut off: up to 1e+10"
+    assert 1e3 < ax.get_ylim()[1] < 2e3
+    assert ax.texts[0].get_text() == "axis cut at 1,000 times the untrained\nerror; the largest is 1e10"
 
 
 def test_colours_darken_with_the_level():
@@ -194,11 +221,141 @@ def test_wall_clock_compares_runs_of_one_device():
     assert share_saved(chosen) == pytest.approx(1 - spent / (0.1 * 25 * EPOCHS + 0.05 * (EPOCHS + 1)))
 
 
-def test_time_is_left_out_where_no_run_was_timed_alone():
+def test_seconds_of_runs_that_shared_the_machine_are_hollow_and_compare_nothing():
     pair = [made_up("navier_stokes", s, experiments=("fig_2",)) for s in ("fixed", "prdp")]
-    assert len(FIGURES["fig_2"].draw(records_of(*pair)).axes) == 3
+    timed = FIGURES["fig_2"].draw(records_of(*pair), REFERENCE).axes[2]
+    assert "PRDP saves" in timed.get_xlabel()
+    assert "paper\n\u221262%" in [t.get_text() for t in timed.texts]
     beside = [(summary | {"busy_elsewhere": 0.4}, history, jobs) for summary, history, jobs in pair]
-    assert len(FIGURES["fig_2"].draw(records_of(*beside)).axes) == 2
+    shared = FIGURES["fig_2"].draw(records_of(*beside), REFERENCE).axes[2]
+    assert shared.get_xlabel().startswith("not timed alone")
+    assert not shared.texts
+    assert len(shared.patches) == len(timed.patches) == 6
+    assert {to_hex(p.get_facecolor()) for p in shared.patches[:2]} == {"#ffffff"}
+    assert "#ffffff" not in {to_hex(p.get_facecolor()) for p in timed.patches[:2]}
+
+
+def test_the_paper_s_savings_are_marked_where_they_would_be():
+    runs, ax = records_of(*(made_up("heat1d", seed=s) for s in (1, 2, 3))), axes()
+    draw_savings(ax, runs, reference=REFERENCE)
+    whole = EPOCHS * UPDATES * CONVERGED["heat1d"]
+    marks = [line.get_ydata()[0] for line in ax.lines if line.get_marker() == "<"]
+    np.testing.assert_allclose(marks, [0.21 * whole, 0.4 * whole])
+    used = describe(runs.summaries["iterations_total"])
+    assert (count(runs).low, count(runs).high) == pytest.approx((used.low, used.high))
+    ax = axes()
+    draw_savings(ax, runs)
+    assert not [line for line in ax.lines if line.get_marker() == "<"]
+
+
+def test_a_panel_has_one_number_of_seeds():
+    runs = [made_up("heat1d", seed=s) for s in (1, 2, 3)]
+    runs += [made_up("heat1d", "fixed", s) for s in (1, 2, 3)] + [
+        made_up("heat1d", "fixed", s, 4) for s in (2, 3)
+    ]
+    found = of_common_seeds(records_of(*runs))
+    assert seeds_of(found) == "2 seeds"
+    assert set(found.summaries["seed"]) == {2, 3}
+    apart = records_of(made_up("heat1d", seed=1), made_up("heat1d", "fixed", 2))
+    assert len(of_common_seeds(apart).summaries) == 2
+
+
+def test_the_gap_is_the_ratio_of_mean_errors_and_ends_as_the_words_say():
+    runs = records_of(
+        *(made_up("heat1d", schedule, seed) for schedule in ("fixed", "prdp") for seed in (1, 2))
+    )
+    ax, base = axes(), runs.where(schedule="fixed")
+    draw_gap(ax, lines_of(runs), base)
+    means = [table(runs.where(schedule=s), "val_error").mean(axis=1) for s in ("fixed", "prdp")]
+    np.testing.assert_allclose(ax.lines[0].get_ydata(), 1.0)
+    np.testing.assert_allclose(ax.lines[1].get_ydata(), means[1] / means[0])
+    write_excess(ax, runs)
+    at_end = means[1].iloc[-1] / means[0].iloc[-1] - 1
+    said = ax.texts[0].get_text()
+    assert said.startswith(f"PRDP ends at +{100 * at_end:.0f} % (")
+    assert said.endswith("), n = 2")
+    ax = axes()
+    draw_gap(ax, [], runs.where(schedule="none"))
+    assert [t.get_text() for t in ax.texts] == ["no converged run"]
+
+
+def test_percentages_have_their_interval_or_say_that_there_is_one_seed():
+    assert percent(Statistic(3, 0.155, low=-0.02, high=0.3)) == "+16 % (\u22122 to +30)"
+    assert percent(Statistic(3, 0.2, low=0.1, high=0.3), "-") == "20 % (10 to 30)"
+    assert percent(Statistic(1, 0.72)) == "+72 % (1 seed)"
+
+
+def test_there_is_no_ratio_to_a_refinement_before_the_first():
+    history = made_up("heat1d", seed=2)[1]
+    ratio = known_ratio(history)
+    first = history.loc[history["refined"], "epoch"].iloc[0]
+    assert ratio[history["epoch"] <= first].isna().all()
+    np.testing.assert_array_equal(
+        ratio[history["epoch"] > first], history.loc[history["epoch"] > first, "ratio_stop"]
+    )
+
+
+def test_sizes_have_their_median_and_a_point_for_each_seed():
+    runs = [made_up("heat1d", seed=s, model__width=w) for w in (32, 128) for s in range(1, 8)]
+    summaries = records_of(*runs).summaries
+    found = by_size(summaries, "val_error_final")
+    assert list(found) == sorted(found)
+    for (values, statistic), (_, group) in zip(found.values(), summaries.groupby("model.width"), strict=True):
+        assert dict(values) == dict(zip(group["seed"], group["val_error_final"], strict=True))
+        assert statistic.median == group["val_error_final"].median()
+        assert statistic.low <= statistic.median <= statistic.high
+
+
+def test_an_axis_of_less_than_two_decades_has_more_than_one_label():
+    ax = axes()
+    ax.set(yscale="log", ylim=(0.02, 0.8))
+    plain_ticks(ax.yaxis)
+    ax.figure.draw_without_rendering()
+    labels = [t.get_text() for t in ax.get_yticklabels()]
+    assert {"0.02", "0.05", "0.1", "0.2", "0.5"} <= set(labels)
+
+
+def test_the_search_stands_beside_the_runs_of_its_seed(records):
+    figure = FIGURES["oracle"].draw(records, REFERENCE)
+    (ax,) = figure.axes
+    assert ax.get_title() == "Heat 1D, seed 2"
+    step = ax.lines[0]
+    np.testing.assert_allclose(step.get_xdata(), FRONT["iterations_total"] / 1e3)
+    np.testing.assert_allclose(step.get_ydata(), FRONT["val_error"])
+    shown = records.of("rivals").where(seed=2, schedule="prdp", diff="implicit").summaries.iloc[0]
+    diamonds = [line for line in ax.lines if line.get_marker() == "D"]
+    assert [tuple(np.ravel(line.get_xydata())) for line in diamonds] == [
+        pytest.approx((shown["iterations_total"] / 1e3, shown["val_error_final"]))
+    ]
+    with pytest.raises(NothingToDraw):
+        FIGURES["oracle"].draw(records)
+
+
+def test_a_palette_changes_no_colour_by_much(tmp_path):
+    ax = axes()
+    ax.imshow(np.linspace(-1, 1, 4000).reshape(50, 80), cmap="PuOr")
+    few = np.asarray(Image.open(save(ax.figure, tmp_path / "few")).convert("RGB"), dtype=int)
+    buffer = io.BytesIO()
+    ax.figure.savefig(buffer, dpi=130)
+    assert few.shape[:2] == Image.open(buffer).size[::-1]
+    every = np.asarray(Image.open(buffer).convert("RGB"), dtype=int)
+    assert np.abs(few - every).max() <= 8
+
+
+def test_values_to_hover_are_ids_of_their_artists():
+    ax = axes()
+    hover(ax.plot(1, 2, "o"), "K = 1: <2>")
+    assert f'id="{HOVER}K = 1: &lt;2&gt;"' in svg(ax.figure)
+
+
+def test_strings_are_held_at_both_ends():
+    grid = np.array([0.25, 0.5, 0.75])
+    fields = (np.array([1.0, 2.0, 1.0]), np.array([0.1, 0.2, 0.1]))
+    figure = draw_strings(grid, {"(a)": {"first guess": (np.zeros(3), np.zeros(3)), "reference": fields}})
+    for ax, field in zip(figure.axes, fields, strict=True):
+        line = next(line for line in ax.lines if line.get_label() == "reference")
+        np.testing.assert_array_equal(line.get_xdata(), [0, 0.25, 0.5, 0.75, 1])
+        np.testing.assert_array_equal(line.get_ydata(), [0, *field, 0])
 
 
 def test_a_comparison_shows_problems_that_have_both_sides():
@@ -221,9 +378,11 @@ def test_poisson_is_compared_where_all_reach_one_error():
     assert worst <= target < 2 * worst
     case = {"experiments": ("fig_3",), "physics__parameters": 1}
     figure = FIGURES["fig_3"].draw(records_of(*(made_up("poisson", s, **case) for s in histories)))
-    texts = [t.get_text() for t in figure.axes[2].get_legend().get_texts()]
-    saved = account(histories["fixed"], histories["prdp"], error=target).savings
-    assert texts == ["converged", f"PRDP (\u2212{saved:.0%})"]
+    texts = [t.get_text() for t in figure.axes[2].texts]
+    common = account(histories["fixed"], histories["prdp"], error=target).savings
+    paper = paper_account(histories["fixed"], histories["prdp"], parameters=1, name="prdp").savings
+    assert texts[-3:] == ["PRDP", f"{common:.0%}", f"{paper:.0%}"]
+    assert texts[1:3] == ["\u25cf to 3e-2", "| paper's account"]
 
 
 def test_iterations_made_are_those_executed_by_a_solve():

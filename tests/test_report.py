@@ -10,19 +10,25 @@ import re
 import shutil
 import subprocess
 import sys
+from collections import Counter
 from dataclasses import replace
+from html.parser import HTMLParser
 from pathlib import Path
 
 import pandas as pd
 import pytest
 
 from prdp.analysis import readme_table
-from prdp.analysis.claims import Claim, Judgement, Setting, Verdict, judge, load_claims
-from prdp.analysis.figures import FIGURES, FigureSpec, NothingToDraw, svg
+from prdp.analysis.claims import Claim, Judgement, Verdict, judge, load_claims
+from prdp.analysis.figures import FIGURES, FigureSpec, NothingToDraw, Reference, svg
+from prdp.analysis.figures.style import HOVER
+from prdp.analysis.paper import Setting
+from prdp.analysis.problem_verdicts import sentences
 from prdp.analysis.records import Records, load, save
 from prdp.analysis.report import render
 from prdp.analysis.report.differences import load_differences
 from prdp.analysis.report.inline import inline
+from prdp.analysis.report.pictures import Picture, load_pictures
 from prdp.analysis.report.provenance import cover, needed, trace
 from prdp.analysis.rules import Rule
 from prdp.analysis.tables import TABLES, NothingToShow, Table, TableSpec
@@ -31,6 +37,11 @@ from prdp.suite.presets import preset_title
 ROOT = Path(__file__).resolve().parents[1]
 LEVELS = (1, 5, 25)
 SEEDS = (1, 2, 25)
+# The smallest PNG file: one transparent point.
+POINT = base64.b64decode(
+    "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNkYPhfDwAChwGA60e6kgAAAABJRU5ErkJggg=="
+)
+PICTURES = [Picture("fig_16", "Trajectories", "Three <of> them.", 1, 1, "data:image/png;base64,AA==")]
 TITLES = {"fig_4": "Fixed K.", "fig_6": "PRDP <and> fixed K.", "fig_10": "Navier-Stokes."}
 
 
@@ -138,7 +149,7 @@ def differences():
 @pytest.fixture(scope="module")
 def page(records, judgements, differences):
     """The page with all that there is."""
-    return render(records, judgements, TABLES, FIGURES, TITLES, differences=differences)
+    return render(records, judgements, TABLES, FIGURES, TITLES, differences=differences, pictures=PICTURES)
 
 
 def words(page):
@@ -161,6 +172,11 @@ def attempt(make, *arguments):
         return reason
 
 
+def part(page, name):
+    """A part of the page that opens and closes."""
+    return re.search(rf'<details id="{re.escape(name)}".*?</details>', page, re.DOTALL)[0]
+
+
 def row(page, claim):
     """The row of a claim, in words."""
     return words("<body" + re.search(rf'<tr [^>]*id="claim-{re.escape(claim)}".*?</tr>', page, re.DOTALL)[0])
@@ -170,33 +186,56 @@ def test_every_claim_has_a_row_with_its_verdict_and_the_numbers_of_its_judgement
     assert {j.verdict for j in judgements} >= {Verdict.CONTRADICTED, Verdict.UNDECIDED, Verdict.NOT_RUN}
     for j in judgements:
         text = row(page, j.claim.id)
-        assert f"{j.verdict.value}" in text
-        assert f"{j.claim.printed} {j.claim.number(j.ours, j.uncertainty)} " in text
+        assert f"{j.verdict.symbol} {j.verdict.value} {plain(j.claim.printed)} " in text
+        assert f" {j.claim.number(j.ours, j.uncertainty)} {plain(j.interval or '-')} {j.seeds} " in f"{text} "
         if j.ours is not None and j.claim.seeds > 1:
             assert f"{j.runs} of {j.claim.seeds}" in text
 
 
-def test_the_counts_at_the_front_are_those_of_the_judgements(page, judgements):
-    for verdict in Verdict:
-        count = sum(j.verdict is verdict for j in judgements if j.claim.setting is Setting.PRINTED)
-        assert f"{count} {verdict.symbol} {verdict.value}" in words(page)
+def test_every_outcome_has_its_mark_its_filter_and_its_style(records, judgements):
+    first = judgements[0]
+    every = [replace(first, claim=replace(first.claim, id=kind.name), verdict=kind) for kind in Verdict]
+    page = render(records, every, {}, {}, {})
+    style = page[: page.index("</style>")]
+    for kind in Verdict:
+        name = kind.name.lower()
+        assert f"1 {kind.symbol} {kind.value}" in words(page)
+        assert f'id="show-{name}"> {kind.value}' in page
+        assert f':not([data-verdict="{name}"])' in style
+        assert f'data-verdict="{name}"' in page
+        assert f"color: var(--{name})" in style
+        # Light, dark and print.
+        assert style.count(f"--{name}: #") == 3
+    colours = re.search(r"--reproduced[^}]*", style)[0]
+    assert len(set(re.findall(r"#\w{6}", colours))) == len(Verdict)
 
 
-def test_what_is_not_reproduced_and_in_no_topic_has_a_paragraph_with_its_reason(records, judgements):
+def test_the_answer_and_the_counts_come_first(page, judgements):
+    said = words(page)
+    main = [j for j in judgements if j.claim.setting is Setting.PRINTED]
+    counts = Counter(j.verdict for j in main)
+    for verdict, count in counts.items():
+        assert f"{count} {verdict.symbol} {verdict.value}" in said
+    for sentence in sentences(judgements):
+        assert plain(sentence.replace("**", "")) in said.replace(" : ", ": ")
+    assert page.index('class="answer"') < page.index('class="tally"') < page.index('id="claims"')
+
+
+def test_what_is_contradicted_and_in_no_topic_has_a_part_with_its_reason(records, judgements):
     page = render(records, judgements, {}, {}, TITLES)
     differing = [j for j in judgements if j.verdict is Verdict.CONTRADICTED]
     assert differing
-    assert page.count('<article id="why-') == len(differing)
+    assert page.count('<details id="why-') == len(differing)
     for j in differing:
-        article = re.search(rf'<article id="why-{re.escape(j.claim.id)}".*?</article>', page, re.DOTALL)[0]
-        said = words("<body>" + article)
+        said = words("<body>" + part(page, f"why-{j.claim.id}"))
         assert f"Here: {j.claim.number(j.ours, j.uncertainty)}" in said
         assert plain(j.claim.why or "No reason is on record") in said
 
 
 def test_every_figure_and_table_is_shown_or_named_with_why_not(page, records, judgements):
     said, paper = words(page), {j.claim.id: j.claim for j in judgements}
-    figures = {spec: attempt(spec.draw, records) for spec in FIGURES.values()}
+    reference = Reference(paper)
+    figures = {spec: attempt(spec.draw, records, reference) for spec in FIGURES.values()}
     tables = {spec: attempt(spec.build, records, paper) for spec in TABLES.values()}
     for spec, made in {**figures, **tables}.items():
         kind = "Figure" if spec in figures else "Table"
@@ -204,13 +243,49 @@ def test_every_figure_and_table_is_shown_or_named_with_why_not(page, records, ju
         assert (f"{kind} {spec.name} , {spec.title}: {made}" in said) == missing
     drawn = [spec for spec, made in figures.items() if not isinstance(made, Exception)]
     assert page.count("<svg") == len(drawn)
-    assert all(f'<figure id="{spec.name}">' in page and spec.title in said for spec in drawn)
+    assert all("<svg" in part(page, spec.name) and spec.title in said for spec in drawn)
     for spec, table in tables.items():
         if isinstance(table, Table):
-            article = re.search(rf'<article id="table-{spec.name}">.*?</article>', page, re.DOTALL)[0]
-            cells = re.findall(r"<t[dh][^>]*>(.*?)</t[dh]>", article.partition("<tbody>")[2])
+            shown = part(page, f"table-{spec.name}")
+            cells = re.findall(r"<t[dh][^>]*>(.*?)</t[dh]>", shown.partition("<tbody>")[2])
             assert [words(f"<body>{c}") for c in cells] == list(map(plain, table.frame.to_numpy().ravel()))
-            assert all(plain(note) in words(f"<body>{article}") for note in table.notes)
+            assert all(plain(note) in words(f"<body>{shown}") for note in table.notes)
+
+
+def test_everything_long_is_folded_and_opens_without_a_script(page):
+    folded = re.findall(r"<details id=\"([^\"]+)\"( open)?>\s*<summary><h3", page)
+    assert len(folded) == page.count("<details")
+    assert [name for name, is_open in folded if is_open] == ["savings_accuracy"]
+    outside = re.sub(r"<details.*?</details>", "", page, flags=re.DOTALL)
+    # The table of the problems.
+    assert outside.count("<table") == 1
+    assert "<svg" not in outside
+    # Nothing is left for a script to make but buttons.
+    body = page[page.index("<body") : page.index("<script>")]
+    assert "<button" not in body
+    assert not re.search(r"\shidden[\s=>]", body)
+    assert not re.search(r'tabindex="[1-9-]', body)
+
+
+def test_pictures_are_read_with_their_size_and_shown_with_their_caption(page, tmp_path):
+    (tmp_path / "fig_16.png").write_bytes(POINT)
+    (found,) = load_pictures(tmp_path)
+    assert (found.name, found.width, found.height) == ("fig_16", 1, 1)
+    assert base64.b64decode(found.source.partition(",")[2]) == POINT
+    shown = part(page, "fig_16")
+    assert 'alt="Trajectories" width="1" height="1"' in shown
+    assert "Three &lt;of&gt; them." in shown
+    (tmp_path / "fig_17.png").write_bytes(b"version https://git-lfs")
+    with pytest.raises(ValueError, match=r"fig_17\.png: not a PNG file"):
+        load_pictures(tmp_path)
+
+
+def test_values_are_shown_while_the_pointer_is_on_them(page, records):
+    shown = part(page, "savings_accuracy")
+    saved = records.where(schedule="prdp").summaries.set_index("seed")["savings"]
+    for seed, share in saved.items():
+        assert f'<g class="value"><title>PRDP, seed {seed}: {100 * share:.1f} % saved' in shown
+    assert HOVER not in page
 
 
 def test_what_is_not_run_is_named_with_its_command(page):
@@ -222,7 +297,7 @@ def test_what_is_not_run_is_named_with_its_command(page):
 
 
 def test_each_exhibit_says_where_its_runs_come_from(page):
-    figure = page[page.index('<figure id="fig_6">') :]
+    figure = part(page, "fig_6")
     source = words("<body" + re.search(r'<p class="source">.*?</p>', figure, re.DOTALL)[0])
     assert source == (
         "Runs recorded: fig_6 6 of 8. Commit: 0123456. Recorded 2026-11-21 to 2026-11-22 on CPU, 2 cores; jax 0.10.2. "
@@ -268,8 +343,9 @@ def test_experiments_come_in_the_paper_s_order(records):
 
 def test_the_summary_has_the_table_of_the_readme(page, judgements):
     said = words(page)
+    marks = {kind.value: f"{kind.symbol} {kind.value}" for kind in Verdict}
     for row in readme_table.cells(judgements):
-        assert plain(" ".join(filter(None, row))) in said
+        assert plain(" ".join(marks.get(cell, cell) for cell in row if cell)) in said
 
 
 def test_remarks_repeat_neither_the_numbers_nor_the_reason(judgements):
@@ -282,8 +358,8 @@ def test_remarks_repeat_neither_the_numbers_nor_the_reason(judgements):
 
 def test_the_page_needs_nothing_from_outside(page):
     assert "http" not in page
-    assert not re.search(r"<script|<link[^>]*stylesheet|@import|<img|<iframe|srcset", page)
-    assert re.findall(r'(?:src|href)="(?!#)([^"]*)"', page) == ["data:,"]
+    assert not re.search(r"<script [^>]|<link[^>]*stylesheet|@import|<iframe|srcset", page)
+    assert re.findall(r'(?:src|href)="(?!#)([^"]*)"', page) == ["data:,", PICTURES[0].source]
     assert len(page.encode()) < 5e6
 
 
@@ -302,6 +378,35 @@ def test_headings_descend_one_step_at_a_time_and_tables_have_scopes(page):
     assert '<html lang="en">' in page
     assert all("scope=" in tag for tag in re.findall(r"<th\b[^>]*>", page))
     assert all('role="img"' in tag and "aria-label=" in tag for tag in re.findall(r"<svg[^>]*>", page))
+
+
+class Nesting(HTMLParser):
+    """Collects tags that are closed in another order than they were opened."""
+
+    VOID = ("meta", "link", "input", "img", "br")
+
+    def __init__(self):
+        super().__init__()
+        self.open, self.wrong = [], []
+
+    def handle_starttag(self, tag, attributes):
+        names = [name for name, _ in attributes]
+        self.wrong += [(tag, self.getpos())] if len(names) != len(set(names)) else []
+        self.open += [tag] if tag not in self.VOID else []
+
+    def handle_startendtag(self, tag, attributes):
+        """An element of SVG that has no content."""
+
+    def handle_endtag(self, tag):
+        if not self.open or self.open.pop() != tag:
+            self.wrong.append((tag, self.getpos()))
+
+
+def test_tags_nest_and_have_each_attribute_once(page):
+    parser = Nesting()
+    parser.feed(page)
+    assert parser.wrong == []
+    assert parser.open == []
 
 
 def test_the_same_drawing_gives_the_same_element(records):
@@ -331,7 +436,10 @@ def test_the_same_records_give_the_same_bytes_in_another_process(records, differ
     again = load(tmp_path / "records")
     titles = {p.stem: preset_title(p.stem, ROOT / "conf") for p in (ROOT / "conf/experiment").glob("*.yaml")}
     verdicts = judge(load_claims(ROOT / "results" / "paper.yaml"), again)
-    assert out.read_text() == render(again, verdicts, TABLES, FIGURES, titles, differences=differences)
+    pictures = load_pictures(ROOT / "results" / "figures")
+    assert out.read_text() == render(
+        again, verdicts, TABLES, FIGURES, titles, differences=differences, pictures=pictures
+    )
 
 
 def test_texts_are_escaped(records):
@@ -340,14 +448,15 @@ def test_texts_are_escaped(records):
     claim = Claim(evil, evil, evil, "%", rule, "mean", ("fig_4",), paper=1.0, why=evil, reading=evil)
     verdict = Judgement(claim, 2.0, 0.5, 3, Verdict.CONTRADICTED, evil)
 
-    def nothing(records):
+    def nothing(records, reference):
         raise NothingToDraw(evil)
 
     frame = pd.DataFrame({evil: [evil]})
     table = TableSpec("t", evil, ("fig_4",), lambda records, paper: Table(evil, frame, [evil]))
     figure = FigureSpec("f", evil, ("fig_4",), nothing, evil)
-    page = render(records, [verdict], {"t": table}, {"f": figure}, {"fig_4": evil})
-    assert "<script" not in page
+    picture = Picture(evil, evil, evil, 1, 1, "data:,")
+    page = render(records, [verdict], {"t": table}, {"f": figure}, {"fig_4": evil}, pictures=[picture])
+    assert page.count("<script") == 1
     assert page.count(html.escape(evil).replace("&quot;", "&#34;")) > 12
 
 
@@ -361,7 +470,7 @@ def test_without_records_the_page_says_so():
     page = render(nothing, verdicts, TABLES, FIGURES, TITLES)
     said = words(page)
     assert "There are no records yet" in said
-    assert "0 ✓ reproduced" in said
+    assert "✓ reproduced" not in said
     assert "<svg" not in page
     assert all(spec.title in said for spec in (*FIGURES.values(), *TABLES.values()))
 
@@ -383,6 +492,7 @@ def test_a_drawing_keeps_its_text_and_shape_but_shares_no_names():
 def test_the_trade_off_shows_every_level_where_its_error_is(records):
     (ax,) = FIGURES["savings_accuracy"].draw(records).axes
     points = {text.get_text(): text.xy for text in ax.texts}
+    assert ax.get_title() == "Heat 1D\n3 seeds"
     assert set(points) == {"1", "5", "25", "PRDP"}
     assert points["25"] == pytest.approx((0, 1))
     assert points["5"] == pytest.approx((80, 0.05 / 0.03))
@@ -393,7 +503,9 @@ def test_the_trade_off_shows_every_level_where_its_error_is(records):
 
 def test_a_reduced_problem_stands_in_only_where_the_whole_one_lacks_runs(records):
     reduced = replace(records, summaries=records.summaries.assign(scale="small"))
-    assert [ax.get_title() for ax in FIGURES["savings_accuracy"].draw(reduced).axes] == ["Heat 1D (reduced)"]
+    assert [ax.get_title() for ax in FIGURES["savings_accuracy"].draw(reduced).axes] == [
+        "Heat 1D (reduced)\n3 seeds"
+    ]
 
 
 class Browser:
@@ -477,9 +589,19 @@ MEASURE = """
     faint: said.filter(e => contrast(e) < 4.5).map(name),
     flat: [...document.querySelectorAll("svg")].filter(e => !(box(e).width > 100 && box(e).height > 50)).map(name),
     drawings: document.querySelectorAll("svg").length,
-    rows: [...document.querySelectorAll("tr[data-verdict]")].filter(e => e.getClientRects().length).length,
+    rows: [...document.querySelectorAll("tr[data-verdict]")].filter(e => e.checkVisibility()).length,
     page: getComputedStyle(document.body).backgroundColor,
   };
+})()
+"""
+
+
+# Sorts a table by a column and returns its numbers.
+SORT = """
+(() => {
+  const table = document.querySelector("%s table"), column = %d;
+  table.tHead.rows[0].cells[column].querySelector("button").click();
+  return [...table.tBodies[0].rows].map(row => parseFloat(row.cells[column].textContent));
 })()
 """
 
@@ -512,8 +634,11 @@ def test_in_a_browser(browser, page, judgements, width, scheme, tmp_path):
     browser.wait("Page.loadEventFired")
 
     def evaluate(expression):
-        return browser("Runtime.evaluate", expression=expression, returnByValue=True)["result"].get("value")
+        how = {"returnByValue": True, "awaitPromise": True}
+        return browser("Runtime.evaluate", expression=expression, **how)["result"].get("value")
 
+    assert evaluate(MEASURE)["rows"] == 0
+    evaluate("document.querySelector('.all').click()")
     found = evaluate(MEASURE)
     assert found["viewport"] == width
     assert found["wide"] <= 0
@@ -523,8 +648,14 @@ def test_in_a_browser(browser, page, judgements, width, scheme, tmp_path):
     assert found["drawings"] == page.count("<svg")
     assert found["rows"] == len(judgements)
     assert (found["page"] == "rgb(22, 20, 26)") == (scheme == "dark")
-    evaluate("document.getElementById('show-not_reproduced').click()")
+    evaluate("document.getElementById('show-contradicted').click()")
     assert evaluate(MEASURE)["rows"] == sum(j.verdict is Verdict.CONTRADICTED for j in judgements)
+    evaluate("document.querySelector('.all').click()")
+    claim = next(j for j in judgements if j.verdict is Verdict.CONTRADICTED).claim
+    evaluate(f"location.hash = '#claim-{claim.id}'")
+    opened = "document.querySelectorAll('details[open]').length"
+    assert evaluate(f"new Promise(done => setTimeout(() => done({opened}), 50))") == 1
+    assert evaluate(SORT % ("#table-levels", 5)) == [*evaluate(SORT % ("#table-levels", 5))][::-1]
     shot = browser("Page.captureScreenshot", captureBeyondViewport=False)["data"]
     (tmp_path / f"{width}-{scheme}.png").write_bytes(base64.b64decode(shot))
     requests = [

@@ -307,30 +307,43 @@ def test_the_tables_have_every_rival_and_say_what_is_not_reached():
         TABLES["rivals_poisson"].build(records(*base()), {})
 
 
-def test_the_figure_has_a_panel_for_each_problem_and_cost():
+def test_the_figures_have_a_panel_for_each_problem_and_cost():
     runs = [*base(), *arm("linear", cost=60, error=0.5), inverse("a", [600] * 9, 1e-5, schedule="fixed")]
     figure = FIGURES["rivals"].draw(records(*runs))
-    assert len(figure.axes) == 4
+    assert [ax.get_xlabel().partition(",")[0] for ax in figure.axes] == ["matrix-vector products", "seconds"]
     marks = {tuple(np.ravel(line.get_xydata())) for line in figure.axes[0].lines if line.get_marker() == "D"}
     assert marks == {(80.0, 0.02)}
     names = [text.get_text() for text in figure.axes[0].texts]
     assert {"PRDP", "converged", "linear (0.5 \u2191)"} <= set(names)
-    assert [t.get_text() for t in figure.axes[2].get_yticklabels()] == ["converged"]
     assert "<text" in svg(figure)
+    rows = FIGURES["ranking"].draw(records(*runs))
+    assert len(rows.axes) == 6
+    labels = [[t.get_text() for t in ax.get_yticklabels()] for ax in rows.axes[::3]]
+    assert labels == [["\u2605 PRDP", "linear", "converged"], ["\u2605 converged"]]
+    costs = [line for line in rows.axes[0].lines if line.get_marker() == "D"]
+    assert [tuple(np.ravel(line.get_xydata())) for line in costs] == [(80.0, 0.0)]
+    errors = [line for line in rows.axes[1].lines if line.get_marker() == "D"]
+    assert [tuple(np.ravel(line.get_xydata())) for line in errors] == [(0.02, 0.0)]
+    assert "0.5 \u2192" in [t.get_text() for t in rows.axes[1].texts]
 
 
-def test_the_figure_stands_what_diverged_and_what_ran_elsewhere():
+def test_the_figures_stand_what_diverged_and_fold_what_does_not_reach_the_error():
     lost = arm()
     for summary, _, _ in lost:
         summary["status"] = "diverged"
     usual = [inverse(f"{k}", [k] * 9, 1e-5) for k in (5, 6)]
     usual[1][0]["schedule"] = "linear"
-    away = inverse("a", [600] * 9, 1e-5, schedule="fixed", device="gpu: A")
-    figure = FIGURES["rivals"].draw(records(*lost, *usual, away))
-    assert all(ax.get_xlabel().endswith("\ndiverged: converged") for ax in figure.axes[:2])
-    assert [t.get_text() for t in figure.axes[3].texts] == ["not timed alone"]
-    worst = FIGURES["rivals"].draw(records(*lost, *arm("prdp", error=0.03)))
-    assert [t.get_text() for t in worst.axes[0].texts] == ["PRDP"]
+    missed = inverse("a", [600] * 9, 1e-3, diff="jfb")
+    runs = records(*lost, *arm("prdp", error=0.03), *usual, missed)
+    (panel,) = FIGURES["rivals"].draw(runs).axes
+    assert panel.get_xlabel().endswith("\ndiverged: converged")
+    assert [t.get_text() for t in panel.texts] == ["PRDP"]
+    rows = FIGURES["ranking"].draw(runs)
+    assert rows.axes[0].get_xlabel().endswith("\ndiverged: converged")
+    assert [t.get_text() for t in rows.axes[2].get_yticklabels()] == ["\u2605 PRDP", "linear"]
+    assert [t.get_text() for t in rows.axes[3].texts] == [
+        "not reached by 1 (they end at): JFB + PRDP (0.001)"
+    ]
 
 
 def test_names_cover_neither_names_nor_points():

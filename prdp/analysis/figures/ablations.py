@@ -6,10 +6,10 @@ from typing import Any
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator, NullFormatter
+from matplotlib.ticker import MaxNLocator
 
 from prdp.analysis.figures import style
-from prdp.analysis.figures.base import name_of, panels, seeds_of
+from prdp.analysis.figures.base import Reference, name_of, of_common_seeds, panels, seeds_of
 from prdp.analysis.figures.curves import draw_band, draw_errors, draw_staircases, table
 from prdp.analysis.records import Records
 
@@ -33,7 +33,8 @@ def draw_columns(
     rows: dict[str, Row],
 ) -> None:
     """Draw one column per physics: the validation error by kind of runs, and the rows (label -> drawing) beneath."""
-    heights = (1.6, *[1.0] * len(rows))
+    heights = (1.6, *[1.4 if draw is draw_loss else 1.0 for draw in rows.values()])
+    found = {name: of_common_seeds(runs) for name, runs in found.items()}
     axes = figure.subplots(1 + len(rows), len(found), sharex="col", height_ratios=heights, squeeze=False)
     for (error, *others), runs in zip(axes.T, found.values(), strict=True):
         parts = [
@@ -73,16 +74,23 @@ def _from_zero(ax: Axes) -> None:
 
 
 def draw_tolerance(ax: Axes, records: Records, **line: Any) -> None:
-    """Draw the tolerance of every run and the median, if it was recorded."""
-    if "tolerance" in records.histories and records.histories["tolerance"].notna().any():
-        draw_staircases(ax, records, "tolerance", **line)
+    """Draw the tolerance of every run that PRDP refines by it, and the median."""
+    refined = records.where(schedule="tolerance_prdp")
+    if len(refined.summaries):
+        draw_staircases(ax, refined, "tolerance", **line)
         ax.set_yscale("log")
-        # Within two decades, Matplotlib labels minor ticks, which overlap.
-        ax.yaxis.set_minor_formatter(NullFormatter())
+        style.plain_ticks(ax.yaxis)
+
+
+def draw_loss(ax: Axes, records: Records, **line: Any) -> None:
+    """Draw the training loss, the mean over the updates of each epoch."""
+    draw_band(ax, table(records, "train_loss"), **line)
+    ax.set_yscale("log")
+    style.plain_ticks(ax.yaxis)
 
 
 @style.styled
-def fig_13(records: Records) -> Figure:
+def fig_13(records: Records, reference: Reference) -> Figure:
     """Draw PRDP by iterations and PRDP by tolerance: error, executed iterations, tolerance."""
     found = compared(panels(records, ("fig_13",)), by_schedule)
     figure = style.canvas(max(2.6 * len(found), style.WIDTH), 4.9)
@@ -108,11 +116,12 @@ def by_schedule(runs: Records) -> dict[str, Records]:
 
 
 @style.styled
-def fig_26(records: Records) -> Figure:
-    """Draw PRDP driven by the validation error and by the training loss: error and K."""
+def fig_26(records: Records, reference: Reference) -> Figure:
+    """Draw PRDP driven by the validation error and by the training loss: error, loss and K."""
     found = compared(panels(records, ("fig_26",), schedule="prdp"), by_metric)
-    figure = style.canvas(max(2.4 * len(found), style.WIDTH), 3.7)
-    draw_columns(figure, found, by_metric, {"iterations K": draw_iterations})
+    figure = style.canvas(max(2.5 * len(found), style.WIDTH), 5.0)
+    rows = {"training loss": draw_loss, "iterations K": draw_iterations}
+    draw_columns(figure, found, by_metric, rows)
     return figure
 
 

@@ -1,7 +1,8 @@
 """The specification of a figure, and the choice of its runs."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import reduce
 from typing import Any
 
 import pandas as pd
@@ -9,6 +10,9 @@ from matplotlib.figure import Figure
 
 from prdp.analysis.problems import is_inverse, place, title
 from prdp.analysis.records import Records
+from prdp.analysis.statistics import Statistic, describe
+from prdp.analysis.tables.cells import Paper
+from prdp.analysis.verdicts import in_seeds
 
 # Small runs of everything. A figure shows them, labelled as reduced, while its own experiment has no runs.
 FAST = "fast"
@@ -19,6 +23,24 @@ class NothingToDraw(ValueError):
 
 
 @dataclass(frozen=True)
+class Reference:
+    """What figures show beside the records.
+
+    Attributes:
+        paper: the paper's numbers, as claims by id; figures mark those that they find.
+        oracles: the best schedules in hindsight by physics (see `regret.load_oracles`).
+    """
+
+    paper: Paper = field(default_factory=dict)
+    oracles: Mapping[str, pd.DataFrame] = field(default_factory=dict)
+
+    def share(self, claim: str) -> float | None:
+        """Return the paper's number of a claim in percent as a share; null if there is none."""
+        found = self.paper.get(claim)
+        return None if found is None or found.paper is None else found.paper / 100
+
+
+@dataclass(frozen=True)
 class FigureSpec:
     """One figure.
 
@@ -26,15 +48,23 @@ class FigureSpec:
         name: its number in the paper (`fig_6`), also the name of its files.
         title: its subject.
         experiments: the experiments whose runs it shows.
-        draw: all records -> the figure; raises `NothingToDraw` without a run of these experiments.
+        function: all records and the reference -> the figure.
         caption: how to read it.
     """
 
     name: str
     title: str
     experiments: tuple[str, ...]
-    draw: Callable[[Records], Figure]
+    function: Callable[[Records, Reference], Figure]
     caption: str
+
+    def draw(self, records: Records, reference: Reference | None = None) -> Figure:
+        """Return the figure.
+
+        Raises:
+            NothingToDraw: there is no run of these experiments.
+        """
+        return self.function(records, reference or Reference())
 
 
 def pick(records: Records, experiments: tuple[str, ...], **values: Any) -> Records:
@@ -100,10 +130,36 @@ def name_of(records: Records) -> str:
 
 def seeds_of(records: Records) -> str:
     """Return the number of seeds in words, as a range if schedules differ."""
+    counts = [len(seeds) for seeds in _seeds(records)]
+    least, most = min(counts), max(counts)
+    return in_seeds(most) if least == most else f"{least} to {most} seeds"
+
+
+def of_common_seeds(records: Records) -> Records:
+    """Return the runs of the seeds that every schedule and every fixed K has; all runs if there is no such seed."""
+    common = reduce(set.intersection, _seeds(records))
+    return records.keep(records.summaries["seed"].isin(common)) if common else records
+
+
+def _seeds(records: Records) -> list[set[int]]:
+    """Return the seeds of each schedule, those of each fixed K apart."""
     runs = records.summaries
     level = runs["iterations_final"].where(runs["schedule"] == "fixed")
-    seeds = runs.groupby([runs["schedule"], level], dropna=False)["seed"].nunique()
-    least, most = seeds.min(), seeds.max()
-    if least < most:
-        return f"{least} to {most} seeds"
-    return "1 seed" if most == 1 else f"{most} seeds"
+    return [set(arm["seed"]) for _, arm in runs.groupby([runs["schedule"], level], dropna=False)]
+
+
+def percent(share: Statistic, sign: str = "+") -> str:
+    """Return a mean share in percent with its 95 % interval, or with the number of seeds if there is one only.
+
+    Args:
+        share: a statistic with the interval of its mean.
+        sign: `+` to print the sign of positive numbers too, `-` for negative numbers only.
+    """
+    values = [share.mean, *(v for v in (share.low, share.high) if v is not None)]
+    texts = [f"{100 * v:{sign}.0f}".replace("-", "\u2212").replace("\u22120", "0") for v in values]
+    return f"{texts[0]} % ({texts[1]} to {texts[2]})" if len(texts) == 3 else f"{texts[0]} % (1 seed)"
+
+
+def interval(values: pd.Series) -> Statistic:
+    """Return the statistics over seeds with the 95 % interval of the mean."""
+    return describe(values)

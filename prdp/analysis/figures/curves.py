@@ -7,10 +7,13 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
+from prdp.analysis.figures.style import plain_ticks
 from prdp.analysis.records import Records
 
 # A logarithmic axis ends at this multiple of the untrained error: runs above it have diverged.
-_HEADROOM = 300.0
+_HEADROOM = 1000.0
+# The part of the errors relative to the converged ones that is shown.
+_GAP = (0.5, 8.0)
 
 
 class Band(NamedTuple):
@@ -105,7 +108,7 @@ def _plain(line: dict[str, Any]) -> dict[str, Any]:
 
 
 def error_axis(ax: Axes, drawn: Iterable[pd.DataFrame]) -> None:
-    """Make y logarithmic with limits that bound diverged errors, and name the largest error if it is cut off."""
+    """Make y logarithmic with limits that bound diverged errors, and say where it is cut off if it is."""
     errors = pd.concat(list(drawn), axis=1)
     known = errors.to_numpy()
     known = known[np.isfinite(known) & (known > 0)]
@@ -116,13 +119,21 @@ def error_axis(ax: Axes, drawn: Iterable[pd.DataFrame]) -> None:
     ax.set_yscale("log")
     ax.set_ylim(known.min() / 1.4, min(highest, ceiling) * 1.4)
     if highest > ceiling:
-        ax.text(
-            0.98,
-            0.98,
-            f"cut off: up to {highest:.0e}",
-            transform=ax.transAxes,
-            ha="right",
-            va="top",
-            size=6.5,
-            style="italic",
-        )
+        text = f"axis cut at {_HEADROOM:,.0f} times the untrained\nerror; the largest is {highest:.0e}"
+        look: Any = {"ha": "right", "va": "top", "size": 6.5, "style": "italic"}
+        ax.text(0.98, 0.96, text.replace("e+0", "e").replace("e+", "e"), transform=ax.transAxes, **look)
+
+
+def draw_gap(ax: Axes, parts: Iterable[tuple[Records, dict[str, Any]]], baseline: Records) -> None:
+    """Draw the mean error of each part divided by the mean error of the baseline, on an axis of one decade."""
+    if baseline.summaries.empty:
+        ax.set_axis_off()
+        ax.text(0.5, 0.5, "no converged run", ha="center", va="center", transform=ax.transAxes)
+        return
+    base = table(baseline, "val_error").mean(axis=1)
+    for records, line in parts:
+        if len(records.summaries):
+            ratio = table(records, "val_error").mean(axis=1) / base
+            ax.plot(ratio.index, ratio, **{k: v for k, v in line.items() if k != "label"})
+    ax.set(yscale="log", ylim=_GAP)
+    plain_ticks(ax.yaxis)

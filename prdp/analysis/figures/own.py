@@ -6,10 +6,11 @@ import numpy as np
 import pandas as pd
 import seaborn as sns
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from prdp.analysis.comparison import case_columns, distinguish, tidy
 from prdp.analysis.figures import style
-from prdp.analysis.figures.base import NothingToDraw
+from prdp.analysis.figures.base import NothingToDraw, Reference
 from prdp.analysis.figures.curves import draw_errors, draw_staircases
 from prdp.analysis.problems import place, title
 from prdp.analysis.quantities import savings
@@ -20,7 +21,7 @@ _COLOURS = [style.PRDP, *sns.color_palette("colorblind").as_hex()]
 
 
 @style.styled
-def own(records: Records) -> Figure:
+def own(records: Records, reference: Reference) -> Figure:
     """Draw one row per problem: validation error, K, and a legend with the savings.
 
     Raises:
@@ -62,6 +63,8 @@ def _row(axes: np.ndarray, runs: pd.DataFrame, records: Records) -> None:
     error.set(xlabel="epoch", ylabel="validation error", xlim=(0, runs["epochs"].max()))
     levels.set(xlabel="epoch", ylabel="iterations K", xlim=(0, runs["epochs"].max()))
     levels.set_ylim(bottom=0)
+    for axis in (levels.xaxis, levels.yaxis, error.xaxis):
+        axis.set_major_locator(MaxNLocator(5, integer=True))
     key.set_axis_off()
     key.legend(*error.get_legend_handles_labels(), loc="center left", bbox_to_anchor=(-0.1, 0.5))
 

@@ -1,5 +1,6 @@
-"""Error over cost of every rival of PRDP, with the Pareto front."""
+"""Error over cost of every rival of PRDP that trains a network, with the Pareto front."""
 
+import math
 import textwrap
 from itertools import pairwise
 from typing import Any
@@ -7,19 +8,17 @@ from typing import Any
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import LogLocator, NullFormatter
 
 from prdp.analysis.figures import style
-from prdp.analysis.figures.base import NothingToDraw
+from prdp.analysis.figures.base import NothingToDraw, Reference
 from prdp.analysis.figures.labels import Label, label_points
-from prdp.analysis.quantities import COMMON_ERROR
 from prdp.analysis.records import Records
 from prdp.analysis.rival_names import CONVERGED, MODE, PRDP, SCHEDULE, SOLVER, WARM
 from prdp.analysis.rivals import EXPERIMENT, Comparison, Rival, compare, pareto_front
 
-_WIDTH, _HEIGHT, _ROW = 5.2, 4.0, 0.135
+_WIDTH, _HEIGHT = 4.6, 3.9
 # Colours differ in every kind of colour blindness, shapes without colour.
-_LOOKS = {
+LOOKS = {
     CONVERGED: (style.CONVERGED, "s"),
     PRDP: (style.PRDP, "D"),
     SCHEDULE: ("#009e73", "^"),
@@ -27,17 +26,20 @@ _LOOKS = {
     SOLVER: ("#cc79a7", "v"),
     WARM: ("#8c6d1f", "P"),
 }
-_COSTS = {
+COSTS = {
     "matvecs": "matrix-vector products, forward and adjoint",
     "seconds": "seconds, training and validation",
 }
 # Errors above this multiple of the converged one are drawn at the upper edge: otherwise they squeeze all others.
 _CUT = 4.0
+# A panel with more rivals has room only for the names of the front, of PRDP and of converged training.
+_NAMED = 20
 
 
-@style.styled
-def rivals(records: Records) -> Figure:
-    """Draw each problem over both costs.
+def costed(records: Records) -> list[tuple[Comparison, str]]:
+    """Return the problems with each cost that may be compared.
+
+    Seconds are shown where more than PRDP and converged training were timed alone, on one commit.
 
     Raises:
         NothingToDraw: no problem has runs.
@@ -45,17 +47,34 @@ def rivals(records: Records) -> Figure:
     problems = compare(records)
     if not problems:
         raise NothingToDraw(f"no run of {EXPERIMENT}")
-    heights = [_ROW * len(p.rivals) + 0.7 if p.to_common_error else _HEIGHT for p in problems]
-    figure = style.canvas(2 * _WIDTH, sum(heights) + 0.3)
-    axes = figure.subplots(len(problems), 2, squeeze=False, height_ratios=heights)
-    labelled = []
-    for problem, row in zip(problems, axes, strict=True):
-        for ax, cost in zip(row, _COSTS, strict=True):
-            if problem.to_common_error:
-                _rank(ax, problem, cost)
-            else:
-                labelled.append((ax, *_scatter(ax, problem, cost)))
-    _legend(figure, problems)
+    found = []
+    for problem in problems:
+        timed = sum(r.costs["seconds"].runs > 0 for r in problem.rivals) > 2
+        found += [(problem, cost) for cost in (COSTS if timed else ("matvecs",))]
+    return found
+
+
+@style.styled
+def rivals(records: Records, reference: Reference) -> Figure:
+    """Draw one panel for each problem with a network and each cost.
+
+    Raises:
+        NothingToDraw: no such problem has runs.
+    """
+    shown = [pair for pair in costed(records) if not pair[0].to_common_error]
+    if not shown:
+        raise NothingToDraw(f"no run of {EXPERIMENT} trains a network")
+    columns = min(2, len(shown))
+    rows = math.ceil(len(shown) / columns)
+    figure = style.canvas(_WIDTH * columns, _HEIGHT * rows + 0.3)
+    axes = figure.subplots(rows, columns, squeeze=False).ravel()
+    labelled = [(ax, *_scatter(ax, *pair)) for ax, pair in zip(axes, shown, strict=False)]
+    for ax in axes[len(shown) :]:
+        ax.set_axis_off()
+    front = Line2D([], [], color=style.NEUTRAL, linewidth=0.9, label="Pareto front")
+    figure.legend(
+        handles=[*kinds([p for p, _ in shown]), front], loc="outside lower center", ncols=4 * columns
+    )
     figure.draw_without_rendering()
     figure.set_layout_engine("none")
     for ax, labels, curve in labelled:
@@ -63,14 +82,38 @@ def rivals(records: Records) -> Figure:
     return figure
 
 
+def kinds(problems: list[Comparison]) -> list[Line2D]:
+    """Return the key to the kinds of rivals."""
+    present = {r.kind for p in problems for r in p.rivals}
+    handles = [
+        Line2D([], [], linestyle="", marker=marker, color=colour, markersize=5, label=kind)
+        for kind, (colour, marker) in LOOKS.items()
+        if kind in present
+    ]
+    if any(is_refined(r) for p in problems for r in p.rivals):
+        look: Any = {"markerfacecolor": "white", "markeredgecolor": "black"}
+        handles.append(Line2D([], [], linestyle="", marker="o", markersize=5, label="hollow: + PRDP", **look))
+    return handles
+
+
+def is_refined(rival: Rival) -> bool:
+    """Return whether a rival is PRDP in another mode, with another solver or with warm starts."""
+    return rival.schedule == "prdp" and rival.kind != PRDP
+
+
+def title(problem: Comparison) -> str:
+    """Return the problem and its number of seeds."""
+    return f"{problem.title}, {problem.seeds}" if problem.seeds else problem.title
+
+
 def _scatter(ax: Axes, problem: Comparison, cost: str) -> tuple[list[Label], list[tuple[float, float]]]:
-    """Draw the rivals of a problem with a network; return their labels by importance, and the Pareto front."""
+    """Draw the rivals of a problem; return their labels by importance, and the Pareto front."""
     drawn = [r for r in problem.rivals if r.error.runs and r.costs[cost].runs]
     lost = [r.name for r in problem.rivals if not r.error.runs]
-    ax.set_title(_title(problem), pad=9)
-    ax.set(ylabel="final validation error")
+    ax.set_title(title(problem), pad=9)
+    ax.set(ylabel="final validation error, median")
     ax.set_xlabel(
-        "\n".join([_COSTS[cost], *textwrap.wrap(f"diverged: {', '.join(lost)}" if lost else "", 100)])
+        "\n".join([COSTS[cost], *textwrap.wrap(f"diverged: {', '.join(lost)}" if lost else "", 70)])
     )
     if not drawn:
         return [], []
@@ -79,12 +122,13 @@ def _scatter(ax: Axes, problem: Comparison, cost: str) -> tuple[list[Label], lis
     corners = _corners(best, cost)
     if corners:
         ax.plot(*zip(*corners, strict=True), color=style.NEUTRAL, linewidth=0.9, zorder=1.5)
+    named = [r for r in drawn if len(drawn) <= _NAMED or r in best or r.kind in (CONVERGED, PRDP)]
     for rival in drawn:
-        _point(ax, rival, cost, limit)
+        _point(ax, rival, cost, limit, bars=rival in named)
     ax.set(xscale="log", yscale="log")
-    _limits(ax, drawn, cost, limit)
+    _limits(ax, drawn, named, cost, limit)
     order = sorted(drawn, key=lambda r: (r.kind not in (CONVERGED, PRDP), r not in best, r.error.median))
-    return [_label(r, cost, limit) for r in order], corners
+    return [_label(r, cost, limit, named=r in named) for r in order], corners
 
 
 def _limit(problem: Comparison, drawn: list[Rival]) -> float:
@@ -93,48 +137,43 @@ def _limit(problem: Comparison, drawn: list[Rival]) -> float:
     return 1.15 * max(r.error.median for r in drawn if r.error.median <= _CUT * base.error.median)
 
 
-def _label(rival: Rival, cost: str, limit: float) -> Label:
+def _label(rival: Rival, cost: str, limit: float, *, named: bool) -> Label:
     text, error = rival.name, rival.error.median
     if error > limit:
         text += f" ({error:.2g} \u2191)"
     if rival.diverged:
         text += f" ({rival.diverged} diverged)"
-    return Label(
-        rival.cost(cost), min(error, limit), text, _LOOKS[rival.kind][0], rival.kind in (CONVERGED, PRDP)
-    )
+    colour, bold = LOOKS[rival.kind][0], rival.kind in (CONVERGED, PRDP)
+    return Label(rival.cost(cost), min(error, limit), text if named or error > limit else "", colour, bold)
 
 
-def _point(ax: Axes, rival: Rival, cost: str, limit: float) -> None:
-    colour, marker = _LOOKS[rival.kind]
+def _point(ax: Axes, rival: Rival, cost: str, limit: float, *, bars: bool) -> None:
+    colour, marker = LOOKS[rival.kind]
     spent, error = rival.costs[cost], rival.error
-    if error.median <= limit:
+    if error.median <= limit and bars:
         ax.errorbar(
             spent.median,
             error.median,
             xerr=_bar(spent.low, spent.median, spent.high),
             yerr=_bar(error.low, error.median, error.high),
             color=colour,
-            linewidth=0.6,
+            linewidth=0.7,
             alpha=0.35,
             zorder=2,
         )
     telling = rival.kind in (CONVERGED, PRDP)
-    ax.plot(
+    mark = ax.plot(
         spent.median,
         min(error.median, limit),
         marker,
         markersize=6.5 if telling else 4.5,
-        markerfacecolor="white" if _refined(rival) else colour,
+        markerfacecolor="white" if is_refined(rival) else colour,
         markeredgecolor="black" if telling else colour,
         markeredgewidth=0.8,
         zorder=4 if telling else 3,
         clip_on=False,
     )
-
-
-def _refined(rival: Rival) -> bool:
-    """Whether it is PRDP in another mode, with another solver or with warm starts."""
-    return rival.schedule == "prdp" and rival.kind != PRDP
+    style.hover(mark, f"{rival.name}: error {error.median:.3g}, {spent.median:,.3g} {cost}, n = {error.runs}")
 
 
 def _bar(low: float | None, middle: float, high: float | None) -> Any:
@@ -148,79 +187,10 @@ def _corners(best: list[Rival], cost: str) -> list[tuple[float, float]]:
     return [p for pair in zip(points, across, strict=False) for p in pair] + points[-1:]
 
 
-def _limits(ax: Axes, drawn: list[Rival], cost: str, limit: float) -> None:
+def _limits(ax: Axes, drawn: list[Rival], named: list[Rival], cost: str, limit: float) -> None:
     spent = [r.cost(cost) for r in drawn]
-    lows = [r.error.low for r in drawn if r.error.low]
+    lows = [r.error.low for r in named if r.error.low]
     ax.set_xlim(min(spent) / 1.5, max(spent) * 1.6)
     ax.set_ylim(min(*lows, *(r.error.median for r in drawn), limit) / 1.05, limit)
-    _plain_ticks(ax.xaxis, *ax.get_xlim())
-    _plain_ticks(ax.yaxis, *ax.get_ylim())
-
-
-def _plain_ticks(axis: Any, low: float, high: float) -> None:
-    if high > 100 * low:
-        return
-    axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
-    axis.set_major_formatter(lambda x, _: f"{x:,g}")
-    axis.set_minor_formatter(NullFormatter())
-
-
-def _rank(ax: Axes, problem: Comparison, cost: str) -> None:
-    """Draw the cost of each rival until the common error, the fewest products at the top."""
-    order = sorted(problem.rivals, key=lambda r: (r.attained is None, r.cost("matvecs"), r.name))
-    reached = [r.cost(cost) for r in order if r.attained is not None and r.costs[cost].runs]
-    low, high = (min(reached) / 1.5, max(reached) * 1.5) if reached else (1.0, 10.0)
-    for y, rival in enumerate(order):
-        colour, marker = _LOOKS[rival.kind]
-        look: Any = {"markeredgecolor": colour, "markersize": 6 if rival.kind in (CONVERGED, PRDP) else 4.5}
-        if rival.cost(cost) not in reached:
-            ax.text(
-                0.99,
-                y,
-                _why_not(rival),
-                transform=ax.get_yaxis_transform(),
-                ha="right",
-                va="center",
-                size=6.5,
-            )
-            continue
-        ax.plot([low, rival.cost(cost)], [y, y], color=colour, linewidth=0.6, alpha=0.4, zorder=1)
-        fill = "white" if _refined(rival) else colour
-        ax.plot(rival.cost(cost), y, marker, markerfacecolor=fill, zorder=3, **look)
-    ax.set(xscale="log", xlim=(low, high), ylim=(len(order) - 0.3, -0.7), xlabel=_COSTS[cost])
-    _plain_ticks(ax.xaxis, low, high)
-    ax.set_yticks(range(len(order)), [r.name for r in order], size=6.5)
-    ax.tick_params(axis="y", length=0)
-    for tick, rival in zip(ax.get_yticklabels(), order, strict=True):
-        tick.set_color(_LOOKS[rival.kind][0])
-        tick.set_fontweight("bold" if rival.kind in (CONVERGED, PRDP) else "normal")
-    ax.set_title(f"{_title(problem)}: until an error of {COMMON_ERROR:.0e}", pad=4)
-
-
-def _why_not(rival: Rival) -> str:
-    if rival.diverged:
-        return "diverged"
-    return (
-        "not timed alone" if rival.attained is not None else f"not reached, ends at {rival.error.median:.2g}"
-    )
-
-
-def _title(problem: Comparison) -> str:
-    return f"{problem.title}, {problem.seeds}" if problem.seeds else problem.title
-
-
-def _legend(figure: Figure, problems: list[Comparison]) -> None:
-    kinds = {r.kind for p in problems for r in p.rivals}
-    handles = [
-        Line2D([], [], linestyle="", marker=marker, color=colour, markersize=5, label=kind)
-        for kind, (colour, marker) in _LOOKS.items()
-        if kind in kinds
-    ]
-    if any(_refined(r) for p in problems for r in p.rivals):
-        look: Any = {"markerfacecolor": "white", "markeredgecolor": "black"}
-        handles.append(
-            Line2D([], [], linestyle="", marker="o", markersize=5, label="hollow: with PRDP", **look)
-        )
-    if not all(p.to_common_error for p in problems):
-        handles.append(Line2D([], [], color=style.NEUTRAL, linewidth=0.9, label="Pareto front"))
-    figure.legend(handles=handles, loc="outside lower center", ncols=len(handles))
+    style.plain_ticks(ax.xaxis)
+    style.plain_ticks(ax.yaxis)

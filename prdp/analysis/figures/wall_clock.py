@@ -5,16 +5,18 @@ from typing import Any
 
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.container import BarContainer
 from matplotlib.figure import Figure
+from matplotlib.patches import Patch
 
 from prdp.analysis.comparison import tidy, timed_alone
 from prdp.analysis.figures import style
-from prdp.analysis.figures.base import FAST, converged, name_of, panels
-from prdp.analysis.quantities import time_saved
+from prdp.analysis.figures.base import FAST, Reference, converged, interval, name_of, panels, percent
+from prdp.analysis.quantities import time_saved, timed_in_blocks
 from prdp.analysis.records import Records
+from prdp.analysis.statistics import Statistic
 
 PARTS = ("seconds_train", "seconds_validate", "seconds_compile")
+_COLOURS = {"converged": style.CONVERGED, "PRDP": style.PRDP}
 
 
 def alone(records: Records) -> Records:
@@ -35,61 +37,109 @@ def same_device(records: Records) -> Records:
     return records.where(status="finished", **chosen)
 
 
+def kinds(records: Records) -> dict[str, pd.DataFrame]:
+    """Return the summaries of the converged runs and of PRDP, without kinds that have none."""
+    found = {"converged": converged(records), "PRDP": records.where(schedule="prdp")}
+    return {name: r.summaries for name, r in found.items() if len(r.summaries)}
+
+
 def seconds(records: Records) -> dict[str, pd.Series]:
     """Return the mean seconds of each part by schedule: `converged` and `PRDP`, if they have runs."""
-    kinds = {"converged": converged(records), "PRDP": records.where(schedule="prdp")}
-    return {name: r.summaries[list(PARTS)].mean() for name, r in kinds.items() if len(r.summaries)}
+    return {name: runs[list(PARTS)].mean() for name, runs in kinds(records).items()}
+
+
+def time_shares(records: Records) -> Statistic:
+    """Return the share of seconds that PRDP saves over seeds, with the interval of its mean."""
+    runs = tidy(records)
+    found = time_saved(runs)[runs["schedule"] == "prdp"] if len(runs) else pd.Series(dtype=float)
+    return interval(found)
 
 
 def share_saved(records: Records) -> float | None:
     """Return the mean share of seconds that PRDP saves; null without a baseline."""
-    runs = tidy(records)
-    found = time_saved(runs)[runs["schedule"] == "prdp"].dropna() if len(runs) else pd.Series(dtype=float)
-    return float(found.mean()) if len(found) else None
+    found = time_shares(records)
+    return found.mean if found.runs else None
 
 
-def draw_seconds(ax: Axes, records: Records, title: str) -> None:
-    """Draw a stacked bar for each schedule, and the share saved."""
-    runs = same_device(records)
-    means = seconds(runs)
-    colours = {"converged": style.CONVERGED, "PRDP": style.PRDP}
+def draw_seconds(ax: Axes, records: Records, title: str, reference: Reference | None = None) -> None:
+    """Draw a stacked bar for each schedule, the share saved and the paper's.
+
+    Runs that shared the machine are drawn hollow, and no share is given.
+    """
+    timed = same_device(alone(records))
+    fair = len(kinds(timed)) > 0
+    shown = timed if fair else records.where(status="finished")
+    means = seconds(shown)
     longest = max((m.sum() for m in means.values()), default=1.0)
     unit, name = (60.0, "minutes") if longest > 600 else (1.0, "seconds")
     for x, (kind, mean) in enumerate(means.items()):
-        draw_bar(ax, x, mean / unit, colours[kind])
-    saved = share_saved(runs)
-    if saved is not None:
-        _percentage(ax, saved, means["PRDP"] / unit, longest / unit)
-    ax.set_xticks(range(len(means)), list(means))
+        draw_bar(ax, x, mean / unit, _COLOURS[kind], hollow=not fair)
+        _interval(ax, x, kinds(shown)[kind], unit)
+    saved = time_shares(shown) if fair else None
+    if saved is not None and saved.runs:
+        counted = means["PRDP"] / unit
+        blocks = ", in blocks" if timed_in_blocks(*kinds(shown).values()) else ""
+        ax.set_xlabel(f"PRDP saves {percent(saved, '-')}\n{_device(shown)}{blocks}", size=6.5)
+        _inside(ax, saved, counted, longest / unit)
+    elif fair:
+        ax.set_xlabel(_device(shown), size=6.5)
+    else:
+        text = "not timed alone:\nthe bars cannot be compared"
+        ax.set_xlabel(text, size=6.5, style="italic")
+    marked = fair and _paper(ax, records, means, unit, reference or Reference())
+    ax.set_xticks(range(len(means)), [f"{kind}\nn = {len(kinds(shown)[kind])}" for kind in means])
     ax.tick_params(axis="x", length=0)
-    ax.set(ylim=(0, 1.12 * longest / unit), xlim=(-0.55, 1.55), ylabel=name)
+    ax.set(ylim=(0, 1.12 * longest / unit), xlim=(-0.55, 2.3 if marked else 1.55), ylabel=name)
     ax.set_title(title, pad=4)
-    ax.set_xlabel(_device(runs), size=6.5)
 
 
-def draw_bar(ax: Axes, x: int, parts: pd.Series, colour: str) -> list[BarContainer]:
-    """Draw training and validation, filled, and compilation on top, in outline; return the three."""
-    looks: tuple[Any, ...] = (
-        {"color": colour, "linewidth": 0},
-        {"color": colour, "alpha": 0.5, "linewidth": 0},
-        {"facecolor": "none", "edgecolor": colour, "linestyle": ":", "linewidth": 0.8},
+def draw_bar(ax: Axes, x: int, parts: pd.Series, colour: str, *, hollow: bool = False) -> None:
+    """Draw training and validation, filled or hollow, and compilation on top, dotted."""
+    solid = {"color": colour, "linewidth": 0}
+    outline = {"facecolor": "white", "edgecolor": colour, "hatch": "////", "linewidth": 0.8}
+    dotted = {"facecolor": "none", "edgecolor": colour, "linestyle": ":", "linewidth": 0.8}
+    looks: tuple[dict[str, Any], ...] = (
+        (outline, outline, dotted) if hollow else (solid, solid | {"alpha": 0.5}, dotted)
     )
-    bars, bottom = [], 0.0
+    bottom = 0.0
     for part, look in zip(PARTS, looks, strict=True):
-        bars.append(ax.bar(x, parts[part], bottom=bottom, width=0.75, **look))
+        bars = ax.bar(x, parts[part], bottom=bottom, width=0.75, **look)
+        style.hover(bars, f"{part.removeprefix('seconds_')}: {parts[part]:.3g} on average")
         bottom += parts[part]
-    return bars
 
 
-def _percentage(ax: Axes, saved: float, parts: pd.Series, longest: float) -> None:
-    sign = "\u2212" if saved >= 0 else "+"
-    text = f"{sign}{abs(saved):.0%}"
+def _interval(ax: Axes, x: int, runs: pd.DataFrame, unit: float) -> None:
+    spent = interval((runs["seconds_train"] + runs["seconds_validate"]) / unit)
+    if spent.low is not None and spent.high is not None:
+        bar = [[spent.mean - spent.low], [spent.high - spent.mean]]
+        ax.errorbar(x + 0.3, spent.mean, yerr=bar, color="black", capsize=2, linewidth=0.8)
+
+
+def _inside(ax: Axes, saved: Statistic, parts: pd.Series, longest: float) -> None:
+    sign = "\u2212" if saved.mean >= 0 else "+"
+    text = f"{sign}{abs(saved.mean):.0%}"
     counted = parts["seconds_train"] + parts["seconds_validate"]
     look: Any = {"ha": "center", "weight": "bold", "size": 8.5}
     if counted > 0.15 * longest:
-        ax.text(1, parts["seconds_train"] / 2, text, va="center", color="white", **look)
+        ax.text(0.95, parts["seconds_train"] / 2, text, va="center", color="white", **look)
     else:
         ax.text(1, parts.sum() + 0.02 * longest, text, **look)
+
+
+def _paper(
+    ax: Axes, records: Records, means: dict[str, pd.Series], unit: float, reference: Reference
+) -> bool:
+    """Mark the paper's share beside the bar of PRDP, and return whether there is one."""
+    first = records.summaries.iloc[0]
+    share = reference.share(f"wall_clock.{first['physics']}")
+    if share is None or "converged" not in means or "PRDP" not in means:
+        return False
+    y = (1 - share) * float(means["converged"][["seconds_train", "seconds_validate"]].sum()) / unit
+    ax.plot([0.62, 1.5], [y, y], color="black", linewidth=0.7, linestyle=(0, (2, 2)), zorder=5)
+    style.hover(ax.plot(1.58, y, "<", color="black", markersize=4), f"paper: {share:.0%} saved")
+    text = f"paper\n\u2212{share:.0%}" if share else "paper\n0%"
+    ax.text(1.68, y, text, va="center", size=6.5, color=style.NEUTRAL)
+    return True
 
 
 def _device(records: Records) -> str:
@@ -104,22 +154,28 @@ def _device(records: Records) -> str:
 
 
 @style.styled
-def fig_24(records: Records) -> Figure:
+def fig_24(records: Records, reference: Reference) -> Figure:
     """Draw the training time of every physics, with a panel of its own for dense matrices."""
     found: dict[str, Records] = {}
-    for runs in panels(alone(records), ("fig_24", "table_1", FAST)).values():
-        dense = runs.summaries["solver.operator"] == "dense"
-        parts = {name_of(runs): runs.keep(~dense), f"{name_of(runs)} (dense matrix)": runs.keep(dense)}
+    for runs in panels(records, ("fig_24", "table_1", FAST)).values():
+        dense = runs.where(solver__operator="dense")
+        others = runs.keep(~runs.summaries["run"].isin(dense.summaries["run"]))
+        parts = {name_of(runs): others, f"{name_of(runs)} (dense matrix)": dense}
         found |= {title: part for title, part in parts.items() if len(part.summaries)}
-    figure = style.canvas(max(1.85 * len(found), 2.4), 2.9)
-    axes = figure.subplots(1, len(found), squeeze=False)[0]
-    for ax, (title, runs) in zip(axes, found.items(), strict=True):
-        draw_seconds(ax, runs, title.replace(" (", "\n("))
-    handles = draw_bar(axes[0], 0, pd.Series(0.0, index=list(PARTS)), style.NEUTRAL)
-    figure.legend(
-        [h[0] for h in handles],
-        ["training", "validation", "compilation"],
-        loc="outside lower center",
-        ncols=3,
-    )
+    columns = min(len(found), 3)
+    rows = math.ceil(len(found) / columns)
+    figure = style.canvas(max(2.4 * columns, 2.4), 2.7 * rows + 0.3)
+    axes = figure.subplots(rows, columns, squeeze=False).ravel()
+    for ax, (title, runs) in zip(axes, found.items(), strict=False):
+        draw_seconds(ax, runs, title, reference)
+    for ax in axes[len(found) :]:
+        ax.set_axis_off()
+    grey = style.NEUTRAL
+    handles = [
+        Patch(facecolor=grey, label="training"),
+        Patch(facecolor=grey, alpha=0.5, label="validation"),
+        Patch(facecolor="none", edgecolor=grey, linestyle=":", label="compilation"),
+        Patch(facecolor="white", edgecolor=grey, hatch="////", label="not timed alone"),
+    ]
+    figure.legend(handles=handles, loc="outside lower center", ncols=4)
     return figure

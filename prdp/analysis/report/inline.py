@@ -1,9 +1,11 @@
-"""SVG drawings of Matplotlib inside an HTML page: no namespaces, unique ids, short numbers."""
+"""SVG drawings of Matplotlib inside an HTML page: no namespaces, unique ids, short numbers, values to hover."""
 
 import re
 from xml.etree import ElementTree
 
 from markupsafe import Markup
+
+from prdp.analysis.figures.style import HOVER
 
 _REFERENCE = re.compile(r"url\(#([^)]+)\)")
 # Digits beyond a hundredth of a point, which neither screen nor printer shows.
@@ -16,6 +18,8 @@ _DROPPED = ("metadata", "style")
 def inline(svg: str, name: str, label: str) -> Markup:
     """Return an SVG element for a page that has others.
 
+    A group whose id starts with `HOVER` shows the rest of its id while the pointer is on it.
+
     Args:
         svg: the content of a file.
         name: unique in the page; the ids of the element start with it.
@@ -23,6 +27,8 @@ def inline(svg: str, name: str, label: str) -> Markup:
     """
     root = ElementTree.fromstring(svg)
     _strip(root)
+    for element in root.iter():
+        _show(element)
     used = {target for element in root.iter() for target in _targets(element)}
     # Matplotlib's ids of clip paths differ from one drawing to the next.
     present = [e.attrib["id"] for e in root.iter() if e.attrib.get("id") in used]
@@ -33,6 +39,16 @@ def inline(svg: str, name: str, label: str) -> Markup:
     del root.attrib["height"]
     root.attrib |= {"class": "plot", "role": "img", "aria-label": label, "style": f"--width: {width:.0f}"}
     return Markup(ElementTree.tostring(root, encoding="unicode"))
+
+
+def _show(element: ElementTree.Element) -> None:
+    name = element.attrib.get("id", "")
+    if name.startswith(HOVER):
+        del element.attrib["id"]
+        element.attrib["class"] = "value"
+        title = ElementTree.Element("title")
+        title.text = name.removeprefix(HOVER)
+        element.insert(0, title)
 
 
 def _strip(element: ElementTree.Element) -> None:

@@ -12,12 +12,14 @@ from markupsafe import Markup, escape
 
 from prdp.analysis import readme_table
 from prdp.analysis.claims import Claim, Judgement, Verdict
-from prdp.analysis.claims_report import default, readings, tally
-from prdp.analysis.figures import FigureSpec, NothingToDraw, svg
+from prdp.analysis.claims_report import by_setting, default, readings, tally
+from prdp.analysis.figures import FigureSpec, NothingToDraw, Reference, svg
 from prdp.analysis.figures.base import FAST
+from prdp.analysis.problem_verdicts import sentences
 from prdp.analysis.records import Records
 from prdp.analysis.report.differences import TITLE, Difference, explain, unexplained
 from prdp.analysis.report.inline import inline
+from prdp.analysis.report.pictures import Picture
 from prdp.analysis.report.provenance import Coverage, Provenance, cover, describe, needed, trace
 from prdp.analysis.rivals import EXPERIMENT
 from prdp.analysis.tables import NothingToShow, Table, TableSpec
@@ -25,7 +27,12 @@ from prdp.analysis.tables.rivals import regret
 
 _SYMBOL = re.compile(r"\bK_(eps|epsilon|max)\b")
 _POWER = re.compile(r"(\d*e-\d+)")
+_STRONG = re.compile(r"\*\*(.+?)\*\*")
 _INDEX = {"eps": "ε", "epsilon": "ε", "max": "max"}
+# The figures that are open at first.
+_OPENED = ("savings_accuracy",)
+# Verdicts that need no reason.
+_PLAIN = (Verdict.REPRODUCED, Verdict.DEFINITION)
 
 
 @dataclass(frozen=True)
@@ -53,6 +60,7 @@ def render(
     titles: Mapping[str, str],
     oracles: Mapping[str, pd.DataFrame] = MappingProxyType({}),
     differences: Sequence[Difference] = (),
+    pictures: Sequence[Picture] = (),
 ) -> str:
     """Return the report as one HTML page that loads nothing. The same records give the same text.
 
@@ -64,16 +72,16 @@ def render(
         titles: titles of experiments by name. Experiments without title or job are left out.
         oracles: the best schedules in hindsight by physics (see `regret.load_oracles`).
         differences: topics that explain claims that are not reproduced. Claims in no topic are shown with their reason.
+        pictures: figures that need no records.
     """
     coverage = cover(records, titles)
     paper = {j.claim.id: j.claim for j in judgements}
     shown = [_table(spec, records, paper, coverage) for spec in tables.values()]
+    reference = Reference(paper, oracles)
     drawn = [
-        _figure(spec, records, coverage, needed(records, spec.experiments, FAST)) for spec in figures.values()
+        _figure(spec, records, reference, coverage, needed(records, spec.experiments, FAST))
+        for spec in figures.values()
     ]
-    overview = Table(
-        "", pd.DataFrame(readme_table.cells(list(judgements)), columns=["problem", *readme_table.COLUMNS])
-    )
     topics = explain(differences, judgements)
     rest = unexplained(topics, judgements)
     template = _environment().get_template("page.html.j2")
@@ -87,9 +95,18 @@ def render(
         differences_title=TITLE,
         topics=topics,
         unexplained=rest,
-        reasons={j.claim.id: f"difference-{t.difference.id}" for t in topics for j in t.judgements}
+        reasons={
+            j.claim.id: f"difference-{t.difference.id}"
+            for t in topics
+            for j in t.judgements
+            if j.verdict not in _PLAIN
+        }
         | {j.claim.id: f"why-{j.claim.id}" for j in rest},
-        overview=overview,
+        answer=sentences(judgements),
+        settings=by_setting(judgements),
+        overview=_overview(judgements),
+        opened=_OPENED,
+        pictures=pictures,
         tally=tally,
         shown=[item.spec.name for item in drawn if item.content],
         choice="choice" in {t.spec.name for t in shown if t.content},
@@ -100,6 +117,7 @@ def render(
         absent=[("Table", t) for t in shown if not t.content]
         + [("Figure", f) for f in drawn if not f.content],
         Verdict=Verdict,
+        kinds={kind.value: kind for kind in Verdict},
     )
 
 
@@ -117,17 +135,29 @@ def _environment() -> Environment:
 
 
 def _typeset(text: str) -> Markup:
-    """Return a text in HTML: the indices of K set as such, powers of ten in one piece."""
+    """Return a text in HTML: the indices of K set as such, powers of ten in one piece, `**` as strong."""
     symbols = _SYMBOL.sub(lambda m: f"K<sub>{_INDEX[m[1]]}</sub>", str(escape(text)))
-    return Markup(_POWER.sub(r'<span class="unbroken">\1</span>', symbols))
+    powers = _POWER.sub(r'<span class="unbroken">\1</span>', symbols)
+    return Markup(_STRONG.sub(r"<strong>\1</strong>", powers))
+
+
+def _overview(judgements: Sequence[Judgement]) -> Table:
+    frame = pd.DataFrame(
+        readme_table.cells(list(judgements)), columns=["problem", *readme_table.COLUMNS], dtype=str
+    )
+    return Table("", frame, list(readme_table.NOTES))
 
 
 def _figure(
-    spec: FigureSpec, records: Records, coverage: Mapping[str, Coverage], experiments: tuple[str, ...]
+    spec: FigureSpec,
+    records: Records,
+    reference: Reference,
+    coverage: Mapping[str, Coverage],
+    experiments: tuple[str, ...],
 ) -> Exhibit:
     provenance = trace(records, coverage, experiments)
     try:
-        drawing = svg(spec.draw(records))
+        drawing = svg(spec.draw(records, reference))
     except NothingToDraw as reason:
         return Exhibit(spec, provenance, None, str(reason))
     return Exhibit(spec, provenance, inline(drawing, spec.name, spec.title))

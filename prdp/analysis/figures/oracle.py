@@ -1,0 +1,117 @@
+"""Validation error over iterations: the best schedules in hindsight, PRDP, two stages and fixed K."""
+
+from itertools import groupby, pairwise
+from typing import Any
+
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from prdp.analysis.comparison import finished, tidy
+from prdp.analysis.figures import style
+from prdp.analysis.figures.base import NothingToDraw, Reference
+from prdp.analysis.figures.labels import Label, label_points
+from prdp.analysis.problems import is_inverse, place, title
+from prdp.analysis.records import Records
+from prdp.analysis.rival_names import CONVERGED, PRDP, TWO_STAGES, named
+
+EXPERIMENTS = ("rivals", "fig_4", "fig_6", "fig_8")
+# The part of errors that is shown, relative to the smallest of the panel.
+_CUT = 6.0
+
+
+@style.styled
+def oracle(records: Records, reference: Reference) -> Figure:
+    """Draw one panel for each seed of each problem that was searched.
+
+    Raises:
+        NothingToDraw: no problem with a network was searched and trained with PRDP on the same seed.
+    """
+    panels = [
+        (physics, int(str(seed)), front, runs)
+        for physics, fronts in sorted(reference.oracles.items(), key=lambda item: place(item[0]))
+        for seed, front in fronts.groupby("seed")
+        if len(runs := _runs(records, physics, int(str(seed))))
+    ]
+    if not panels:
+        raise NothingToDraw("no problem with a network was searched for its best schedules and trained")
+    rows = len({physics for physics, *_ in panels})
+    columns = max(sum(p[0] == physics for p in panels) for physics in {p[0] for p in panels})
+    figure = style.canvas(2.9 * columns, 3.0 * rows + 0.3)
+    axes = figure.subplots(rows, columns, squeeze=False)
+    labelled = []
+    for row, (_, group) in zip(axes, groupby(panels, key=lambda panel: panel[0]), strict=True):
+        for ax, (physics, seed, front, runs) in zip(row, group, strict=False):
+            labelled.append((ax, *_panel(ax, front, runs)))
+            ax.set_title(f"{title(physics)}, seed {seed}", pad=4)
+        row[0].set_ylabel("final validation error")
+    for ax in axes.ravel():
+        if not ax.has_data():
+            ax.set_axis_off()
+    handles, names = axes[0, 0].get_legend_handles_labels()
+    figure.legend(handles, names, loc="outside lower center", ncols=len(names))
+    figure.draw_without_rendering()
+    figure.set_layout_engine("none")
+    for ax, labels, curve in labelled:
+        label_points(ax, labels, curve)
+    return figure
+
+
+def _runs(records: Records, physics: str, seed: int) -> pd.DataFrame:
+    """Return the finished runs of one seed, one for each schedule over K with implicit training."""
+    chosen = records.of(*EXPERIMENTS).where(
+        physics=physics, scale="full", metric="val_error", status="finished"
+    )
+    if chosen.summaries.empty or is_inverse(chosen.summaries["physics"]).any():
+        return pd.DataFrame()
+    runs = finished(named(tidy(chosen)))
+    # Seeds are compared on the paper's problem, whose other settings most runs have.
+    runs = runs[(runs["problem"] == runs["problem"].mode()[0]) & (runs["seed"] == seed)]
+    fixed = runs["rival"].str.fullmatch(r"K = \d+")
+    runs = runs[runs["rival"].isin([CONVERGED, PRDP, TWO_STAGES]) | fixed]
+    return runs if PRDP in set(runs["rival"]) else pd.DataFrame()
+
+
+def _levels(run: dict[Any, Any]) -> tuple[int, int]:
+    return int(run["iterations_final"]), int(run["converged_iterations"])
+
+
+def _panel(
+    ax: Axes, front: pd.DataFrame, runs: pd.DataFrame
+) -> tuple[list[Label], list[tuple[float, float]]]:
+    """Draw a front and the runs of its seed; return the labels, and the corners of the front."""
+    looks = {CONVERGED: ("s", style.CONVERGED), PRDP: ("D", style.PRDP), TWO_STAGES: ("^", "#009e73")}
+    low = min(front["val_error"].min(), runs["val_error_final"].min())
+    base = runs.loc[runs["rival"] == CONVERGED, "val_error_final"]
+    telling = runs.loc[runs["rival"].isin(looks), "val_error_final"].max()
+    limit = max(_CUT * (base.mean() if len(base) else low), 1.15 * telling)
+    front = front.sort_values("iterations_total")
+    x, y = (front[c] / s for c, s in (("iterations_total", 1e3), ("val_error", 1.0)))
+    ax.step(x, y, where="post", color="black", linewidth=1.0, zorder=2, label="best in hindsight")
+    for spent, error, levels in zip(x, y, front["levels"], strict=True):
+        dot = ax.plot(spent, error, ".", color="black", markersize=4, zorder=2)
+        style.hover(dot, f"best in hindsight: K = {', '.join(map(str, levels))}; error {error:.3g}")
+    labels = []
+    for run in runs.sort_values("iterations_total").to_dict("records"):
+        marker, colour = looks.get(run["rival"], ("o", style.level_colour(*_levels(run))))
+        spent, error = run["iterations_total"] / 1e3, run["val_error_final"]
+        if error > limit:
+            continue
+        level = run["rival"] not in looks
+        look: Any = {"markersize": 4.5 if level else 6.5, "markeredgecolor": "black", "markeredgewidth": 0.5}
+        name = "fixed K" if level else run["rival"]
+        if name in ax.get_legend_handles_labels()[1]:
+            name = ""
+        mark = ax.plot(
+            spent, error, marker, color=colour, linestyle="", label=name, zorder=3 if level else 4, **look
+        )
+        style.hover(mark, f"{run['rival']}: error {error:.3g}, {1e3 * spent:,.0f} iterations")
+        labels.append(Label(spent, error, str(run["iterations_final"]) if level else "", "black"))
+    ax.set(xscale="log", yscale="log", ylim=(low / 1.08, limit))
+    ax.set_xlim(x.min() / 1.1, runs["iterations_total"].max() / 1e3 * 1.25)
+    style.plain_ticks(ax.xaxis)
+    style.plain_ticks(ax.yaxis)
+    ax.set_xlabel("inner iterations, thousand")
+    points = list(zip(x, y, strict=True))
+    corners = [p for a, b in pairwise(points) for p in (a, (b[0], a[1]))] + points[-1:]
+    return labels, corners
