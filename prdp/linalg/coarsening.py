@@ -101,7 +101,7 @@ def _galerkin(terms: Terms, transfer: Transfer) -> Terms:
         o = offset[axis + d]
         varies = jnp.ndim(coefficient) >= -axis and jnp.shape(coefficient)[axis] > 1
         if not varies and not cut:
-            sampled = dict.fromkeys(hat, coefficient)
+            sampled = {q: jnp.asarray(coefficient) for q in hat}
         else:
             line = _line(coefficient, transfer, d)
             kept = line if not cut else _without_edge(line, transfer, o)
@@ -134,7 +134,7 @@ def _index(n: int, axis: int) -> Array:
 
 
 def _without_edge(line: Array, transfer: Transfer, offset: int) -> Array:
-    """Return the coefficient of an offset with zeros at the points whose neighbour at that offset is beyond the edge."""
+    """Return a coefficient with zeros at the points whose neighbour at its offset is beyond the edge."""
     index = _index(transfer.points, transfer.axis) + offset
     return jnp.where((index >= 0) & (index < transfer.points), line, 0)
 

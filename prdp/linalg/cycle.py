@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from prdp.linalg.inverses import Inverse
+from prdp.linalg.inverses import Inverse, apart
 from prdp.linalg.operators import Dense, Leaf, static
 from prdp.linalg.stencils import Stencil
 from prdp.linalg.transfer import Transfer
@@ -16,7 +16,9 @@ from prdp.linalg.transfer import Transfer
 @jax.tree_util.register_dataclass
 @dataclass(frozen=True)
 class VCycle(Inverse):
-    """One V-cycle from a zero guess, a linear operator `P` close to `A^-1`. For one level and the ones below it:
+    """One V-cycle from a zero guess, a linear operator `P` close to `A^-1`.
+
+    For one level and the ones below it:
 
         v <- S u,   v <- v + I P_c R (u - A v),   v <- v + S (u - A v),
 
@@ -49,15 +51,15 @@ class VCycle(Inverse):
         if level == len(self.operators):
             return self.coarsest.mv(u)
         operator, smoother = self.operators[level], self.smoothers[level]
-        value = smoother.mv(u)
-        correction = u - operator.mv(value)
+        value = apart(smoother.mv(u))
+        correction = apart(u - operator.mv(value))
         for transfer in self.transfers[level]:
-            correction = transfer.restrict(correction)
+            correction = apart(transfer.restrict(correction))
         correction = self._cycle(level + 1, correction)
         for transfer in reversed(self.transfers[level]):
-            correction = transfer.interpolate(correction)
-        value = value + correction
-        return value + smoother.mv(u - operator.mv(value))
+            correction = apart(transfer.interpolate(correction))
+        value = apart(value + correction)
+        return apart(value + smoother.mv(apart(u - operator.mv(value))))
 
     def transpose(self) -> "VCycle":
         """Return `P^T`: the cycle with the transposed operator, smoother and inverse on every level."""
@@ -70,8 +72,8 @@ class VCycle(Inverse):
 def exact_inverse(operator: Stencil) -> Dense:
     """Return the inverse of an operator with few unknowns as a matrix.
 
-    If the constants of a periodic grid are in the null space of `A` to rounding, they are made an eigenvector: the
-    result maps right-hand sides of zero mean to solutions of zero mean.
+    If the constants of a periodic grid are in the null space of `A` to rounding, the result is the inverse of `A` with
+    the constants made an eigenvector.
     """
     matrix = operator.as_dense()
     n = operator.size

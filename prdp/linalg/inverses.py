@@ -90,7 +90,7 @@ class Polynomial(Inverse):
         change = self.scaling * u / centre
         value = change
         for _ in range(self.degree - 1):
-            residual = residual - self.operator.mv(change)
+            residual = apart(residual - self.operator.mv(change))
             following = 1 / (2 * sigma - rho)
             change = following * (rho * change + 2 / radius * (self.scaling * residual))
             value, rho = value + change, following
@@ -136,7 +136,7 @@ class Relaxation(Inverse):
         """Return `P u`."""
         value = self._masked(self.colours[0], self.scaling * u)
         for colour in self.colours[1:]:
-            value = value + self._masked(colour, self.scaling * (u - self.operator.mv(value)))
+            value = apart(value + self._masked(colour, self.scaling * (u - self.operator.mv(value))))
         return value
 
     def _masked(self, colour: int | None, u: Array) -> Array:
@@ -149,6 +149,11 @@ class Relaxation(Inverse):
     def transpose(self) -> "Relaxation":
         """Return `P^T`: the same steps with `A^T`."""
         return replace(self, operator=self.operator.transpose())
+
+
+def apart(u: Float[Array, "..."]) -> Float[Array, "..."]:
+    """Return `u` unchanged. Without the barrier, XLA fuses chained stencils and repeats their work per neighbour."""
+    return jax.lax.optimization_barrier(u)
 
 
 def scaled_bound(operator: Operator) -> Float[Array, "..."]:

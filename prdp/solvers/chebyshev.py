@@ -9,7 +9,7 @@ from prdp.solvers.preconditioner import Preconditioner
 
 @dataclass(frozen=True)
 class Chebyshev(Preconditioner):
-    """A polynomial in `D^-1 A` that is small on the upper part `[L/ratio, L]` of its spectrum, see `prdp.linalg.Polynomial`.
+    """The Chebyshev polynomial in `D^-1 A` for the part `[L/ratio, L]` of its spectrum, see `prdp.linalg.Polynomial`.
 
     `L` is Gershgorin's bound `max_i sum_j |a_ij / a_ii|`, so no estimate of eigenvalues is needed. `P` is symmetric
     positive definite if `A` is. It needs no inner products, which suits many devices. Operators other than stencils

@@ -46,8 +46,8 @@ class Multigrid(Solver, Preconditioner):
     four points per axis, is solved exactly. The smoother is applied before and after; it and the cycle are symmetric
     if `A` is, and the cycle of `A^T` is the transposed cycle of `A`.
 
-    If the constants of a periodic grid are in the null space, a right-hand side of zero mean has a solution of zero
-    mean, to which the cycles converge. A right-hand side with a mean has none, and the status says so.
+    If the constants of a periodic grid are in the null space, the cycles converge to one of the solutions if the
+    right-hand side has zero mean. Otherwise there is none, and the status says so.
 
     **Where it is not robust**: coefficients that differ strongly between directions (point smoothers reduce only
     errors along the strong one), and advection that dominates with varying coefficients, where Galerkin's coarser

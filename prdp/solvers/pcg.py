@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import ClassVar, NamedTuple
 
+import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from prdp.linalg import Operator, inner
@@ -13,7 +14,7 @@ from prdp.solvers.status import Status
 
 
 class PCGState(NamedTuple):
-    """The iterate, its recursive residual, the search direction, `r.P r`, and the failure code per system."""
+    """The iterate, its recursive residual, the last direction and its `r.P r` (both zero at first), and the failure."""
 
     value: Array
     residual: Array
@@ -26,7 +27,8 @@ class PCGState(NamedTuple):
 class PCG(Solver):
     """Conjugate gradient with a symmetric definite preconditioner `P`, for symmetric definite `A`.
 
-    alpha = (r.z) / (p.A p) with z = P r, u <- u + alpha p, r <- r - alpha A p, beta = (r'.z') / (r.z), p <- z' + beta p.
+    z = P r, beta = (r.z) / (r'.z'), p <- z + beta p, alpha = (r.z) / (p.A p), u <- u + alpha p, r <- r - alpha A p,
+    where r'.z' is that of the iteration before, and beta = 0 in the first one.
     The residual is that of the original system. The signs of `A` and `P` do not matter. `p.A p = 0` or `r.z = 0` with
     `r != 0` is a `BREAKDOWN`.
 
@@ -73,30 +75,23 @@ class PCG(Solver):
         self, operator: Operator, rhs: Float[Array, "..."], guess: Float[Array, "..."] | None
     ) -> PCGState:
         """Return the state at `guess`."""
-        assert isinstance(operator, PreconditionedOperator)
-        value, residual, failure = start(operator.original, rhs, guess)
-        direction = operator.inverse.mv(residual)
-        return PCGState(value, residual, direction, inner(residual, direction, operator.rank), failure)
+        value, residual, failure = start(self.system(operator), rhs, guess)
+        nothing = jnp.zeros_like(residual)
+        return PCGState(value, residual, nothing, inner(nothing, nothing, operator.rank), failure)
 
     def step(self, operator: Operator, rhs: Float[Array, "..."], state: PCGState) -> PCGState:
         """Return the state after one iteration, which costs one product with `A` and one with `P`."""
         assert isinstance(operator, PreconditionedOperator)
         rank = operator.rank
-        image = operator.original.mv(state.direction)
-        curvature = inner(state.direction, image, rank)
-        alpha = expand(ratio(state.squared, curvature), rank)
-        residual = state.residual - alpha * image
-        scaled = operator.inverse.mv(residual)
-        squared = inner(residual, scaled, rank)
-        beta = expand(ratio(squared, state.squared), rank)
-        stuck = (curvature == 0) | (state.squared == 0)
+        scaled = operator.inverse.mv(state.residual)
+        squared = inner(state.residual, scaled, rank)
+        direction = scaled + expand(ratio(squared, state.squared), rank) * state.direction
+        image = operator.original.mv(direction)
+        curvature = inner(direction, image, rank)
+        alpha = expand(ratio(squared, curvature), rank)
+        stuck = (curvature == 0) | (squared == 0)
         failure = flag(
             state.failure, stuck & (inner(state.residual, state.residual, rank) > 0), Status.BREAKDOWN
         )
-        return PCGState(
-            state.value + alpha * state.direction,
-            residual,
-            scaled + beta * state.direction,
-            squared,
-            failure,
-        )
+        residual = state.residual - alpha * image
+        return PCGState(state.value + alpha * direction, residual, direction, squared, failure)

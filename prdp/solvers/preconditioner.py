@@ -107,12 +107,14 @@ class Approximate(Preconditioner):
     * A function `operator -> P` that returns an operator, for a `P` that depends on parameters of `A`.
     * A function `(operator, v) -> P v` of one system `v`, linear in `v`.
 
-    The adjoint solve needs `P` for `A^T`: an operator is transposed, a function is called with `A^T`. The values of an operator or an array must be known: a traced `P` is given as a function of the operator. Solvers
-    compare preconditioners by identity, so create one and reuse it; every new one compiles the solve again.
+    The adjoint solve needs `P` for `A^T`: an operator is transposed, a function is called with `A^T`. The values of
+    an operator or an array must be known; a `P` with traced values is given as a function of the operator. Solvers
+    compare preconditioners by identity, so create one and reuse it: every new one compiles the solve again.
 
     Args:
         given: one of these.
         symmetric: whether `P` is symmetric, for a function of `(operator, v)`.
+        transposed: whether to use `P^T` of a given operator `P`.
 
     Raises:
         TypeError: If `given` is none of these.
@@ -121,6 +123,7 @@ class Approximate(Preconditioner):
 
     given: Any
     symmetric: bool = False
+    transposed: bool = False
 
     def __post_init__(self) -> None:
         if not (isinstance(self.given, Operator) or callable(self.given) or hasattr(self.given, "__array__")):
@@ -141,7 +144,7 @@ class Approximate(Preconditioner):
         """
         dtype = jnp.result_type(*jax.tree.leaves(operator))
         if isinstance(self.given, Operator):
-            made: Any = self.given
+            made: Any = self.given.transpose() if self.transposed else self.given
         elif callable(self.given):
             made = self._from_function(operator)
         else:
@@ -166,7 +169,7 @@ class Approximate(Preconditioner):
     @functools.cached_property
     def _transposed(self) -> "Approximate":
         # Cached, because solvers compare preconditioners by identity.
-        return Approximate(self.given.transpose())
+        return Approximate(self.given, self.symmetric, not self.transposed)
 
     def is_symmetric(self, operator: Operator) -> bool:
         """Whether `P` is declared symmetric."""
