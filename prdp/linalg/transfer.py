@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
@@ -52,33 +53,36 @@ class Transfer:
 
     def interpolate(self, coarse: Float[Array, "..."]) -> Float[Array, "..."]:
         """Return the values at the fine points."""
-        c = jnp.moveaxis(coarse, self.axis, -1)
+        axis, shape = self.axis, coarse.shape
         if self.boundary == "dirichlet":
-            left, right = _pad(c, 1, 0), _pad(c, 0, 1)
+            left, right = _pad(coarse, axis, 1, 0), _pad(coarse, axis, 0, 1)
         else:
-            left, right = c, jnp.concatenate([c[..., 1:], c[..., :1]], -1)
+            left, right = coarse, jnp.roll(coarse, -1, axis)
         even, odd = self._weights(coarse.dtype)
-        pairs = jnp.stack([left + even * (right - left), left + odd * (right - left)], -1)
-        flat = pairs.reshape(*c.shape[:-1], -1)
+        change = right - left
+        pairs = jnp.stack([left + even * change, left + odd * change], coarse.ndim + axis + 1)
+        flat = pairs.reshape(*shape[: coarse.ndim + axis], -1, *shape[coarse.ndim + axis + 1 :])
         first = 1 if self.boundary == "dirichlet" else 0
-        return jnp.moveaxis(flat[..., first : first + self.points], -1, self.axis)
+        return jax.lax.slice_in_dim(flat, first, first + self.points, axis=coarse.ndim + axis)
 
     def restrict(self, fine: Float[Array, "..."]) -> Float[Array, "..."]:
         """Return `r` times the transposed interpolation, which keeps constants away from a Dirichlet boundary."""
-        f = jnp.moveaxis(fine, self.axis, -1)
+        axis = fine.ndim + self.axis
         dirichlet = self.boundary == "dirichlet"
         pairs = self.coarse + 1 if dirichlet else self.coarse
         first = 1 if dirichlet else 0
-        f = _pad(f, first, 2 * pairs - first - self.points)
-        even, odd = f[..., 0::2], f[..., 1::2]
+        f = _pad(fine, self.axis, first, 2 * pairs - first - self.points)
+        even, odd = (jax.lax.slice_in_dim(f, start, None, 2, axis) for start in (0, 1))
         t, s = self._weights(fine.dtype)
         right = t * even + s * odd
         left = even + odd - right
         if dirichlet:
-            total = left[..., 1:] + right[..., :-1]
+            total = jax.lax.slice_in_dim(left, 1, pairs, axis=axis) + jax.lax.slice_in_dim(
+                right, 0, pairs - 1, axis=axis
+            )
         else:
-            total = left + jnp.concatenate([right[..., -1:], right[..., :-1]], -1)
-        return jnp.moveaxis(self.ratio * total, -1, self.axis)
+            total = left + jnp.roll(right, 1, axis)
+        return self.ratio * total
 
     def _weights(self, dtype: np.dtype) -> tuple[Array | float, Array | float]:
         """Return `t_f` of the even and the odd fine points, as numbers if they are all the same."""
@@ -87,8 +91,11 @@ class Transfer:
         pairs = self.coarse + 1 if self.boundary == "dirichlet" else self.coarse
         m = np.arange(pairs)
         even, odd = 2 * m * self.ratio - m, (2 * m + 1) * self.ratio - m
-        return jnp.asarray(even, dtype), jnp.asarray(odd, dtype)
+        shape = (-1, *(1,) * (-self.axis - 1))
+        return jnp.asarray(even, dtype).reshape(shape), jnp.asarray(odd, dtype).reshape(shape)
 
 
-def _pad(x: Array, before: int, after: int) -> Array:
-    return jnp.pad(x, [(0, 0)] * (x.ndim - 1) + [(before, after)])
+def _pad(x: Array, axis: int, before: int, after: int) -> Array:
+    widths = [(0, 0)] * x.ndim
+    widths[axis] = (before, after)
+    return jnp.pad(x, widths)

@@ -16,32 +16,26 @@ import prdp
 N, EPOCHS, optimizer = 60, 60, optax.adam(0.05)
 
 
-def stiffness():  # linear elements on a graded mesh of the unit interval, u = 0 at the ends
-    lengths = np.diff(np.linspace(0, 1, N + 2) ** 1.3)
-    inverse = 0.004 * N / lengths
-    off = -inverse[1:-1]
-    return scipy.sparse.diags([off, inverse[:-1] + inverse[1:], off], [-1, 0, 1], format="csr")
+lengths = np.diff(np.linspace(0, 1, N + 2) ** 1.3)  # linear elements on a graded mesh, u = 0 at the ends
+weights = 0.004 * N / lengths
+bands = -weights[1:-1], weights[:-1] + weights[1:], -weights[1:-1]
+MATRIX = BCOO.from_scipy_sparse(scipy.sparse.diags(bands, [-1, 0, 1], format="csr"))
+DIAGONAL, SOLVER = jnp.asarray(bands[1], jnp.float32), prdp.PCG(prdp.Diagonal())
 
 
-MATRIX, DIAGONAL = BCOO.from_scipy_sparse(stiffness()), jnp.asarray(stiffness().diagonal(), jnp.float32)
-SOLVER = prdp.PCG(prdp.Diagonal())
-
-
-def operator(log_c):
-    options = {"symmetric": True, "diagonal_function": lambda c: c + DIAGONAL}
-    return prdp.FunctionOperator(jnp.exp(log_c), lambda c, u: c * u + MATRIX @ u, (N,), **options)
+def solve(log_c, f, iterations):
+    a = prdp.FunctionOperator(
+        jnp.exp(log_c), lambda c, u: c * u + MATRIX @ u, (N,), True, lambda c: c + DIAGONAL
+    )
+    return prdp.solve(a, f, solver=SOLVER, iterations=iterations)
 
 
 @jax.jit
 def error(log_c, f, u, iterations):
-    found = prdp.solve(operator(log_c), f, solver=SOLVER, iterations=iterations).value
-    return jnp.sum((found - u) ** 2) / jnp.sum(u**2)
+    return jnp.sum((solve(log_c, f, iterations).value - u) ** 2) / jnp.sum(u**2)
 
 
-@jax.jit
-def update(log_c, memory, f, u, iterations):
-    change, memory = optimizer.update(jax.grad(error)(log_c, f, u, iterations), memory)
-    return optax.apply_updates(log_c, change), memory
+gradient = jax.jit(jax.grad(error))
 
 
 def train(schedule, f, u, *unseen):
@@ -49,8 +43,8 @@ def train(schedule, f, u, *unseen):
     state, iterations = schedule.update(schedule.init(), float(error(log_c, *unseen)))
     for _ in range(EPOCHS):
         for batch in zip(f, u, strict=True):
-            log_c, memory = update(log_c, memory, *batch, iterations)
-            spent += iterations
+            change, memory = optimizer.update(gradient(log_c, *batch, iterations), memory)
+            log_c, spent = optax.apply_updates(log_c, change), spent + iterations
         state, iterations = schedule.update(state, float(error(log_c, *unseen)))
     return spent, float(error(log_c, *unseen)) ** 0.5
 
@@ -58,7 +52,7 @@ def train(schedule, f, u, *unseen):
 if __name__ == "__main__":
     true = 1 + jnp.sin(jnp.linspace(0, 6, N))
     f, noise = jax.random.normal(jax.random.key(0), (2, 11, 4, N))
-    exact = prdp.solve(operator(true), f, solver=SOLVER, iterations=500)
+    exact = solve(true, f, 500)
     u, converged = exact.value, int(jnp.max(exact.iterations))
     data = f[1:], u[1:] + 0.02 * jnp.std(u) * noise[1:], f[0], u[0], 500
     baseline, reached = train(prdp.Fixed(converged), *data)

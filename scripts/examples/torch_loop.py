@@ -1,7 +1,6 @@
 """PRDP in a PyTorch loop: the schedule sets K, and a torch.autograd.Function runs the solver and its adjoint.
 
-A module learns the step u[0] -> u[1] of the heat equation through a solver that performs the step u[1] -> u[2], as in
-section 2.3 of the paper. The solver is a hand-written Jacobi iteration on PyTorch tensors.
+As in without_jax.py, a module learns a step of the heat equation through a solver of the next step.
 """
 
 import numpy as np
@@ -13,16 +12,14 @@ try:
 except ImportError:
     raise SystemExit("this example needs torch: pip install torch") from None
 
-N, EPOCHS, RATE = 24, 60, 0.2
-A = torch.tensor(
-    2.8 * np.eye(N) - 0.9 * (np.eye(N, k=1) + np.eye(N, k=-1))
-)  # I - nu dt L, u = 0 on the boundary
+N, EPOCHS = 24, 60
+A = torch.tensor(2.8 * np.eye(N) - 0.9 * (np.eye(N, k=1) + np.eye(N, k=-1)))
 
 
 def jacobi(matrix, rhs, iterations):  # P_K; each row of rhs is a system
     u = torch.zeros_like(rhs)
     for _ in range(iterations):
-        u = u + (rhs - u @ matrix.T) / torch.diagonal(matrix)
+        u += (rhs - u @ matrix.T) / torch.diagonal(matrix)
     return u
 
 
@@ -38,20 +35,17 @@ class Physics(torch.autograd.Function):
 
 
 def train(schedule, u0, u1, u2):
-    model, spent = torch.nn.Linear(N, N, bias=False, dtype=torch.float64), 0
+    model, spent = torch.nn.Linear(N, N, bias=False, dtype=A.dtype), 0
     torch.nn.init.eye_(model.weight)
-    optimizer = torch.optim.SGD(model.parameters(), lr=RATE)
-
-    def validate():  # the module alone, on states not used for training
-        return float(torch.linalg.norm(model(u0[0]) - u1[0]) / torch.linalg.norm(u1[0]))
-
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.2)
+    validate = lambda: float(torch.linalg.norm(model(u0[0]) - u1[0]) / torch.linalg.norm(u1[0]))  # noqa: E731
     state, iterations = schedule.update(schedule.init(), validate())
     for _ in range(EPOCHS):
         for start, target in zip(u0[1:], u2[1:], strict=True):
             optimizer.zero_grad()
             ((Physics.apply(model(start), iterations) - target) ** 2).sum(1).mean().backward()
             optimizer.step()
-            spent += iterations
+        spent += iterations * (len(u0) - 1)
         state, iterations = schedule.update(state, validate())
     return spent, validate()
 
