@@ -46,7 +46,7 @@ def jaxopt() -> Any:
 
 def ours(matrix: Any, b: Any, solver: Any = prdp.PCG(), symmetric: bool = True, **options: Any) -> Any:
     """Solve with a dense matrix by prdp."""
-    arguments = {"solver": solver, "iterations": 60, "tolerance": 1e-12} | options
+    arguments: dict[str, Any] = {"solver": solver, "iterations": 60, "tolerance": 1e-12} | options
     return prdp.solve(prdp.Dense(jnp.asarray(matrix), (N,), symmetric), jnp.asarray(b), **arguments).value
 
 
@@ -54,7 +54,11 @@ def ours_function(
     function: Solve, b: Any, parameters: Any = None, symmetric: bool = True, **options: Any
 ) -> Any:
     """Solve with a function of `(parameters, u)` by prdp."""
-    arguments = {"solver": prdp.ConjugateGradient(), "iterations": 60, "tolerance": 1e-12} | options
+    arguments: dict[str, Any] = {
+        "solver": prdp.ConjugateGradient(),
+        "iterations": 60,
+        "tolerance": 1e-12,
+    } | options
     return prdp.solve(
         prdp.FunctionOperator(parameters, function, (N,), symmetric), jnp.asarray(b), **arguments
     ).value
@@ -92,6 +96,7 @@ def opt(matrix: Any, b: Any, solver: str = "solve_cg", **options: Any) -> Any:
 
 
 SOLVES: dict[str, Solve] = {"prdp": ours, "lineax": theirs, "jax.scipy": scipy, "jaxopt": opt}
+FUNCTIONS: dict[str, Solve] = {"lineax": theirs_function, "jax.scipy": scipy, "jaxopt": opt}
 NAMES: dict[str, dict[str, Any]] = {
     "GMRES": {"prdp": prdp.GMRES(8), "lineax": "GMRES", "jax.scipy": "gmres", "jaxopt": "solve_gmres"},
     "BiCGStab": {
@@ -119,7 +124,7 @@ def function(library: str, transform: Callable[[Solve], Solve] = lambda f: f) ->
         if library == "prdp":
             return ours_function(lambda m, u: m @ u, b, matrix)
         product = lambda u: matrix @ u  # noqa: E731
-        return {"lineax": theirs_function, "jax.scipy": scipy, "jaxopt": opt}[library](product, b)
+        return FUNCTIONS[library](product, b)
 
     arguments = jnp.asarray(RHS), jnp.asarray(SYMMETRIC)
     found = transform(solve)(*arguments)
@@ -154,7 +159,7 @@ def pytree(library: str) -> None:
     if library == "prdp":
         found = prdp.solve(product, b, solver=prdp.ConjugateGradient(), iterations=60, tolerance=1e-12).value  # type: ignore[arg-type]
     else:
-        found = {"lineax": theirs_function, "jax.scipy": scipy, "jaxopt": opt}[library](product, b)
+        found = FUNCTIONS[library](product, b)
     jax.tree.map(lambda x, d: check(x, 1 / d), found, diagonal)
 
 
@@ -210,7 +215,7 @@ def budget(library: str) -> None:
 def outcome(library: str) -> None:
     """The outcome of a solve that ran out of iterations is reported, with the number of iterations."""
     if library == "prdp":
-        solver = {"solver": prdp.ConjugateGradient(), "iterations": 2, "tolerance": 1e-12}
+        solver: dict[str, Any] = {"solver": prdp.ConjugateGradient(), "iterations": 2, "tolerance": 1e-12}
         solution = prdp.solve(prdp.Dense(jnp.asarray(SYMMETRIC), (N,), True), jnp.asarray(RHS), **solver)
         check([int(solution.status), int(solution.iterations)], [prdp.Status.BUDGET_SPENT, 2])
     elif library == "lineax":

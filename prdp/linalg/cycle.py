@@ -56,7 +56,7 @@ class VCycle(Inverse):
         for transfer in self.transfers[level]:
             correction = apart(transfer.restrict(correction))
         correction = self._cycle(level + 1, correction)
-        for transfer in reversed(self.transfers[level]):
+        for transfer in self.transfers[level]:
             correction = apart(transfer.interpolate(correction))
         value = apart(value + correction)
         return apart(value + smoother.mv(apart(u - operator.mv(value))))

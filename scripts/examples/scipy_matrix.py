@@ -14,8 +14,6 @@ from jax.experimental.sparse import BCOO
 import prdp
 
 N, EPOCHS, optimizer = 60, 60, optax.adam(0.05)
-
-
 lengths = np.diff(np.linspace(0, 1, N + 2) ** 1.3)  # linear elements on a graded mesh, u = 0 at the ends
 weights = 0.004 * N / lengths
 bands = -weights[1:-1], weights[:-1] + weights[1:], -weights[1:-1]
@@ -24,9 +22,8 @@ DIAGONAL, SOLVER = jnp.asarray(bands[1], jnp.float32), prdp.PCG(prdp.Diagonal())
 
 
 def solve(log_c, f, iterations):
-    a = prdp.FunctionOperator(
-        jnp.exp(log_c), lambda c, u: c * u + MATRIX @ u, (N,), True, lambda c: c + DIAGONAL
-    )
+    product, diagonal = lambda c, u: c * u + MATRIX @ u, lambda c: c + DIAGONAL
+    a = prdp.FunctionOperator(jnp.exp(log_c), product, (N,), True, diagonal)
     return prdp.solve(a, f, solver=SOLVER, iterations=iterations)
 
 

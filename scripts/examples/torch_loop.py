@@ -11,7 +11,6 @@ try:
     import torch
 except ImportError:
     raise SystemExit("this example needs torch: pip install torch") from None
-
 N, EPOCHS = 24, 60
 A = torch.tensor(2.8 * np.eye(N) - 0.9 * (np.eye(N, k=1) + np.eye(N, k=-1)))
 
@@ -42,7 +41,7 @@ def train(schedule, u0, u1, u2):
     state, iterations = schedule.update(schedule.init(), validate())
     for _ in range(EPOCHS):
         for start, target in zip(u0[1:], u2[1:], strict=True):
-            optimizer.zero_grad()
+            model.zero_grad()
             ((Physics.apply(model(start), iterations) - target) ** 2).sum(1).mean().backward()
             optimizer.step()
         spent += iterations * (len(u0) - 1)
