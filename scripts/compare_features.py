@@ -173,7 +173,7 @@ def preconditioned(library: str) -> None:
         lx = lineax()
         given = lx.MatrixLinearOperator(jnp.asarray(inverse), lx.positive_semidefinite_tag)
         operator = lx.MatrixLinearOperator(jnp.asarray(SYMMETRIC), lx.positive_semidefinite_tag)
-        cg = lx.CG(rtol=1e-10, atol=1e-10, max_steps=2)
+        cg = lx.CG(rtol=1e-10, atol=1e-10, max_steps=5)  # it counts the steps that check
         found = lx.linear_solve(operator, jnp.asarray(RHS), cg, options={"preconditioner": given}).value
     elif library == "jax.scipy":
         found = scipy(SYMMETRIC, RHS, M=jnp.asarray(inverse), maxiter=1)

@@ -5,7 +5,15 @@ from prdp.linalg.coarsening import coarsen
 from prdp.linalg.coupled import CoupledStencil, couple
 from prdp.linalg.cycle import VCycle, exact_inverse
 from prdp.linalg.functional import FunctionOperator, from_lineax
-from prdp.linalg.inverses import Inverse, Polynomial, Relaxation, Scaling, inverse_diagonal, scaled_bound
+from prdp.linalg.inverses import (
+    Inverse,
+    Polynomial,
+    Relaxation,
+    Scaling,
+    apart,
+    inverse_diagonal,
+    scaled_bound,
+)
 from prdp.linalg.norms import inner, norm, power_of_two_scale, relative_norm, scaled_norm
 from prdp.linalg.operators import Dense, Operator
 from prdp.linalg.promotion import promoting
@@ -34,6 +42,7 @@ __all__ = [
     "Stencil",
     "Transfer",
     "VCycle",
+    "apart",
     "backward_difference",
     "coarsen",
     "couple",

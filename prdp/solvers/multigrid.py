@@ -13,6 +13,7 @@ from prdp.linalg import (
     Relaxation,
     Stencil,
     VCycle,
+    apart,
     coarsen,
     exact_inverse,
     inverse_diagonal,
@@ -162,8 +163,8 @@ class Multigrid(Solver, Preconditioner):
 
     def step(self, operator: Operator, rhs: Float[Array, "..."], state: MultigridState) -> MultigridState:
         """Return the state after one V-cycle."""
-        value = state.value + self.correction(operator, state.residual)
-        return MultigridState(value, rhs - self.system(operator).mv(value), state.failure)
+        value = apart(state.value + self.correction(operator, state.residual))
+        return MultigridState(value, apart(rhs - self.system(operator).mv(value)), state.failure)
 
     def correction(self, operator: Operator, residual: Float[Array, "..."]) -> Float[Array, "..."]:
         """Return `P r`, for `A` or for the result of `prepare`."""
