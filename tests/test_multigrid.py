@@ -50,7 +50,7 @@ def noise(operator, samples=1):
     return b - b.mean(axes, keepdims=True) if operator.boundary == "periodic" else b
 
 
-@pytest.mark.parametrize(("boundary", "n"), itertools.product(["dirichlet", "periodic"], [5, 6]))
+@pytest.mark.parametrize(("boundary", "n"), list(itertools.product(["dirichlet", "periodic"], [5, 6])))
 @pytest.mark.parametrize("uniform", [True, False])
 def test_interpolation_is_exact_for_lines_and_restriction_its_transpose(boundary, n, uniform, x64):
     transfer = Transfer(-1, n, boundary, uniform)
@@ -145,7 +145,7 @@ def test_cycles_do_not_depend_on_the_resolution(dimensions, n, boundary, shift):
     assert float(solution.residual_norm.max()) < 1e-5
 
 
-@pytest.mark.parametrize("smoother", some_fast(["jacobi", "gauss_seidel", "chebyshev"], ["gauss_seidel"]))
+@pytest.mark.parametrize("smoother", some_fast(["jacobi", "gauss_seidel", "chebyshev"], []))
 def test_jumping_coefficients_are_solved_by_few_cycles(smoother, x64):
     n = 24
     inside = jnp.zeros((n + 1, n + 1)).at[5:14, 9:20].set(jnp.log(1000.0))
@@ -161,7 +161,7 @@ def test_jumping_coefficients_are_solved_by_few_cycles(smoother, x64):
         itertools.product(
             ["diffusion", "upwind_periodic", "upwind_dirichlet", "channels"], ["auto", "gauss_seidel"]
         ),
-        [("diffusion", "auto"), ("upwind_periodic", "gauss_seidel")],
+        [("upwind_periodic", "gauss_seidel")],
     ),
 )
 def test_a_cycle_is_linear_and_its_transpose_is_that_of_the_transposed_operator(name, smoother, x64):
@@ -189,8 +189,20 @@ def test_a_cycle_is_linear_and_its_transpose_is_that_of_the_transposed_operator(
         )
 
 
-@pytest.mark.parametrize("mode", [prdp.Implicit(), prdp.Unrolled(iterations_cap=12)])
-@pytest.mark.parametrize("solver", [prdp.Multigrid(), prdp.PCG(prdp.Multigrid())])
+@pytest.mark.parametrize(
+    ("solver", "mode"),
+    [
+        (prdp.Multigrid(), prdp.Implicit()),
+        *(
+            pytest.param(solver, mode, marks=pytest.mark.slow)
+            for solver, mode in (
+                (prdp.Multigrid(), prdp.Unrolled(iterations_cap=12)),
+                (prdp.PCG(prdp.Multigrid()), prdp.Implicit()),
+                (prdp.PCG(prdp.Multigrid()), prdp.Unrolled(iterations_cap=12)),
+            )
+        ),
+    ],
+)
 def test_gradients_by_the_coefficients_are_those_of_dense_algebra(solver, mode, x64):
     log_d, b, w = [0.3 * random(1, 10, 9), 0.3 * random(2, 9, 10)], random(3, 9, 9), random(4, 9, 9)
 
