@@ -17,7 +17,7 @@ from prdp.config import Config, ConfigError
 from prdp.memory import check_memory
 from prdp.physics.base import materialise
 from prdp.schedules import Schedule
-from prdp.solvers import Preconditioned
+from prdp.solvers import PCG, Preconditioned
 from prdp.source import source_digest
 from prdp.tasks import SolveSettings, Task
 from prdp.tracking import data_progress
@@ -97,6 +97,8 @@ def source_of(config: Config) -> str | None:
     parts: list[Any] = [type(config.solver), *targets]
     if isinstance(config.solver, Preconditioned):
         parts += [type(config.solver.solver), type(config.solver.preconditioner)]
+    elif isinstance(config.solver, PCG):
+        parts.append(type(config.solver.preconditioner))
     if config.data is not None:
         parts += [type(config.data), type(config.data.initial_condition)]
     return source_digest(parts, _TRAINING, _WITHOUT)

@@ -19,6 +19,8 @@ import optax
 from flax import nnx
 
 import prdp
+from benchmark_multigrid import SIZES as MULTIGRID_SIZES
+from benchmark_multigrid import multigrid_table
 from benchmarking import MODES, argument_parser, bandwidth, machine, publish, timed
 from prdp.differentiation import Mode
 from prdp.linalg import Operator
@@ -237,6 +239,14 @@ def main() -> None:
         *dense_table(sizes, k, repeats),
         "",
         *update_table(sizes, k, network, repeats),
+        "",
+        *multigrid_table(
+            {
+                d: options.sizes or (QUICK if options.quick else MULTIGRID_SIZES)[d]
+                for d in options.dimensions
+            },
+            repeats,
+        ),
         "",
     ]
     publish(lines, options.output)

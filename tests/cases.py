@@ -22,7 +22,9 @@ from prdp.linalg import (
 from prdp.solvers import (
     GMRES,
     LBFGS,
+    PCG,
     BiCGStab,
+    Chebyshev,
     ConjugateGradient,
     Diagonal,
     Direct,
@@ -69,6 +71,8 @@ SOLVERS = {
     "bicgstab": SolverCase(BiCGStab(), True),
     "gmres_3_diagonal": SolverCase(Preconditioned(GMRES(restart=3), Diagonal()), True),
     "bicgstab_diagonal": SolverCase(Preconditioned(BiCGStab(), Diagonal()), True),
+    "pcg_diagonal": SolverCase(PCG(), False),
+    "pcg_chebyshev": SolverCase(PCG(Chebyshev(3)), False),
     "direct": SolverCase(Direct(), True),
     "direct_dense": SolverCase(Direct(factorisation="dense"), True),
 }

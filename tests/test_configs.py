@@ -313,8 +313,10 @@ MISTAKES = {
     "physics=navier_stokes data.reference_points=60": "data.reference_points=60: allowed is s * physics.points + r",
     "physics=navier_stokes physics.winds=x": "physics.winds='x': allowed are pointwise, averaged",
     "+solver.preconditioner=fourier": "solver.preconditioner: no such key; allowed are relaxation, tolerance, operator",
-    "solver=gmres solver.preconditioner=ilu": "solver.preconditioner='ilu': allowed are none, jacobi, fourier",
-    "solver=gmres solver.preconditioner=null": "solver.preconditioner=None: allowed are none, jacobi, fourier",
+    "solver=gmres solver.preconditioner=ilu": "solver.preconditioner='ilu': allowed are none, jacobi, fourier, ssor, "
+    "chebyshev, multigrid",
+    "solver=gmres solver.preconditioner=null": "solver.preconditioner=None: allowed are none, jacobi, fourier, ssor, "
+    "chebyshev, multigrid",
     "solver=gmres solver.preconditioner=fourier": "solver=gmres does not go with physics=heat2d: the Fourier "
     "preconditioner needs a periodic stencil",
     "tracking=wandb tracking.mode=remote": "tracking.mode='remote': allowed are offline, online, disabled",

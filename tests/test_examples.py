@@ -164,3 +164,51 @@ def test_without_lineax_its_example_says_what_to_install():
     done = run("lineax_operator.py", missing=["lineax"])
     assert done.returncode == 1
     assert done.stderr == "this example needs lineax: pip install lineax\n"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("name", "best", "most", "least"),
+    # The error of converged physics, how much worse PRDP's may be, and the iterations that it saves.
+    [("helmholtz_function", 0.5, 1.1, 45), ("scipy_matrix", 1.0, 1.15, 55), ("other_solver", 0.6, 1.1, 50)],
+)
+def test_examples_save_what_they_say(name, best, most, least):
+    reached, left, saved = numbers(run(f"{name}.py"))
+    assert reached < best
+    assert left < most * reached
+    assert saved >= least
+
+
+def test_the_helmholtz_function_is_the_damped_equation(x64):
+    example = load("helmholtz_function")
+    n, log_k = example.N, jnp.linspace(1, 2, example.N)
+    laplacian = np.asarray(prdp.laplacian((n,), 1, 1 / (n + 1), "dirichlet").as_dense())
+    complex_ = laplacian + np.diag(np.exp(2 * log_k)) * (1 + 1j * example.DAMPING)
+    found = prdp.FunctionOperator(log_k, example.product, (2, n)).as_dense()
+    np.testing.assert_allclose(
+        found, np.block([[complex_.real, -complex_.imag], [complex_.imag, complex_.real]])
+    )
+
+
+def test_the_other_solvers_gradient_is_that_of_dense_algebra(x64):
+    example = load("other_solver")
+    n = example.N = 8
+    log_d, b = jnp.linspace(0, 1, n), jnp.asarray(np.random.default_rng(0).standard_normal(n))
+    coupling = 4 * (2 * jnp.eye(n) - jnp.roll(jnp.eye(n), 1, 0) - jnp.roll(jnp.eye(n), -1, 0))
+    exact = jax.grad(lambda d: jnp.sum(jnp.linalg.solve(jnp.diag(jnp.exp(d)) + coupling, b) ** 3))(log_d)
+    found = jax.grad(lambda d: jnp.sum(example.solve(d, b, 300) ** 3))(log_d)
+    np.testing.assert_allclose(found, exact, rtol=1e-8)
+
+
+def test_a_torch_loop_saves_without_losing():
+    pytest.importorskip("torch", reason="torch is not installed")
+    reached, left, saved = numbers(run("torch_loop.py"))
+    assert reached < 0.3
+    assert left < 1.05 * reached
+    assert saved >= 65
+
+
+def test_without_torch_its_example_says_what_to_install():
+    done = run("torch_loop.py", missing=["torch"])
+    assert done.returncode == 1
+    assert done.stderr == "this example needs torch: pip install torch\n"

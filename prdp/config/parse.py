@@ -15,7 +15,7 @@ from prdp.config.resolve import as_one_text, check_case, check_names, hint, reso
 from prdp.differentiation import Mode
 from prdp.physics import Physics
 from prdp.schedules import Schedule
-from prdp.solvers import PRECONDITIONERS, Preconditioned, Preconditioner, Solver
+from prdp.solvers import PCG, PRECONDITIONERS, Preconditioned, Preconditioner, Solver
 from prdp.tasks import Task
 
 # Groups whose option may have no object (`data=none`, `tracking=none`).
@@ -101,6 +101,11 @@ def _solver(node: dict[str, Any]) -> tuple[Solver, SolveOptions]:
             raise ConfigError("solver.preconditioner: this key is needed")
         preconditioner = _preconditioner(node.pop("preconditioner", "none"))
         common.append("preconditioner")
+    elif target is PCG and isinstance(node.get("preconditioner"), str):
+        made = _preconditioner(node["preconditioner"])
+        if made is None:
+            raise ConfigError("solver.preconditioner=none: for CG without one, use solver=conjugate_gradient")
+        node["preconditioner"] = made
     solver = _of_kind("solver", recipe(node, "solver", also=common)())
     solver = solver if preconditioner is None else Preconditioned(solver, preconditioner)
     return solver, build(SolveOptions, options, "solver")

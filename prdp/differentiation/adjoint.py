@@ -48,7 +48,7 @@ class AdjointMode(Mode):
     ) -> tuple[Operator, Any, AdjointStats]:
         """Return the cotangents of operator and right-hand side, and the stats, given the cotangent of `value`."""
         transposed = problem.operator.transpose()
-        multiplier, stats = self.multiplier(solver, transposed, cotangent, controls, problem.rhs)
+        multiplier, stats = self.multiplier(solver.transpose(), transposed, cotangent, controls, problem.rhs)
         return operator_cotangent(problem.operator, value, multiplier), multiplier, stats
 
     def run(self, solver: Solver, problem: Problem, controls: Controls, stats: AdjointStats) -> Solution:

@@ -76,7 +76,9 @@ class Implicit(AdjointMode):
     ) -> tuple[Operator, Any, AdjointStats]:
         """Return the cotangents of operator and right-hand side, and the stats."""
         operator, rhs, _, guess = problem
-        multiplier, stats = self.multiplier(solver, operator.transpose(), cotangent, controls, rhs, guess)
+        multiplier, stats = self.multiplier(
+            solver.transpose(), operator.transpose(), cotangent, controls, rhs, guess
+        )
         return operator_cotangent(operator, value, multiplier), multiplier, stats
 
     def multiplier(

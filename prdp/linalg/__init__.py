@@ -1,8 +1,19 @@
 """Linear operators, matrix-free stencils and per-system norms."""
 
 from prdp.linalg.batches import invert_each, solve_each
+from prdp.linalg.coarsening import coarsen
 from prdp.linalg.coupled import CoupledStencil, couple
+from prdp.linalg.cycle import VCycle, exact_inverse
 from prdp.linalg.functional import FunctionOperator, from_lineax
+from prdp.linalg.inverses import (
+    Inverse,
+    Polynomial,
+    Relaxation,
+    Scaling,
+    apart,
+    inverse_diagonal,
+    scaled_bound,
+)
 from prdp.linalg.norms import inner, norm, power_of_two_scale, relative_norm, scaled_norm
 from prdp.linalg.operators import Dense, Operator
 from prdp.linalg.promotion import promoting
@@ -15,6 +26,7 @@ from prdp.linalg.stencils import (
     identity,
     laplacian,
 )
+from prdp.linalg.transfer import Transfer
 from prdp.linalg.varying import vary_alike
 
 __all__ = [
@@ -22,14 +34,24 @@ __all__ = [
     "CoupledStencil",
     "Dense",
     "FunctionOperator",
+    "Inverse",
     "Operator",
+    "Polynomial",
+    "Relaxation",
+    "Scaling",
     "Stencil",
+    "Transfer",
+    "VCycle",
+    "apart",
     "backward_difference",
+    "coarsen",
     "couple",
+    "exact_inverse",
     "forward_difference",
     "from_lineax",
     "identity",
     "inner",
+    "inverse_diagonal",
     "invert_each",
     "laplacian",
     "norm",
@@ -37,6 +59,7 @@ __all__ = [
     "promoting",
     "relative_norm",
     "rounding_level",
+    "scaled_bound",
     "scaled_norm",
     "solve_each",
     "vary_alike",

@@ -53,6 +53,10 @@ class Solver(ABC):
         """Return the operator that `init`, `step` and `solution` receive. Called once per solve; differentiable."""
         return operator
 
+    def transpose(self) -> "Solver":
+        """Return the solver for the transposed system of an adjoint solve, by default the same."""
+        return self
+
     def system(self, prepared: Operator) -> Operator:
         """Return `A`, given the result of `prepare`."""
         return prepared
