@@ -242,9 +242,11 @@ def test_each_job_is_a_line_with_what_is_left_at_the_pace_so_far(ledger, tmp_pat
 def test_the_table_counts_and_the_reasons_follow(ledger, tmp_path):
     jobs = [job(tmp_path, n) for n in "abcdef"]
     told = ledger(*jobs)
-    states = [("done", None), ("resumed", None), ("failed", "no luck"), ("diverged", None), ("done", None)]
-    for one, (state, error) in zip(jobs, states, strict=False):
-        told.add(Result(one.overrides, state, str(one.folder), 1.0, 0.5, 0.1, error))
+    states = ["done", "resumed", "failed", "diverged", "done"]
+    errors = [0.3, 0.1, None, float("nan"), 0.2]
+    for one, state, error in zip(jobs, states, errors, strict=False):
+        reason = "no luck" if state == "failed" else None
+        told.add(Result(one.overrides, state, str(one.folder), 1.0, 0.5, error, reason))
     printed(told)
     assert told.failed
     told.close()
@@ -255,7 +257,9 @@ def test_the_table_counts_and_the_reasons_follow(ledger, tmp_path):
     ]
     names = ["done", "resumed", "skipped", "diverged", "failed", "not reached"]
     assert cells == [names, ["2", "1", "0", "1", "1", "1"]]
-    assert lines[6:] == ["failed: job=c", "  no luck", "diverged: job=d", f"  {tmp_path / 'd'}"]
+    results = [line.strip("│").split("│") for line in lines if "│" in line][1:]
+    assert [row[-1].strip() for row in results][-4:] == ["job=b", "job=e", "job=a", "job=d"]
+    assert lines[-4:] == ["failed: job=c", "  no luck", "diverged: job=d", f"  {tmp_path / 'd'}"]
 
 
 def test_a_sweep_without_failures_has_not_failed(ledger, tmp_path):

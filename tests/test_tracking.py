@@ -97,6 +97,8 @@ def test_an_offline_run_needs_no_account_and_stays_in_its_folder(run_in, tmp_pat
     outcome = run_in(tmp_path / "runs", *POISSON, "tracking=wandb")
     assert outcome.summary["status"] == "finished"
     assert warnings(caplog) == []
+    # Its service writes the rest when it stops.
+    wandb.teardown()
     (log,) = outcome.folder.glob("wandb/offline-run-*/*.wandb")
     content = log.read_bytes()
     for expected in (b"val_error", b"poisson-jacobi-unrolled-prdp-", outcome.folder.name.encode()):
