@@ -3,10 +3,13 @@
 from prdp.linalg.batches import invert_each, solve_each
 from prdp.linalg.coupled import CoupledStencil, couple
 from prdp.linalg.functional import FunctionOperator, from_lineax
+from prdp.linalg.inputs import System, as_system
 from prdp.linalg.norms import inner, norm, power_of_two_scale, relative_norm, scaled_norm
 from prdp.linalg.operators import Dense, Operator
 from prdp.linalg.promotion import promoting
 from prdp.linalg.rounding import rounding_level
+from prdp.linalg.shifted import Shifted
+from prdp.linalg.sparse import Sparse, from_bcoo, from_scipy
 from prdp.linalg.stencils import (
     BOUNDARIES,
     Stencil,
@@ -23,11 +26,17 @@ __all__ = [
     "Dense",
     "FunctionOperator",
     "Operator",
+    "Shifted",
+    "Sparse",
     "Stencil",
+    "System",
+    "as_system",
     "backward_difference",
     "couple",
     "forward_difference",
+    "from_bcoo",
     "from_lineax",
+    "from_scipy",
     "identity",
     "inner",
     "invert_each",
