@@ -148,7 +148,7 @@ reveal_type(prdp.PRDP(tau_step=0.9).init())
 advice: str = prdp.Status(0).advice
 number: int = prdp.solve(A, b, iterations=5)  # wrong
 prdp.solve(A, b, solver=prdp.PRDP(), iterations=5)  # wrong
-prdp.solve(A, b)  # wrong
+prdp.solve(A, iterations=5)  # wrong
 prdp.Jacobi(relaxation="1")  # wrong
 prdp.Jacobbi()  # wrong
 """

@@ -78,7 +78,9 @@ def push_forward(solver: Solver, mode: Any, saved: Saved, tangents: tuple[Proble
 
     def cut(state: Any) -> Any:
         """Return the tangents of a state whose value is constant: only its residual `b - A u` moves."""
-        _, residual_dot = jax.jvp(lambda a, b: b - a.mv(state.value), (operator, rhs), (operator_dot, rhs_dot))
+        _, residual_dot = jax.jvp(
+            lambda a, b: b - a.mv(state.value), (operator, rhs), (operator_dot, rhs_dot)
+        )
         nothing = whole([jnp.zeros_like(leaves[i]) for i in live])
         return real(nothing._replace(residual=residual_dot))
 

@@ -8,7 +8,6 @@ from prdp.linalg.norms import inner, norm, power_of_two_scale, relative_norm, sc
 from prdp.linalg.operators import Dense, Operator
 from prdp.linalg.promotion import promoting
 from prdp.linalg.rounding import rounding_level
-from prdp.linalg.shifted import Shifted
 from prdp.linalg.sparse import Sparse, from_bcoo, from_scipy
 from prdp.linalg.stencils import (
     BOUNDARIES,
@@ -26,7 +25,6 @@ __all__ = [
     "Dense",
     "FunctionOperator",
     "Operator",
-    "Shifted",
     "Sparse",
     "Stencil",
     "System",

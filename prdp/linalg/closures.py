@@ -24,6 +24,7 @@ class Traced:
     outputs: Any = field(compare=False)
 
     def __call__(self, arrays: Any, *arguments: Any) -> Any:
+        """Return the output for these arrays and arguments."""
         # The function was traced with these types. A change of precision may have cast the arrays since.
         avals = [v.aval for v in self.jaxpr.constvars]
         consts = [jnp.asarray(x, a.dtype) for x, a in zip(arrays, avals, strict=True)]

@@ -16,8 +16,8 @@ from prdp.linalg.operators import Leaf, Operator, number, static
 class FunctionOperator(Operator):
     """A matrix-free operator `u -> function(parameters, u)`, linear in `u`.
 
-    The transpose comes from `transpose_function`, or else from `jax.linear_transpose`. The diagonal costs one product per unknown; pass
-    `diagonal_function` if the solver uses the diagonal (e.g. `Jacobi`).
+    The transpose comes from `transpose_function`, or else from `jax.linear_transpose`. The diagonal costs one product
+    per unknown; pass `diagonal_function` if the solver uses the diagonal (e.g. `Jacobi`).
 
     Args:
         parameters: any pytree of arrays; gradients with respect to it flow through the solve.

@@ -68,7 +68,7 @@ def as_system(
 
 
 def _plain(operator: Operator, rhs: Any) -> System:
-    return System(operator, rhs, lambda x: x, lambda x: x)
+    return System(operator, rhs, _same, _same)
 
 
 def _matrix(given: Any, symmetric: bool) -> Operator | None:
@@ -110,7 +110,8 @@ def _of_function(
     _, arrays = traced(function, rhs)
     rhs = rhs.astype(jnp.result_type(rhs, *_reals(arrays)))
     forward, arrays = traced(function, rhs)
-    parameters, product, product_transposed = (arrays,), _Part(forward, 0), None
+    parameters: tuple[Any, ...] = (arrays,)
+    product, product_transposed = _Part(forward, 0), None
     if transpose is not None:
         backward, more = traced(transpose, rhs)
         parameters, product_transposed = (arrays, more), _Part(backward, 1)
@@ -118,6 +119,10 @@ def _of_function(
         parameters, product, rhs.shape, symmetric, transpose_function=product_transposed
     )
     return System(operator, rhs, flatten, restore)
+
+
+def _same(x: Any) -> Any:
+    return x
 
 
 def _reals(tree: Any) -> list[Any]:
@@ -140,7 +145,7 @@ class _Layout(NamedTuple):
     def flatten(self, tree: Any) -> Any:
         leaves, structure = jax.tree.flatten(tree)
         shapes = tuple(jnp.shape(x) for x in leaves)
-        if (structure, shapes) != self:
+        if (structure, shapes) != (self.structure, self.shapes):
             raise ValueError(
                 f"a pytree of structure {structure} with shapes {shapes}: the right-hand side has {self.structure} "
                 f"with shapes {self.shapes}, and functions and guesses must match it"
@@ -170,7 +175,8 @@ def _without_closures(operator: Operator, rhs: Any) -> Operator:
     given = {name: getattr(operator, name) for name in names if getattr(operator, name) is not None}
 
     def traced(dtype: Any) -> dict[str, tuple[Any, Any]]:
-        parameters = operator.astype(dtype).parameters
+        cast: Any = operator.astype(dtype)
+        parameters = cast.parameters
         field = jax.ShapeDtypeStruct(operator.shape, dtype)
         return {
             name: trace(function, parameters, *(() if name == "diagonal_function" else (field,)))
@@ -182,7 +188,9 @@ def _without_closures(operator: Operator, rhs: Any) -> Operator:
     if not any(isinstance(x, jax.core.Tracer) for x in jax.tree.leaves(closed)):
         return operator
     found = traced(jnp.result_type(dtype, *_reals(closed)))
-    functions = {name: _Hoisted(function, i) for i, (name, (function, _)) in enumerate(found.items())}
+    functions: dict[str, Any] = {
+        name: _Hoisted(function, i) for i, (name, (function, _)) in enumerate(found.items())
+    }
     parameters = operator.parameters, tuple(arrays for _, arrays in found.values())
     return replace(operator, parameters=parameters, **functions)
 

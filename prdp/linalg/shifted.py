@@ -42,7 +42,9 @@ class Shifted(Operator):
 
     def mv(self, u: Float[Array, "..."]) -> Float[Array, "..."]:
         """Return `A u + s mean(u)`."""
-        return self.original.mv(u) + self.shift() * jnp.mean(u, axis=tuple(range(-self.axes, 0)), keepdims=True)
+        return self.original.mv(u) + self.shift() * jnp.mean(
+            u, axis=tuple(range(-self.axes, 0)), keepdims=True
+        )
 
     def transpose(self) -> "Shifted":
         """Return the shifted transpose."""

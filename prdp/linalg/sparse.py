@@ -71,7 +71,11 @@ def from_scipy(matrix: Any, symmetric: bool = False) -> Sparse:
     """
     entries = matrix.tocoo()
     return Sparse(
-        jnp.asarray(entries.data), jnp.asarray(entries.row), jnp.asarray(entries.col), _square(matrix), symmetric
+        jnp.asarray(entries.data),
+        jnp.asarray(entries.row),
+        jnp.asarray(entries.col),
+        _square(matrix),
+        symmetric,
     )
 
 

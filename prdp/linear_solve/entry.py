@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 else:
     _Operator = _Field = _Count = _Number = Any
 
+
 @promoting
 def solve(
     operator: _Operator,

@@ -9,7 +9,8 @@ import jax.numpy as jnp
 
 from prdp.checks import one_of
 from prdp.differentiation import Controls, Problem, Solution
-from prdp.linalg import CoupledStencil, Operator, Shifted, Stencil, norm, promoting, relative_norm
+from prdp.linalg import CoupledStencil, Operator, Stencil, norm, promoting, relative_norm
+from prdp.linalg.shifted import Shifted
 from prdp.solvers import Solver, Status
 
 NULL_SPACES = ("constant",)
@@ -40,7 +41,9 @@ class NullSpace:
             return cls()
         one_of("null_space", name, NULL_SPACES, "None")
         if isinstance(operator, CoupledStencil):
-            raise ValueError("null_space='constant': not known for a CoupledStencil; pin the null space, see couple")
+            raise ValueError(
+                "null_space='constant': not known for a CoupledStencil; pin the null space, see couple"
+            )
         return cls(len(operator.grid) if isinstance(operator, Stencil) else operator.rank)
 
     def projected(self, field: Any) -> Any:
@@ -67,7 +70,9 @@ class NullSpace:
 
 @partial(jax.jit, static_argnums=0)
 @promoting
-def _verify(null: NullSpace, solution: Solution, operator: Operator, rhs: Any, controls: Controls) -> Solution:
+def _verify(
+    null: NullSpace, solution: Solution, operator: Operator, rhs: Any, controls: Controls
+) -> Solution:
     value = null.projected(solution.value)
     fixed, system, b = jax.lax.stop_gradient((value, operator, rhs))
     residual = relative_norm(b - system.mv(fixed), norm(b, system.rank), system.rank)

@@ -7,7 +7,8 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from prdp.checks import one_of
-from prdp.linalg import Operator, Shifted, Stencil, solve_each
+from prdp.linalg import Operator, Stencil, solve_each
+from prdp.linalg.shifted import Shifted
 from prdp.solvers.base import Solver, flag, start
 from prdp.solvers.status import Status
 
