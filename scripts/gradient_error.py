@@ -2,20 +2,11 @@
 
     python scripts/gradient_error.py [--problems heat1d burgers] [--quick] [--output results/gradient_errors]
 
-Writes `<output>.csv` (one row per problem, solver, mode and K) and `<output>.md`. Everything is computed in float64,
+Writes `<output>.csv` (one row per problem, solver, mode and K) and `<output>.md`. With `--problems`, the rows of the
+others are kept from the file. Everything is computed in float64,
 with zero guess and tolerance 0. The loss is `||u||^2 / 2`, summed over the samples; the exact gradient is that of the
 same loss with a direct solve.
 
-Why is the unrolled gradient of GMRES(2) so rough? With `u^[K] = A^-1 (b - r_K(b))`, the error of the unrolled gradient
-with respect to `b` is `-(dr_K/db)^T A^-T ubar`, beside that of `ubar`. It vanishes only if the *derivative* of the
-residual map does, which a small residual does not imply. One cycle multiplies `r` by a polynomial of `A` whose
-coefficients depend on `r`. If `r` is smooth and `A` is close to the identity, as in one time step of Burgers' equation,
-then `r`, `A r` and `A^2 r` are nearly parallel. The coefficients fit the few components that `r` has, and react to any
-other component by the inverse of a small angle. The second table of the output shows it: the first cycle reduces the
-residual by orders of magnitude, while the norm of its Jacobian is far above one. A product of such Jacobians decays
-late. For Jacobi or Richardson, the Jacobian of an iteration is the iteration matrix itself, so that residual and
-derivative decay at the same rate. The implicit gradient differentiates the equation instead of the iteration, and has
-only the errors of the two solves.
 """
 
 import csv
@@ -33,7 +24,7 @@ from benchmarking import argument_parser, publish
 from prdp.atomic import write_text
 from prdp.differentiation import Mode
 from prdp.linalg import Operator
-from prdp.physics import Burgers, FilteredNoise, Heat, NavierStokes, Poisson
+from prdp.physics import Burgers, FilteredNoise, FourierSeries, Heat, NavierStokes, Poisson
 from prdp.solvers import Solver
 
 LEVELS = (1, 2, 4, 8, 12, 16, 20, 23, 32, 64, 128)
@@ -86,10 +77,15 @@ def poisson() -> System:
     return System(physics.operator(), physics.rhs(theta), DEFINITE)
 
 
-def burgers() -> System:
-    """Return the first systems of the paper's Burgers problem, with smooth random states."""
+def burgers(paper: bool) -> System:
+    """Return systems of Burgers' equation: at the paper's states after one time step, or at noise, which is rougher."""
     physics = Burgers(1, 256)
-    state = noise(physics, 3)
+    if paper:
+        (fields,) = FourierSeries(modes=20).sample({1337: 3}, physics.grid())
+        start = jnp.asarray(fields)
+        state = prdp.solve(physics.operator(start), start, solver=prdp.Direct()).value
+    else:
+        state = noise(physics, 3)
     others: dict[str, Solver] = {"BiCGStab": prdp.BiCGStab(), "Jacobi": prdp.Jacobi()}
     return System(
         physics.operator(state), state, {"GMRES(2)": prdp.GMRES(2), "GMRES(8)": prdp.GMRES(8)} | others
@@ -110,7 +106,8 @@ PROBLEMS: dict[str, Callable[[], System]] = {
     "heat1d": lambda: heat(1, 30),
     "heat2d": lambda: heat(2, 30),
     "heat3d": lambda: heat(3, 10),
-    "burgers": burgers,
+    "burgers": lambda: burgers(paper=True),
+    "burgers_noise": lambda: burgers(paper=False),
     "navier_stokes": navier_stokes,
 }
 
@@ -180,6 +177,44 @@ def written_csv(rows: list[dict[str, Any]]) -> str:
     return text.getvalue()
 
 
+def kept(output: Path | None, problems: list[str]) -> list[dict[str, Any]]:
+    """Return the rows of other problems in an existing CSV file, numbers as numbers."""
+    path = None if output is None else output.with_suffix(".csv")
+    if path is None or not path.exists():
+        return []
+    rows = []
+    for row in csv.DictReader(path.read_text().splitlines()):
+        if row["problem"] in PROBLEMS and row["problem"] not in problems:
+            names = {key: row.pop(key) for key in ("problem", "solver", "mode")}
+            numbers = {key: int(x) if key == "iterations" else float(x) for key, x in row.items() if x}
+            rows.append(names | numbers)
+    return rows
+
+
+def explanation() -> list[str]:
+    """Return the part of the text on GMRES(2), with its table."""
+    lines = ["## Why the unrolled gradient of a Krylov method can be rough", "", *EXPLANATION.split("\n"), ""]
+    lines += ["| cycle | GMRES(2) | Jacobian | Jacobi | Jacobian |", "|---:|---:|---:|---:|---:|"]
+    system = burgers(paper=True)
+    pairs = zip(*(cycles(solver, system, 8) for solver in (prdp.GMRES(2), prdp.Jacobi())), strict=True)
+    for i, numbers in enumerate(pairs, 1):
+        lines.append(f"| {i} | " + " | ".join(f"{x:.2g}" for pair in numbers for x in pair) + " |")
+    return lines
+
+
+EXPLANATION = """\
+With `u^[K] = A^-1 (b - r_K(b))`, the error of the unrolled gradient with respect to `b` is `-(dr_K/db)^T A^-T ubar`,
+beside that of `ubar`. It vanishes only if the *derivative* of the residual map does, which a small residual does not
+imply. A Krylov method multiplies `r` by a polynomial of `A` whose coefficients depend on `r`. If `r` consists of few
+modes (Poisson: three sines; Burgers: smooth states, and `A` close to the identity), then `r`, `A r` and `A^2 r` are
+nearly parallel: the coefficients fit these modes, and react to any other component of `b` by the inverse of a small
+angle. The table shows one cycle on the first Burgers system: by how much it reduces the residual, and the 2-norm of its
+Jacobian `dr'/dr`. Where the second is far above the first, the K-step map is rougher than the solution that it
+approximates. Rough states (`burgers_noise`) have all modes, so that the coefficients hardly change. The Jacobian of
+Jacobi is its iteration matrix: residual and derivative decay together. The implicit gradient differentiates the
+equation instead of the iteration, and has only the errors of the two solves."""
+
+
 def main() -> None:
     """Compute the curves and write both tables."""
     parser = argument_parser(__doc__)
@@ -188,32 +223,28 @@ def main() -> None:
     arguments = parser.parse_args()
     jax.config.update("jax_enable_x64", True)
     levels = LEVELS[:3:2] if arguments.quick else LEVELS
-    rows: list[dict[str, Any]] = []
+    rows = kept(arguments.output, arguments.problems)
     for problem in arguments.problems:
         rows += curves(problem, levels)
         print(f"{problem}: {len(rows)} rows", flush=True)
-    lines = ["# Gradient errors", "", "Written by `scripts/gradient_error.py`, float64.", ""]
+    rows.sort(key=lambda row: list(PROBLEMS).index(row["problem"]))
+    lines = [
+        "# Gradient errors",
+        "",
+        "Written by `scripts/gradient_error.py`, in float64: zero guess, tolerance 0.",
+    ]
     lines += [
         "The larger of the relative errors of the gradients with respect to `b` and to the parameters of `A`.",
         "",
     ]
     lines += table(rows)
-    undefined = [(r["solver"], r["mode"]) for r in rows if "iterations" not in r]
-    lines += ["", "Not defined: " + "; ".join(f"{m} with {s}" for s, m in dict.fromkeys(undefined)) + ".", ""]
-    if "burgers" in arguments.problems:
-        system = burgers()
-        lines += [
-            "One cycle on the first Burgers system: reduction of the residual, and norm of the cycle's Jacobian.",
-            "",
-        ]
-        lines += ["| cycle | GMRES(2) | Jacobian | Jacobi | Jacobian |", "|---:|---:|---:|---:|---:|"]
-        pairs = zip(*(cycles(solver, system, 8) for solver in (prdp.GMRES(2), prdp.Jacobi())), strict=True)
-        for i, numbers in enumerate(pairs, 1):
-            lines.append(f"| {i} | " + " | ".join(f"{x:.2g}" for pair in numbers for x in pair) + " |")
-    output = None if arguments.output is None else Path(arguments.output)
-    publish(lines, None if output is None else output.with_suffix(".md"))
-    if output is not None:
-        write_text(output.with_suffix(".csv"), written_csv(rows))
+    undefined = [(row["solver"], row["mode"]) for row in rows if "iterations" not in row]
+    lines += ["", "Not defined: " + "; ".join(f"{m} with {s}" for s, m in dict.fromkeys(undefined)) + "."]
+    if any(row["problem"] == "burgers" for row in rows):
+        lines += ["", *explanation()]
+    publish(lines, None if arguments.output is None else arguments.output.with_suffix(".md"))
+    if arguments.output is not None:
+        write_text(arguments.output.with_suffix(".csv"), written_csv(rows))
 
 
 if __name__ == "__main__":

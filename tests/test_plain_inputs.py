@@ -12,9 +12,9 @@ import prdp
 from prdp.linear_solve.entry import _run
 from tests.cases import random, spd_matrix
 
-MATRIX = np.asarray(spd_matrix(6)) + np.triu(np.asarray(random(3, 6, 6)))
+MATRIX = np.asarray(spd_matrix(6), float) + np.triu(np.asarray(random(3, 6, 6), float))
 RHS = np.arange(1.0, 7.0)
-SOLVER = prdp.GMRES(6)
+SOLVER = prdp.Jacobi()
 
 INPUTS = {
     "numpy": lambda m: np.asarray(m),

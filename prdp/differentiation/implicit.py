@@ -25,7 +25,9 @@ class Implicit(AdjointMode):
 
     By default the adjoint solve has the K and the tolerance of the primal solve. It starts from zero, and its
     tolerance is relative to its own right-hand side, the cotangent. The VJP is therefore linear in the cotangent,
-    however small the loss. With a guess for `lambda`, the VJP is affine in the cotangent, and linear only at
+    however small the loss. Forward mode solves `A du = db - dA u` in the same way, and derivatives of any order are
+    solves again. The gradient converges with every solver, as fast as the slower of the two solves (see
+    `prdp.gradient_error`). With a guess for `lambda`, the VJP is affine in the cotangent, and linear only at
     convergence.
 
     Args:

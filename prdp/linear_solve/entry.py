@@ -19,8 +19,9 @@ if TYPE_CHECKING:
     _Field = Any
     _Count = Int[Array, "..."] | int
     _Number = Float[Array, "..."] | float
+    _Function = Callable[[Any], Any]
 else:
-    _Operator = _Field = _Count = _Number = Any
+    _Operator = _Field = _Count = _Number = _Function = Any
 
 
 @promoting
@@ -37,7 +38,7 @@ def solve(
     adjoint_guess: _Field | None = None,
     adjoint_stats: AdjointStats | None = None,
     symmetric: bool | None = None,
-    transpose: Callable[[Any], Any] | None = None,
+    transpose: _Function | None = None,
     null_space: str | None = None,
 ) -> Solution:
     """Solve `A u = b` approximately, `u^[K] = P_K(A, b)`, differentiably.
