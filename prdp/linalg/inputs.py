@@ -33,9 +33,7 @@ class System(NamedTuple):
     restore: Callable[[Any], Any]
 
 
-def as_system(
-    operator: Any, rhs: Any, symmetric: bool | None = None, transpose: Callable[[Any], Any] | None = None
-) -> System:
+def as_system(operator: Any, rhs: Any, symmetric: bool | None = None, transpose: Any = None) -> System:
     """Return the system `A u = b` for whatever `A` and `b` are given as; see `prdp.solve`.
 
     Raises:
