@@ -49,6 +49,7 @@ def test_unrolled_gmres_is_rough_where_implicit_converges(x64):
     np.testing.assert_allclose(rough.solution, smooth.solution)
 
 
+@pytest.mark.slow
 def test_plain_inputs_and_pytrees(x64):
     matrix = np.diag(np.arange(2.0, 6.0)) + 0.1
     tree = {"a": np.ones(2), "b": np.ones(2)}

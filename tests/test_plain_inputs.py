@@ -10,7 +10,7 @@ from jax.experimental.sparse import BCOO
 
 import prdp
 from prdp.linear_solve.entry import _run
-from tests.cases import random, spd_matrix
+from tests.cases import random, some_fast, spd_matrix
 
 MATRIX = np.asarray(spd_matrix(6), float) + np.triu(np.asarray(random(3, 6, 6), float))
 RHS = np.arange(1.0, 7.0)
@@ -35,7 +35,7 @@ def solve(a, b, **options):
     return prdp.solve(a, b, **{"solver": SOLVER, "tolerance": 1e-12} | options)
 
 
-@pytest.mark.parametrize("kind", INPUTS)
+@pytest.mark.parametrize("kind", some_fast(INPUTS, ["numpy", "jax", "csr", "bcoo", "lineax", "function"]))
 def test_every_kind_of_input_is_the_same_system(kind, x64):
     solution = solve(INPUTS[kind](MATRIX), RHS)
     np.testing.assert_allclose(solution.value, np.linalg.solve(MATRIX, RHS), rtol=1e-10)
@@ -51,7 +51,7 @@ TRACED = {
 }
 
 
-@pytest.mark.parametrize("kind", TRACED)
+@pytest.mark.parametrize("kind", some_fast(TRACED, ["jax", "closure"]))
 def test_gradients_flow_into_every_input_and_into_closures(kind, x64):
     @jax.jit
     def gradient(m, b):
@@ -89,6 +89,7 @@ def test_unknowns_are_pytrees(x64):
         solve(function, split(RHS), guess={"first": RHS[:2]})
 
 
+@pytest.mark.slow
 def test_a_lineax_operator_on_a_pytree(x64):
     shapes = jax.eval_shape(split, RHS)
     operator = lineax.FunctionLinearOperator(lambda tree: split(MATRIX @ joined(tree)), shapes)
@@ -110,6 +111,7 @@ def test_a_function_that_jax_cannot_transpose(x64):
     np.testing.assert_allclose(jax.grad(loss)(RHS), np.linalg.solve(MATRIX.T, 2 * u), rtol=1e-10)
 
 
+@pytest.mark.slow
 def test_a_batch_of_functions_is_a_vmap_and_a_batch_of_matrices_has_leading_axes(x64):
     b = random(4, 3, 6)
     expected = np.linalg.solve(MATRIX, np.asarray(b).T).T
