@@ -68,6 +68,7 @@ def test_the_absolute_tolerance_ends_where_the_relative_one_is_not_reached():
     )
 
 
+@pytest.mark.slow
 def test_the_adjoint_does_not_see_the_absolute_tolerance(x64):
     a, rhs = heat((1, 9), "dirichlet", 0.3), random(0, 1, 9)
     weak = jax.grad(lambda b: 1e-9 * jnp.sum(prdp.solve(a, b, tolerance=1e-8, atol=1e-3).value))(rhs)

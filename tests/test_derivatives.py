@@ -78,9 +78,8 @@ DERIVATIVES = {
     some_fast(
         itertools.product(SOLVERS, DERIVATIVES),
         [
-            *(("conjugate_gradient", derivative) for derivative in DERIVATIVES),
+            *(("conjugate_gradient", derivative) for derivative in ("jvp", "grad_of_grad", "hessian")),
             ("jacobi", "grad_of_grad"),
-            ("direct", "hessian"),
         ],
     ),
 )
@@ -90,6 +89,7 @@ def test_derivatives_through_implicit_equal_those_of_dense_algebra(solver, deriv
     close(derive(solved(solver), at, direction), derive(dense(solver), at, direction), 1e-8)
 
 
+@pytest.mark.slow
 def test_third_derivatives_too(x64):
     def third(value):
         return jax.jit(jax.grad(jax.grad(jax.grad(lambda c, b: loss_of(value)(c, b)))))
@@ -126,7 +126,7 @@ def test_forward_mode_is_the_transpose_of_reverse_mode(mode, solver, x64):
     assert abs(forward) > 1e-3
 
 
-@pytest.mark.parametrize("mode", some_fast(sorted(set(MODES) - {"implicit"}), ["jfb", "unrolled"]))
+@pytest.mark.parametrize("mode", sorted(set(MODES) - {"implicit"}))
 def test_second_derivatives_that_are_not_defined_are_refused_by_name(mode):
     # JFB's used to be silently 60 % off.
     value = solved("conjugate_gradient" if mode == "reduced_cg" else "jacobi", MODES[mode], 3)
@@ -140,7 +140,7 @@ def test_second_derivatives_that_are_not_defined_are_refused_by_name(mode):
         with pytest.raises(
             ValueError, match=f"{type(MODES[mode]).__name__} has no second derivative"
         ) as refusal:
-            second(at[1])
+            jax.eval_shape(second, at[1])
         assert "\n" not in str(refusal.value)
 
 
@@ -171,7 +171,7 @@ def test_forward_mode_keeps_k_traced_and_stats_come_with_gradients_of_gradients(
     assert np.isfinite(outer(b, AdjointStats.zero())).all()
 
 
-@pytest.mark.parametrize("mode", ["implicit", "unrolled", "jfb"])
+@pytest.mark.parametrize("mode", some_fast(["implicit", "unrolled", "jfb"], ["unrolled"]))
 def test_failed_systems_are_nan_only_where_their_inputs_move(mode):
     a, rhs = heat((1, 9), "dirichlet"), jnp.ones((2, 1, 9)).at[1, 0, 3].set(jnp.nan)
     value = lambda b: prdp.solve(a, b, differentiation=MODES[mode], iterations=8).value  # noqa: E731

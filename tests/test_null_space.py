@@ -26,12 +26,7 @@ SOLVERS = {
     "direct": prdp.Direct(),
     "direct_dense": prdp.Direct("dense"),
 }
-FAST = [
-    ("1d", "conjugate_gradient"),
-    ("2d_two_channels", "direct"),
-    ("convection", "gmres"),
-    ("dense", "direct"),
-]
+FAST = [("1d", "conjugate_gradient"), ("2d_two_channels", "direct")]
 
 
 @pytest.mark.parametrize(
