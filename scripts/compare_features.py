@@ -157,7 +157,9 @@ def pytree(library: str) -> None:
     diagonal, b = {"u": jnp.arange(1.0, 4), "v": jnp.arange(2.0, 4)}, {"u": jnp.ones(3), "v": jnp.ones(2)}
     product = partial(jax.tree.map, jnp.multiply, diagonal)
     if library == "prdp":
-        found = prdp.solve(product, b, solver=prdp.ConjugateGradient(), iterations=60, tolerance=1e-12).value  # type: ignore[arg-type]
+        found = prdp.solve(
+            product, b, solver=prdp.ConjugateGradient(), iterations=None, tolerance=1e-12, symmetric=True
+        ).value
     else:
         found = FUNCTIONS[library](product, b)
     jax.tree.map(lambda x, d: check(x, 1 / d), found, diagonal)
@@ -270,7 +272,7 @@ def main() -> None:
         for name, feature in FEATURES.items()
     ]
     loaded = [
-        f"{name} {getattr(sys.modules[name], '__version__', '')}"
+        f"{name} {getattr(sys.modules[name], '__version__', '')}".strip()
         for name in ("lineax", "jaxopt")
         if name in sys.modules
     ]

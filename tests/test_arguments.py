@@ -27,9 +27,7 @@ def refused(message, *args, **kwargs):
     assert "\n" not in str(refusal.value)
 
 
-@pytest.mark.parametrize(
-    "iterations", [7.5, 7.0, np.inf, None, True, "3", 0, -1, 10**12, np.array([3, 4]), 1j]
-)
+@pytest.mark.parametrize("iterations", [7.5, 7.0, np.inf, True, "3", 0, -1, 10**12, np.array([3, 4]), 1j])
 @pytest.mark.parametrize("mode", [prdp.Implicit(), prdp.Unrolled()])
 def test_k_is_one_integer(iterations, mode):
     a, rhs = heat(), jnp.ones(9)
@@ -57,7 +55,7 @@ def test_other_numbers_than_real_ones_are_refused():
     refused("guess has shape", a, rhs, iterations=3, guess=jnp.ones(4))
     for half in (jnp.float16, jnp.bfloat16):
         refused("allowed are float32 and float64", a.astype(half), rhs.astype(half), iterations=3)
-    refused("operator is a .*allowed is a prdp.Operator", a.matrix, rhs, iterations=3)
+    refused("operator is a .*allowed is a .*prdp.Operator", [[1.0]], rhs, iterations=3)
 
 
 @pytest.mark.parametrize(

@@ -14,8 +14,19 @@ from prdp.differentiation.base import (
     Problem,
     Solution,
     backward,
+    forward,
+    is_moving,
     package,
+    settled,
     solve_scaled,
+)
+from prdp.differentiation.linear_maps import (
+    all_zero,
+    filled,
+    is_zero,
+    once_differentiable,
+    tangent_map,
+    zero_tangent,
 )
 from prdp.linalg import Operator, promoting, vary_alike
 from prdp.linalg.norms import expand
@@ -51,12 +62,48 @@ class AdjointMode(Mode):
         multiplier, stats = self.multiplier(solver.transpose(), transposed, cotangent, controls, problem.rhs)
         return operator_cotangent(problem.operator, value, multiplier), multiplier, stats
 
+    def push_forward(
+        self, solver: Solver, problem: Problem, value: Any, tangents: Problem, controls: Controls
+    ) -> Any:
+        """Return the tangent of `value`: the approximate inverse of `multiplier`, applied to `db - dA u`."""
+        residual = residual_tangent(problem.operator, value, tangents)
+        return self.multiplier(solver, problem.operator, residual, controls, problem.rhs)[0]
+
     def run(self, solver: Solver, problem: Problem, controls: Controls, stats: AdjointStats) -> Solution:
-        """Solve, with the VJP of this mode attached to `value`."""
+        """Solve, with the derivatives of this mode attached to `value`."""
         return _solve(solver, self, problem, controls, stats)
 
+    def tangent(
+        self,
+        solver: Solver,
+        solution: Solution,
+        primals: tuple[Problem, Controls, AdjointStats],
+        tangents: tuple[Problem, AdjointStats],
+    ) -> Any:
+        """Return the tangent of `solution.value` as a linear map of `tangents` that JAX can transpose."""
+        problem, controls, stats = once_differentiable(type(self).__name__, primals)
+        value, status = solution.value, solution.status
 
-@partial(jax.custom_vjp, nondiff_argnums=(0, 1))
+        def push(tangents: tuple[Problem, AdjointStats]) -> Any:
+            moved, _ = tangents
+            safe = forward(problem, value, status)
+            moving = is_moving(moved, problem)
+            image = self.push_forward(solver, safe.problem, safe.value, moved, controls)
+            return settled(image, moving, status)
+
+        def pull(cotangent: Any) -> tuple[Problem, AdjointStats]:
+            safe = backward(problem, value, status, cotangent)
+            operator_bar, rhs_bar, spent = self.pull_back(
+                solver, safe.problem, safe.value, safe.cotangent, controls
+            )
+            rhs_bar = jnp.where(expand(safe.live, problem.operator.rank), rhs_bar, 0)
+            guess_bar = None if problem.guess is None else jnp.zeros_like(problem.guess)
+            return Problem(operator_bar, rhs_bar, guess_bar), vary_alike(spent, rhs_bar)
+
+        return tangent_map(push, pull, tangents, (problem, stats), value)
+
+
+@partial(jax.custom_jvp, nondiff_argnums=(0, 1))
 def _solve(
     solver: Solver, mode: AdjointMode, problem: Problem, controls: Controls, stats: AdjointStats
 ) -> Solution:
@@ -64,27 +111,34 @@ def _solve(
     return package(solved.result, solved.value)
 
 
+@partial(_solve.defjvp, symbolic_zeros=True)
 @promoting
-def _forward(
-    solver: Solver, mode: AdjointMode, problem: Problem, controls: Controls, stats: AdjointStats
-) -> tuple[Solution, Any]:
-    solution = _solve(solver, mode, problem, controls, stats)
-    return solution, (problem, solution.value, solution.status, controls)
+def _(solver: Solver, mode: AdjointMode, primals: Any, tangents: Any) -> tuple[Solution, Solution]:
+    solution = _solve(solver, mode, *primals)
+    moved = tangents[0], tangents[2]
+    still = zero_tangent(solution)
+    if all_zero(moved):
+        return solution, still
+    return solution, still._replace(value=mode.tangent(solver, solution, primals, moved))
 
 
-@promoting
-def _backward(solver: Solver, mode: AdjointMode, saved: Any, cotangent: Solution) -> tuple:
-    problem, value, status, controls = saved
-    problem, value, ubar, live = backward(problem, value, status, cotangent.value)
-    operator_bar, rhs_bar, stats = mode.pull_back(solver, problem, value, ubar, controls)
-    rhs_bar = jnp.where(expand(live, problem.operator.rank), rhs_bar, 0)
-    guess_bar = None if problem.guess is None else jnp.zeros_like(problem.guess)
-    # Not a derivative: this slot carries lambda out of the backward pass.
-    multiplier = None if problem.adjoint_guess is None else rhs_bar
-    return Problem(operator_bar, rhs_bar, guess_bar, multiplier), None, vary_alike(stats, rhs_bar)
+def residual_tangent(operator: Operator, value: Any, tangents: Problem) -> Any:
+    """Return `db - dA u`, the tangent of the residual at fixed `u`."""
+    rhs = filled(tangents.rhs, value)
+    if all_zero(tangents.operator):
+        return rhs
+    leaves, tree = jax.tree.flatten(operator)
+    moved = jax.tree.leaves(tangents.operator)
+    live = [i for i, x in enumerate(moved) if not is_zero(x)]
 
+    def product(parameters: list[Any]) -> Any:
+        given = list(leaves)
+        for i, x in zip(live, parameters, strict=True):
+            given[i] = x
+        return jax.tree.unflatten(tree, given).mv(value)
 
-_solve.defvjp(_forward, _backward)
+    primals, directions = [leaves[i] for i in live], [moved[i] for i in live]
+    return rhs - jax.jvp(product, (primals,), (directions,))[1]
 
 
 def operator_cotangent(operator: Operator, value: Any, multiplier: Any) -> Operator:

@@ -7,9 +7,10 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
-from prdp.linalg import Operator, power_of_two_scale
+from prdp.linalg import Operator, power_of_two_scale, scaled_norm
 from prdp.linalg.norms import expand
 from prdp.solvers import Iterated, Record, Solver, Status, iterate
+from prdp.solvers.base import safe_divide
 from prdp.solvers.iterate import Leave, each
 
 
@@ -117,10 +118,20 @@ class Problem(NamedTuple):
 
 
 class Controls(NamedTuple):
-    """The non-differentiable inputs of a solve: K and the relative tolerance."""
+    """The non-differentiable inputs of a solve: K, the relative and the absolute tolerance, each also per system.
+
+    Tangent and adjoint solves do not use `atol`: they are linear in their right-hand sides.
+    """
 
     iterations: Any
     tolerance: Any
+    atol: Any = None
+
+    def relative_to(self, rhs: Any, rank: int) -> Any:
+        """Return the tolerance relative to `||b||` that stands for both."""
+        if self.atol is None:
+            return self.tolerance
+        return jnp.maximum(self.tolerance, safe_divide(self.atol, scaled_norm(rhs, rank)))
 
 
 class Mode(ABC):
@@ -175,9 +186,8 @@ def solve_scaled(
     prepared = solver.prepare(operator)
     scale = power_of_two_scale(rhs, operator.rank)
     guess = None if guess is None else guess * scale
-    result = iterate(
-        solver, prepared, rhs * scale, guess, controls.iterations, controls.tolerance, leave, record
-    )
+    tolerance = controls.relative_to(rhs, operator.rank)
+    result = iterate(solver, prepared, rhs * scale, guess, controls.iterations, tolerance, leave, record)
     return Solved(result.value / scale, result, scale)
 
 
@@ -236,3 +246,36 @@ def backward(problem: Problem, value: Any, status: Any, cotangent: Any) -> Backw
     operator, rhs, guess, adjoint_guess = problem
     problem = Problem(operator.without_non_finite(), where_live(rhs), where_live(guess), adjoint_guess)
     return Backward(problem, where_live(value), cotangent, live)
+
+
+class Forward(NamedTuple):
+    """The inputs of a tangent map, with non-finite entries of failed systems removed."""
+
+    problem: Problem
+    value: Any
+
+
+def forward(problem: Problem, value: Any, status: Any) -> Forward:
+    """Return the inputs of a tangent map, safe to multiply with zero tangents; see `backward`."""
+    safe = jnp.where(expand(has_value(status), problem.operator.rank), value, 0)
+    return Forward(problem._replace(operator=problem.operator.without_non_finite()), safe)
+
+
+def is_moving(tangents: Problem, problem: Problem) -> Any:
+    """Return whether a tangent of a system's operator, right-hand side or guess is nonzero, `(*batch,)`."""
+    rank = problem.operator.rank
+    axes = tuple(range(-rank, 0))
+    moving = jnp.any(tangents.rhs != 0, axis=axes)
+    if tangents.guess is not None:
+        moving |= jnp.any(tangents.guess != 0, axis=axes)
+    for x in jax.tree.leaves(tangents.operator):
+        if getattr(x, "dtype", None) != jax.dtypes.float0:
+            moving |= jnp.any(x != 0)
+    return moving
+
+
+def settled(tangent: Any, moving: Any, status: Any) -> Any:
+    """Return the tangent of a solution: zero where nothing moves, NaN where something does and there is no value."""
+    rank = tangent.ndim - moving.ndim
+    tangent = jnp.where(expand(~moving, rank), 0, tangent)
+    return jnp.where(expand(moving & ~has_value(status), rank), jnp.nan, tangent)

@@ -16,6 +16,9 @@ class JFB(AdjointMode):
     This equals the implicit mode with one adjoint iteration. `M` comes from the splitting of the primal solver, e.g.
     `D / omega` for Jacobi.
 
+    Raising K does not make the gradient exact: its error is that of `M` as an approximation of `A`. Forward mode is
+    `M^-1 (db - dA u)`. Second derivatives are refused.
+
     Source: Fung et al. 2021, *JFB: Jacobian-free backpropagation for implicit networks*.
     """
 

@@ -1,6 +1,7 @@
 """Phantom gradients: differentiate a few damped iterations at the solution."""
 
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import jax
@@ -76,12 +77,23 @@ class Phantom(AdjointMode):
         if self.form == "neumann":
             return super().pull_back(solver, problem, value, cotangent, controls)
 
-        def unrolled(operator: Operator, rhs: Any) -> Any:
-            def step(u: Any, _: Any) -> Any:
-                return u + self.damping * solver.correction(operator, rhs - operator.mv(u)), None
-
-            return jax.lax.scan(step, value, length=self.steps)[0]
-
-        _, pull_back = jax.vjp(unrolled, problem.operator, problem.rhs)
+        _, pull_back = jax.vjp(partial(self._steps, solver, value), problem.operator, problem.rhs)
         # Every step costs one product forward and one backward.
         return (*pull_back(cotangent), AdjointStats.of(self.steps, 2 * self.steps))
+
+    def push_forward(
+        self, solver: Solver, problem: Problem, value: Any, tangents: Problem, controls: Controls
+    ) -> Any:
+        """Return the tangent of `value`."""
+        if self.form == "neumann":
+            return super().push_forward(solver, problem, value, tangents, controls)
+        at, moved = (problem.operator, problem.rhs), (tangents.operator, tangents.rhs)
+        return jax.jvp(partial(self._steps, solver, value), at, moved)[1]
+
+    def _steps(self, solver: Solver, value: Any, operator: Operator, rhs: Any) -> Any:
+        """Return the iterate after the damped iterations from `value`."""
+
+        def step(u: Any, _: Any) -> Any:
+            return u + self.damping * solver.correction(operator, rhs - operator.mv(u)), None
+
+        return jax.lax.scan(step, value, length=self.steps)[0]

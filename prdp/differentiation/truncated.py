@@ -50,6 +50,11 @@ class Truncated(ReverseMode):
         """Stores the last `steps` states of each system."""
         return Record(self.steps, ring=True)
 
+    @property
+    def kept(self) -> int:
+        """The last `steps` iterations."""
+        return self.steps
+
     def reverse(self, reversal: Reversal, loop: Loop, carry: Carry) -> tuple[Carry, Any]:
         """Reverse the last `steps` iterations of each system."""
         counts, kept = loop.counts, self.steps

@@ -18,7 +18,7 @@ class Unrolled(ReverseMode):
     The forward loop stores the state before every iteration in a buffer of `iterations_cap` states. The backward loop
     traverses the buffer in reverse and applies the VJP of `solver.step`. Both loops have a traced bound, so K may
     change at every call without recompiling. This works for any solver, and for parameters of `A`, `b` and the guess.
-    See `ReverseMode` for the role of the tolerance.
+    See `ReverseMode` for the role of the tolerance, and for when the gradient converges.
 
     Args:
         iterations_cap: the capacity of the buffer, the largest supported K; `None` for K itself if it is not traced.

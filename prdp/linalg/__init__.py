@@ -5,6 +5,7 @@ from prdp.linalg.coarsening import coarsen
 from prdp.linalg.coupled import CoupledStencil, couple
 from prdp.linalg.cycle import VCycle, exact_inverse
 from prdp.linalg.functional import FunctionOperator, from_lineax
+from prdp.linalg.inputs import System, as_system
 from prdp.linalg.inverses import (
     Inverse,
     Polynomial,
@@ -18,6 +19,7 @@ from prdp.linalg.norms import inner, norm, power_of_two_scale, relative_norm, sc
 from prdp.linalg.operators import Dense, Operator
 from prdp.linalg.promotion import promoting
 from prdp.linalg.rounding import rounding_level
+from prdp.linalg.sparse import Sparse, from_bcoo, from_scipy
 from prdp.linalg.stencils import (
     BOUNDARIES,
     Stencil,
@@ -39,16 +41,21 @@ __all__ = [
     "Polynomial",
     "Relaxation",
     "Scaling",
+    "Sparse",
     "Stencil",
+    "System",
     "Transfer",
     "VCycle",
     "apart",
+    "as_system",
     "backward_difference",
     "coarsen",
     "couple",
     "exact_inverse",
     "forward_difference",
+    "from_bcoo",
     "from_lineax",
+    "from_scipy",
     "identity",
     "inner",
     "inverse_diagonal",

@@ -16,8 +16,8 @@ from prdp.linalg.operators import Leaf, Operator, number, static
 class FunctionOperator(Operator):
     """A matrix-free operator `u -> function(parameters, u)`, linear in `u`.
 
-    The transpose comes from `jax.linear_transpose`. The diagonal costs one product per unknown; pass
-    `diagonal_function` if the solver uses the diagonal (e.g. `Jacobi`).
+    The transpose comes from `transpose_function`, or else from `jax.linear_transpose`. The diagonal costs one product
+    per unknown; pass `diagonal_function` if the solver uses the diagonal (e.g. `Jacobi`).
 
     Args:
         parameters: any pytree of arrays; gradients with respect to it flow through the solve.
@@ -25,6 +25,7 @@ class FunctionOperator(Operator):
         shape: the shape of one system.
         symmetric: whether `A = A^T`.
         diagonal_function: `parameters -> diag(A)`, a field of shape `shape`.
+        transpose_function: `(parameters, u) -> A^T u`, for functions that JAX cannot transpose.
     """
 
     parameters: Leaf
@@ -32,6 +33,7 @@ class FunctionOperator(Operator):
     shape: tuple[int, ...] = static()
     symmetric: bool = static(default=False)
     diagonal_function: Callable[..., Any] | None = static(default=None)
+    transpose_function: Callable[..., Any] | None = static(default=None)
 
     def mv(self, u: Float[Array, "..."]) -> Float[Array, "..."]:
         """Return `A u`, vectorised over the batch axes of `u`."""
@@ -41,20 +43,26 @@ class FunctionOperator(Operator):
         """Return `A^T`, which is the operator itself if it is declared symmetric."""
         if self.symmetric:
             return self
-        return FunctionOperator(
-            self.parameters,
-            _Transposed(self.function, self.shape),
-            self.shape,
-            False,
-            self.diagonal_function,
+        given = self.transpose_function
+        return replace(
+            self,
+            function=_Transposed(self.function, self.shape) if given is None else given,
+            transpose_function=None if given is None else self.function,
         )
 
     def __rmul__(self, factor: Leaf) -> "FunctionOperator":
         """Return `c A` for a number `c`."""
-        diagonal = None if self.diagonal_function is None else _Multiplied(self.diagonal_function)
-        parameters = (number(factor), self.parameters)
-        return replace(
-            self, parameters=parameters, function=_Multiplied(self.function), diagonal_function=diagonal
+
+        def multiplied(function: Callable[..., Any] | None) -> Callable[..., Any] | None:
+            return None if function is None else _Multiplied(function)
+
+        return FunctionOperator(
+            (number(factor), self.parameters),
+            _Multiplied(self.function),
+            self.shape,
+            self.symmetric,
+            multiplied(self.diagonal_function),
+            multiplied(self.transpose_function),
         )
 
     def diagonal(self) -> Float[Array, "..."]:

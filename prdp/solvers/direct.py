@@ -8,6 +8,7 @@ from jaxtyping import Array, Float
 
 from prdp.checks import one_of
 from prdp.linalg import Operator, Stencil, solve_each
+from prdp.linalg.shifted import Shifted
 from prdp.solvers.base import Solver, flag, start
 from prdp.solvers.status import Status
 
@@ -84,8 +85,11 @@ def solve_directly(operator: Operator, rhs: Array, factorisation: str = "auto") 
         rhs: `b`, shape `(*batch, *operator.shape)`.
         factorisation: as for `Direct`, except that `spectral` falls back to dense LU.
     """
+    shift = None
+    if factorisation != "dense" and isinstance(operator, Shifted) and is_diagonal_in_modes(operator.original):
+        shift, operator = operator.shift(), operator.original
     if factorisation != "dense" and isinstance(operator, Stencil) and is_diagonal_in_modes(operator):
-        return _solve_in_modes(operator, rhs)
+        return _solve_in_modes(operator, rhs, shift)
     return _solve_dense(operator, rhs)
 
 
@@ -106,7 +110,7 @@ def is_diagonal_in_modes(operator: Operator) -> bool:
     return all(sum(abs(i) for i in o) <= 1 for o in operator.offsets)
 
 
-def _solve_in_modes(operator: Stencil, rhs: Array) -> Array:
+def _solve_in_modes(operator: Stencil, rhs: Array, shift: Array | None = None) -> Array:
     grid = operator.grid
     axes = tuple(range(-len(grid), 0))
     dirichlet = operator.boundary == "dirichlet"
@@ -122,6 +126,9 @@ def _solve_in_modes(operator: Stencil, rhs: Array) -> Array:
                 jnp.cos(theta).astype(rhs.dtype), tuple(i for i in range(len(grid)) if i != axis + len(grid))
             )
         eigenvalues = eigenvalues + coefficient * factor
+    if shift is not None:
+        # Constants are the first Fourier mode. (On Dirichlet grids no constant is in the null space.)
+        eigenvalues = eigenvalues.at[(0,) * len(grid)].add(0 if dirichlet else jnp.squeeze(shift))
     if dirichlet:
         return _sine_transform(_sine_transform(rhs, axes) / eigenvalues, axes)
     spectrum = jnp.fft.fftn(rhs, axes=axes) / eigenvalues

@@ -32,7 +32,9 @@ class GMRES(Solver):
 
     A cycle that does not reduce the residual norm is rejected: `u` and `r` keep their values. Since the next cycle
     would repeat it exactly, the iteration of that system ends as `STAGNATED`. GMRES supports unrolled
-    differentiation; a rejected cycle passes derivatives through.
+    differentiation; a rejected cycle passes derivatives through. Prefer `prdp.Implicit()`: with a small `restart`, the
+    coefficients of a cycle depend so strongly on its residual that the unrolled gradient can be orders of magnitude
+    too large, although the solution converges (see `prdp.differentiation.reverse.ReverseMode`).
 
     Args:
         restart: `m`, the dimension of the Krylov space, from 1 to 10,000.

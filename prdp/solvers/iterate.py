@@ -128,7 +128,7 @@ def iterate(
     operator: Operator,
     rhs: Float[Array, "..."],
     guess: Float[Array, "..."] | None,
-    iterations: Int[Array, ""] | int,
+    iterations: Int[Array, "..."] | int,
     tolerance: Float[Array, "..."] | float,
     leave: Leave = each,
     record: Record | None = None,
@@ -149,8 +149,8 @@ def iterate(
         operator: `A`, as returned by `solver.prepare`.
         rhs: `b`, shape `(*batch, *operator.shape)`.
         guess: the initial guess, or `None` for zero.
-        iterations: K, the maximum number of iterations. May be traced: changing it does not recompile. Solvers that
-            are not iterative take one step.
+        iterations: K, the maximum number of iterations, one number or one per system. May be traced: changing it does
+            not recompile. Solvers that are not iterative take one step.
         tolerance: relative to `||b||`, one number or one per system.
         leave: the stopping rule: `each` (per system), `together` (mean residual) or `never`.
         record: the states to store, or `None`.
