@@ -195,4 +195,4 @@ def test_a_training_command_runs(command, train):
     more = [] if "--help" in words else ["dry_run=true"] if many else ["epochs=1"]
     done = train(*words, *(x for x in more if x not in words), **environment)
     assert done.returncode == 0, done.stderr
-    assert done.stdout
+    assert done.stdout + done.stderr
