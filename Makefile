@@ -9,7 +9,7 @@ NARROW = $(if $(SEEDS),--seeds $(SEEDS)) $(if $(PHYSICS),--physics $(PHYSICS))
 
 .DEFAULT_GOAL := help
 .PHONY: help setup run test test-full test-slurm lint format reproduce-all reproduce-fast campaign campaign-status rerun cost records tables claims figures report \
-  wandb-artifacts wandb-dashboard benchmark benchmark-solvers benchmark-sizes benchmark-memory pins clean
+  wandb-artifacts wandb-dashboard benchmark benchmark-solvers benchmark-sizes benchmark-memory docs wheel pins clean
 
 help: ## list all targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-17s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -97,10 +97,22 @@ benchmark-memory: $(READY) ## measure the memory of gradients, and the largest s
 benchmark: $(READY) ## measure updates per second by K, and the parts of an update (ARGS="heat1d")
 	$(BIN)/python scripts/benchmark_training.py $(ARGS)
 
-pins: $(READY) ## regenerate requirements.txt from pyproject.toml
-	$(BIN)/pip-compile --quiet --strip-extras --extra dev --generate-hashes --allow-unsafe \
-	  --no-emit-index-url --no-emit-find-links --no-emit-trusted-host --no-annotate --no-header \
-	  --build-deps-for editable --output-file requirements.txt pyproject.toml
+docs: $(VENV)/.ready-docs ## build the documentation in site/ (a warning is an error)
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build
+
+$(VENV)/.ready-docs: $(READY) requirements-docs.txt
+	$(BIN)/python -m pip install --quiet --require-hashes --no-deps -r requirements-docs.txt
+	@touch $@
+
+wheel: $(READY) ## build the library's wheel in dist/
+	$(BIN)/python -m pip wheel --quiet --no-deps --no-build-isolation --wheel-dir dist .
+
+COMPILE = $(BIN)/pip-compile --quiet --strip-extras --generate-hashes --allow-unsafe --no-emit-index-url \
+  --no-emit-find-links --no-emit-trusted-host --no-annotate --no-header
+
+pins: $(READY) ## regenerate requirements.txt and requirements-docs.txt from pyproject.toml
+	$(COMPILE) --extra suite --extra dev --build-deps-for editable --output-file requirements.txt pyproject.toml
+	$(COMPILE) --extra docs --constraint requirements.txt --output-file requirements-docs.txt pyproject.toml
 
 clean: ## remove the environment and caches, but not results
-	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) site dist .pytest_cache .mypy_cache .ruff_cache

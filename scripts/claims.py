@@ -4,8 +4,8 @@ python scripts/claims.py                  one claim after the other
 python scripts/claims.py --markdown       a table
 python scripts/claims.py --strict         exit with 1 if a claim is contradicted
 
-Writes results/claims.json and results/claims.md, results/differences.md with the reasons by topic, and the answer
-at the head of README.md.
+Writes results/claims.json and results/claims.md, results/differences.md with the reasons by topic,
+results/verdicts.md with one verdict per problem, and the short answer at the head of README.md.
 """
 
 import argparse
@@ -38,6 +38,7 @@ def main() -> None:
     write_json(arguments.out / "claims.json", as_json(judgements))
     write_text(arguments.out / "claims.md", as_markdown(judgements))
     write_text(arguments.out / "differences.md", differences.as_markdown(topics, judgements))
+    write_text(arguments.out / "verdicts.md", readme_table.page(judgements))
     if arguments.out == RESULTS:
         write_text(README, readme_table.placed(README.read_text(), judgements))
     print(as_markdown(judgements) if arguments.markdown else as_text(judgements))

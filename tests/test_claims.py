@@ -515,6 +515,27 @@ def test_the_sentences_follow_from_the_records():
     assert "in blocks" not in time
 
 
+def test_the_short_answer_names_the_same_problems_without_numbers():
+    runs = pair(["fig_6", "table_1", "fig_24"], ours=(0.03,) * 3)
+    for row, _, _ in runs:
+        row["savings"] = 0.79
+        row["seconds_train"] = 1.0 if row["schedule"] == "prdp" else 3.0
+    found = judge(SHOWN, records(*runs))
+    saved, equal, time = problem_verdicts.brief(found)
+    assert "the paper's share is reproduced on Heat 1D (100 epochs);" in saved
+    assert "is contradicted on Heat 1D (100 epochs);" in equal
+    assert "a saving is shown on Heat 1D (100 epochs) (57.1 %);" in time
+    line = "| Heat 1D (100 epochs) | released | 79.0 % (79 %) | 50.0 % (50.0 to 50.0 %) | **contradicted** |"
+    assert line in readme_table.block(found)
+
+
+def test_the_short_table_has_the_printed_settings_and_one_default_of_each_problem():
+    names = [row.name for row in problem_verdicts.front()]
+    assert len(set(names)) == len(names)
+    assert {"Heat 1D (70 epochs)", "Heat 1D (100 epochs)", "Navier-Stokes (tau_step 0.95)"} <= set(names)
+    assert not {"Navier-Stokes (zero gradient)", "Heat 2D (width 300)"} & set(names)
+
+
 def test_seconds_of_burgers_beside_other_work_are_in_the_sentence():
     runs = pair(["fig_24"], "burgers")
     for row, _, _ in runs:

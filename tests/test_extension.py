@@ -1,4 +1,4 @@
-"""The README's recipes: options from a package outside the repository, which touch nothing below `prdp/`."""
+"""The recipes of docs/extend.md: options from a package outside the repository, which touch nothing below `prdp/`."""
 
 import json
 import os
@@ -22,11 +22,11 @@ from prdp.physics import TimeStepper
 from tests.cases import random, some_fast
 from tests.conftest import OPTIONS, ROOT
 
-SECTION = (ROOT / "README.md").read_text().split("## Extend it from your own package\n")[1].split("\n## ")[0]
+SECTION = (ROOT / "docs" / "extend.md").read_text()
 # Each block begins with the place of its file.
 FILES = dict(re.findall(r"```(?:python|yaml)\n# ((?:mine|conf)/[\w/.]+)\n(.*?)```", SECTION, re.DOTALL))
 
-# What the README only describes: a task, a data source with initial conditions of its own, a sink.
+# What the page only describes: a task, a data source with initial conditions of its own, a sink.
 FILES |= {
     "mine/more.py": """
 import numpy as np

@@ -200,6 +200,36 @@ def test_the_dashboard_is_written_without_a_network(dashboard, tmp_path, capsys)
         assert panel["groupBy"] == "group"
 
 
+def test_no_panel_of_the_dashboard_is_empty(dashboard, run_in, tmp_path):
+    script = dashboard()
+    # Long enough for ratios, and for a refinement.
+    outcome = run_in(tmp_path, "physics=heat1d", "epochs=8", "tracking=wandb", "tracking.tags=[mine]")
+    records = inspect(*logs(outcome.folder))
+    history = {k for item in of_type(records, "history") for k, v in item["item"].items() if v is not None}
+    summary = {k for change in of_type(records, "summary") for k in change["update"]}
+    (run,) = of_type(records, "run")
+
+    spec = json.loads(script.specification(script.dashboard("e", "p")))["spec"]
+    for panel in (panel for section in panels(spec).values() for panel in section):
+        title = panel.get("chartTitle")
+        if "barLimit" in panel:
+            assert set(panel["metrics"]) <= summary, title
+        elif "yAxis" in panel:
+            assert {panel[axis].removeprefix("summary:") for axis in ("xAxis", "yAxis")} <= summary, title
+        elif "metricRegex" in panel:
+            assert any(re.fullmatch(panel["metricRegex"], key) for key in history), title
+        else:
+            assert {panel["xAxis"], *panel["metrics"]} <= history, title
+    assert set(script.COLUMNS) <= summary
+    (selected,) = spec["section"]["runSets"]
+    filters = {f["key"]["name"]: f["value"] for f in selected["filters"]["filters"]}
+    assert run["job_type"] in filters["jobType"]
+    for key in (g["name"] for g in selected["grouping"]):
+        group, _, name = key.partition(".value.")
+        assert run["run_group"] if key == "group" else run["config"]["update"][group][name], key
+    assert {"heat1d", "jacobi", "implicit", "prdp", "mine"} <= set(run["tags"])
+
+
 def test_the_dashboard_shows_only_what_a_run_logs(dashboard):
     script = dashboard()
     summary = wandb_summary()

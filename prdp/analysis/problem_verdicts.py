@@ -1,6 +1,6 @@
 """One verdict per problem and setting, which joins savings and accuracy; and what holds, in three sentences."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 from prdp.analysis.paper import Setting
@@ -115,15 +115,38 @@ def joined(row: Row, by_id: Mapping[str, Judgement]) -> Verdict | None:
     return next((verdict for verdict in _WORST_FIRST if verdict in found), None)
 
 
+def front() -> tuple[Row, ...]:
+    """Return the rows of the short table: the printed settings, and the first of the released code, the default."""
+    first = {row.problem: row for row in reversed(ROWS) if row.setting is Setting.RELEASED}
+    return tuple(row for row in ROWS if row.setting is Setting.PRINTED or row is first.get(row.problem))
+
+
+def brief(judgements: Iterable[Judgement]) -> list[str]:
+    """Return what `sentences` says of the rows of the short table, with numbers for the time alone."""
+    by_id = {j.claim.id: j for j in judgements}
+    timed = _found(front(), "time", by_id)
+    faster = [(r, j) for r, j in timed if j.low is not None and j.low > 0]
+    shorter = ", ".join(f"{r.name} ({j.claim.number(j.ours)})" for r, j in faster if j.ours is not None)
+    open_ = ", ".join(r.name for r, j in timed if (r, j) not in faster)
+    return [
+        f"**Iterations saved**: the paper's share {_grouped(_found(front(), 'savings', by_id), _name)}.",
+        "**Equal accuracy** (PRDP ends at most 10 % above the error of converged physics) "
+        f"{_grouped(_found(front(), 'accuracy', by_id), _name)}.",
+        f"**Training time**: a saving is shown on {shorter or 'no problem'}"
+        + (f"; it is not shown, or not measured, on {open_}." if open_ else "."),
+    ]
+
+
 def sentences(judgements: Iterable[Judgement]) -> list[str]:
     """Return where the savings are reproduced, where accuracy is equal, and where time is saved."""
     by_id = {j.claim.id: j for j in judgements}
     honest = [row for row in ROWS if row.setting is not Setting.CHOSEN]
     timed = [row for row in ROWS if row.time in by_id]
     return [
-        f"**Iterations saved** [95 % interval]: the paper's share {_grouped(_found(honest, 'savings', by_id))}.",
+        "**Iterations saved** [95 % interval]: the paper's share "
+        f"{_grouped(_found(honest, 'savings', by_id), _with_number)}.",
         "**Equal accuracy**: that PRDP ends at most 10 % above the error of converged physics "
-        f"{_grouped(_found(honest, 'accuracy', by_id))}.",
+        f"{_grouped(_found(honest, 'accuracy', by_id), _with_number)}.",
         "**Saved iterations are saved seconds** only where the solver takes a large share of an update: PRDP "
         f"{_times([(row, by_id[row.time]) for row in timed if row.time])}.",
     ]
@@ -147,13 +170,17 @@ _SAID = {
 }
 
 
-def _grouped(found: _Found) -> str:
+def _grouped(found: _Found, shown: Callable[[Row, Judgement], str]) -> str:
     parts = []
     for verdict, words in _SAID.items():
-        names = [_with_number(row, j) for row, j in found if j.verdict is verdict]
+        names = [shown(row, j) for row, j in found if j.verdict is verdict]
         if names:
             parts.append(f"{words} {', '.join(names)}")
     return "; ".join(parts)
+
+
+def _name(row: Row, judgement: Judgement) -> str:
+    return row.name
 
 
 def _with_number(row: Row, judgement: Judgement) -> str:

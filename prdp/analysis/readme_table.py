@@ -1,10 +1,10 @@
-"""The answer at the head of the README and of the report: three sentences, and a table with one verdict per problem."""
+"""One verdict per problem: a short answer for the README, and a page with all numbers."""
 
 from collections.abc import Mapping
 
 from prdp.analysis.claims_report import summary
 from prdp.analysis.paper import Setting
-from prdp.analysis.problem_verdicts import ROWS, Row, joined, seeds, sentences
+from prdp.analysis.problem_verdicts import ROWS, Row, brief, front, joined, seeds, sentences
 from prdp.analysis.verdicts import Judgement
 
 BEGIN = "<!-- verdicts: written by `make claims` -->"
@@ -72,11 +72,45 @@ def table(judgements: list[Judgement]) -> str:
     return "\n".join(lines)
 
 
-def block(judgements: list[Judgement]) -> str:
-    """Return the sentences, the table, its notes, and the number of all claims by outcome."""
+def page(judgements: list[Judgement]) -> str:
+    """Return the page of verdicts: the sentences with numbers, the table, its notes, and all claims by outcome."""
     said = "\n".join(f"- {sentence}" for sentence in sentences(judgements))
     counted = "\n".join(f"- {line}" for line in summary(judgements).splitlines())
-    return "\n\n".join([said, table(judgements), *NOTES, f"All claims by outcome:\n\n{counted}"])
+    head = "# Verdicts: one per problem and setting"
+    return "\n\n".join([head, said, table(judgements), *NOTES, f"All claims by outcome:\n\n{counted}"]) + "\n"
+
+
+def block(judgements: list[Judgement]) -> str:
+    """Return the answer in short: three sentences, and a table of the printed settings and the defaults."""
+    by_id = {j.claim.id: j for j in judgements}
+    lines = [
+        "| problem | settings | iterations saved (paper) | error over converged physics | verdict |",
+        "|---|---|---|---|---|",
+    ]
+    for row in front():
+        verdict = joined(row, by_id)
+        savings, accuracy = (by_id.get(i) if i else None for i in (row.savings, row.accuracy))
+        saved = f"{_short(savings)} ({savings.claim.printed})" if savings else ""
+        shown = [
+            row.name,
+            row.setting.value,
+            saved,
+            _short(accuracy),
+            f"**{verdict.value}**" if verdict else "",
+        ]
+        lines.append(f"| {' | '.join(shown)} |")
+    said = "\n".join(f"- {sentence}" for sentence in brief(judgements))
+    return f"{said}\n\n" + "\n".join(lines)
+
+
+def _short(judgement: Judgement | None) -> str:
+    if judgement is None:
+        return ""
+    if judgement.ours is None:
+        return judgement.verdict.value
+    return judgement.claim.number(judgement.ours) + (
+        f" ({judgement.interval})" if judgement.claim.paper is None and judgement.interval else ""
+    )
 
 
 def placed(text: str, judgements: list[Judgement]) -> str:

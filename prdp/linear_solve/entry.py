@@ -92,10 +92,10 @@ def solve(
 
     Raises:
         TypeError: If `operator` is none of the above.
-        ValueError: If shapes do not match; if the system is complex or in half precision; if K is not an integer
-            >= 1; if a tolerance is not a finite number >= 0; if the solver does not support the operator; or if the
-            mode is not defined for the solver or the operator. Raised while tracing, before anything is computed.
-            Also if a second derivative is taken through a mode other than `Implicit`.
+        ValueError: If shapes do not match; if the system is complex or in half precision; if K is not a
+            positive integer; if a tolerance is not a finite number >= 0; if the solver does not support the operator;
+            or if the mode is not defined for the solver or the operator. Raised while tracing, before anything is
+            computed. Also if a second derivative is taken through a mode other than `Implicit`.
 
     Source: paper, section 2, P_K.
     """
