@@ -48,6 +48,7 @@ def test_a_dry_run_says_what_there_would_be_and_computes_nothing(train, tmp_path
     assert [p for p in sorted(tmp_path.rglob("*")) if p not in before] == [tmp_path / "cwd"]
 
 
+@pytest.mark.slow
 def test_a_dry_sweep_lists_its_jobs(train, tmp_path):
     done = train("-m", *SMALL, "seed=1,2", "dry_run=true")
     assert done.returncode == 0
@@ -141,6 +142,7 @@ def test_signals_while_it_starts_end_it_cleanly(tmp_path):
         assert process.returncode in (130, -signal.SIGINT), (i, process.returncode)
 
 
+@pytest.mark.slow
 def test_a_sweeper_of_hydras_own_ends_with_an_error_when_a_job_fails(train, tmp_path):
     done = train("-m", "hydra/sweeper=basic", *SMALL, "epochs=1", "solver.tolerance=2")
     assert done.returncode == 1
@@ -187,6 +189,7 @@ def test_tracking_is_added_to_a_finished_run_once(run_in, tmp_path):
         assert len([p for p in (folder / "wandb").glob("*run-*") if p.is_dir()]) == 1
 
 
+@pytest.mark.slow
 def test_help_shows_the_keys_of_every_option():
     done = subprocess.run(
         [sys.executable, str(ROOT / "train.py"), "--help"], capture_output=True, text=True, timeout=100
@@ -202,6 +205,7 @@ def test_help_shows_the_keys_of_every_option():
             assert any(word.startswith(f"{group}.{key}=") for word in words), (group, name, key)
 
 
+@pytest.mark.slow
 def test_an_environment_variable_that_is_a_number_gets_a_hint(train):
     done = train("seed=${oc.env:NO_SUCH_VARIABLE,5}", "dry_run=true")
     assert done.stderr.strip() == (
