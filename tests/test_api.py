@@ -120,6 +120,7 @@ print(len(cases), *(m for m in {HEAVY} if m in sys.modules))
     assert done.stdout.split() == ["23"]
 
 
+@pytest.mark.slow
 def test_type_checkers_see_the_real_types(tmp_path):
     # A stranger's project, where prdp is an installed package: only its py.typed says that it has types.
     venv.create(tmp_path / "venv")

@@ -85,6 +85,7 @@ def test_what_cannot_run_is_refused_in_one_line(train, tmp_path, arguments, envi
     assert not (tmp_path / "runs").exists()
 
 
+@pytest.mark.slow
 def test_a_run_folder_is_no_configuration_directory_and_can_be_run_again(finished, tmp_path):
     command = [sys.executable, str(ROOT / "train.py"), f"--config-dir={finished}", "--config-name=config"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=100)

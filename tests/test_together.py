@@ -257,6 +257,7 @@ print(*(outcome.folder for outcome in outcomes), sep="\\n")
 """
 
 
+@pytest.mark.slow
 def test_lanes_spread_over_several_devices(tmp_path, data_dir, alone):
     done = subprocess.run(
         [
