@@ -18,6 +18,7 @@ from prdp.analysis.rival_names import CONVERGED, PRDP, TWO_STAGES, named
 EXPERIMENTS = ("rivals", "fig_4", "fig_6", "fig_8")
 # The part of errors that is shown, relative to the smallest of the panel.
 _CUT = 6.0
+_COLUMNS = 5
 
 
 @style.styled
@@ -35,13 +36,16 @@ def oracle(records: Records, reference: Reference) -> Figure:
     ]
     if not panels:
         raise NothingToDraw("no problem with a network was searched for its best schedules and trained")
-    rows = len({physics for physics, *_ in panels})
-    columns = max(sum(p[0] == physics for p in panels) for physics in {p[0] for p in panels})
+    # At most five panels in a row, and no two problems in one row.
+    lines = [
+        line for _, group in groupby(panels, key=lambda panel: panel[0]) for line in _in_lines(list(group))
+    ]
+    rows, columns = len(lines), max(map(len, lines))
     figure = style.canvas(2.9 * columns, 3.0 * rows + 0.3)
     axes = figure.subplots(rows, columns, squeeze=False)
     labelled = []
-    for row, (_, group) in zip(axes, groupby(panels, key=lambda panel: panel[0]), strict=True):
-        for ax, (physics, seed, front, runs) in zip(row, group, strict=False):
+    for row, line in zip(axes, lines, strict=True):
+        for ax, (physics, seed, front, runs) in zip(row, line, strict=False):
             labelled.append((ax, *_panel(ax, front, runs)))
             ax.set_title(f"{title(physics)}, seed {seed}", pad=4)
         row[0].set_ylabel("final validation error")
@@ -55,6 +59,10 @@ def oracle(records: Records, reference: Reference) -> Figure:
     for ax, labels, curve in labelled:
         label_points(ax, labels, curve)
     return figure
+
+
+def _in_lines(panels: list[Any]) -> list[list[Any]]:
+    return [panels[i : i + _COLUMNS] for i in range(0, len(panels), _COLUMNS)]
 
 
 def _runs(records: Records, physics: str, seed: int) -> pd.DataFrame:
