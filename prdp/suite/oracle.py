@@ -10,7 +10,7 @@ import pandas as pd
 
 from prdp.config import Config
 from prdp.preparation import initialiser, prepare, scans_well
-from prdp.training import Plan, compile_run, traced_controls
+from prdp.training import Plan, compile_run, test_errors, traced_controls
 from prdp.training.loop import shuffled
 
 
@@ -78,16 +78,13 @@ class Branching:
         for epoch in range(first, first + self.block):
             order = shuffled(self._plan, self.task.samples, epoch)
             state, _ = self._compiled.train(state, self._arrays, order, controls)
-        cost = node.cost + level * self._solves * self.block
-        return Node(state, (*node.levels, level), cost, self._error(state, self._arrays))
+        error = float(self._compiled.validate(state.parameters, self._arrays)["val_error"])
+        return Node(state, (*node.levels, level), node.cost + level * self._solves * self.block, error)
 
     def tested(self, node: Node) -> Node:
         """Return the node with its error on the test set."""
-        errors = [self._error(node.state, part) for part in self.task.test_arrays(self._arrays)]
-        return replace(node, test=sum(errors) / len(errors)) if errors else node
-
-    def _error(self, state: Any, arrays: Any) -> float:
-        return float(self._compiled.validate(state.parameters, arrays)["val_error"])
+        errors = test_errors(self.task, self._compiled, node.state.parameters, self._arrays)
+        return replace(node, test=float(errors["test_error"])) if errors else node
 
 
 def search(branching: Branching, levels: Sequence[int], width: int) -> Iterator[list[Node]]:

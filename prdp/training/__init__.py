@@ -6,7 +6,7 @@ from prdp.training.lanes import Lanes
 from prdp.training.loop import Lane, Plan, RunResult, Training
 from prdp.training.physics_errors import physics_errors
 from prdp.training.rows import Diverged, UnsuitableMetric
-from prdp.training.step import Compiled, TrainState, compile_run, traced_controls
+from prdp.training.step import Compiled, TrainState, compile_run, test_errors, traced_controls
 
 __all__ = [
     "Compiled",
@@ -23,5 +23,6 @@ __all__ = [
     "load_checkpoint",
     "physics_errors",
     "save_checkpoint",
+    "test_errors",
     "traced_controls",
 ]

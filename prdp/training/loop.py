@@ -12,7 +12,7 @@ from prdp.schedules import Schedule
 from prdp.tasks import Task
 from prdp.training.lanes import Lanes
 from prdp.training.rows import Diverged, Row, check, decide, levels, trained, untrained
-from prdp.training.step import Compiled, TrainState, traced_controls
+from prdp.training.step import Compiled, TrainState, test_errors, traced_controls
 
 
 @dataclass(frozen=True)
@@ -120,6 +120,8 @@ class Training:
         for lane in self.lanes:
             lane.note_end()
         self._state = axis.stack([result.state for result in results])
+        # The test errors of the present state, once they are known.
+        self._tested: dict[str, Any] | None = None
         # True during a pass, when the state and the rows are not consistent with each other.
         self._computing = False
 
@@ -133,7 +135,7 @@ class Training:
             # Lanes without a row are validated first. In a new group these are all lanes; in a resumed group, those
             # that were interrupted before their first row.
             untrained_lanes = [lane for lane in going if not lane.rows]
-            self._computing = True
+            self._computing, self._tested = True, None
             self._pass(untrained_lanes or going, train=not untrained_lanes)
             self._computing = False
             yield untrained_lanes or going
@@ -145,14 +147,11 @@ class Training:
 
     def test(self, lane: Lane) -> dict[str, float]:
         """Return the errors of a lane's present network on the test set, as `test_error...`; empty if there is none."""
-        parts = self.task.test_arrays(self.arrays)
-        errors = [jax.device_get(self.compiled.validate(self._state.parameters, part)) for part in parts]
-        own = [self.axis.lane(part, self.lanes.index(lane)) for part in errors]
-        names = [name for name in own[0] if name.startswith("val_error")] if own else []
-        return {
-            name.replace("val", "test", 1): float(np.mean([float(part[name]) for part in own]))
-            for name in names
-        }
+        # Lanes that end in the same pass share the evaluation, which is of all lanes.
+        if self._tested is None:
+            self._tested = test_errors(self.task, self.compiled, self._state.parameters, self.arrays)
+        own = self.axis.lane(self._tested, self.lanes.index(lane))
+        return {name: float(error) for name, error in own.items()}
 
     def _pass(self, going: list[Lane], train: bool) -> None:
         rows = [levels(self.task, lane.schedule_state) for lane in self.lanes]

@@ -173,6 +173,19 @@ def _memory(program: Any) -> int:
     return whole - needs.alias_size_in_bytes
 
 
+def test_errors(task: Task, compiled: Compiled, parameters: Any, arrays: Any) -> dict[str, Any]:
+    """Return the errors on the task's test set, as `test_error...`; empty if there is none.
+
+    Each is a float64 mean over the parts of the set, one number or one per lane.
+    """
+    parts = [jax.device_get(compiled.validate(parameters, part)) for part in task.test_arrays(arrays)]
+    names = [name for name in parts[0] if name.startswith("val_error")] if parts else []
+    return {
+        name.replace("val", "test", 1): np.mean([part[name] for part in parts], axis=0, dtype=np.float64)
+        for name in names
+    }
+
+
 def traced_controls(iterations: int, tolerance: float) -> Controls:
     """Return K and the tolerance as arrays of the types that the executables expect, so that neither recompiles."""
     return Controls(np.int32(iterations), np.asarray(tolerance, jnp.result_type(float)))
