@@ -83,8 +83,8 @@ def needs(config: Config, seeds: int = 1) -> list[Need]:
         Need("the largest array of a solve", _largest_in_solve(config), _keys_of_solve(config)),
     ]
     if isinstance(data, TrajectoryData):
-        fields = (data.train_samples + data.validation_samples) * math.prod(physics.shape)
-        counts = ("data.train_samples", "data.validation_samples")
+        fields = sum(data.sets().values()) * math.prod(physics.shape)
+        counts = ("data.train_samples", "data.validation_samples", "data.test_sets")
         keys = (*counts, "data.steps", *_integers(config, "physics"))
         found.append(Need("the reference data", fields * (data.steps + 1) * item, keys))
         if data.reference_points is not None:

@@ -90,9 +90,9 @@ class TrajectoryData:
             integer(key, getattr(self, key), least, most)
         integer("reference_points", self.reference_points, 3, null=True)
         integer("test_key", self.test_key, 0, 2**32 - 1, null=True)
-        self._sets()
+        self.sets()
 
-    def _sets(self) -> dict[int, int]:
+    def sets(self) -> dict[int, int]:
         """Return the number of samples by seed of the sets for training, validation and test (if there is one).
 
         Raises:
@@ -216,7 +216,7 @@ class TrajectoryData:
         Raises:
             FloatingPointError: If the reference is not finite or not accurate enough.
         """
-        sets = self._sets()
+        sets = self.sets()
         fine = physics
         if self.reference_points is not None:
             fine = dataclasses.replace(physics, points=self.reference_points)  # type: ignore[type-var]

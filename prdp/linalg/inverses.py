@@ -45,9 +45,27 @@ class Scaling(Inverse):
         return self
 
 
+@dataclass(frozen=True)
+class _OfOperator(Inverse):
+    """A `P` made of products with `A` and a scaling by its diagonal; symmetric if `A` is."""
+
+    operator: Operator
+    scaling: Leaf
+
+    @property
+    def shape(self) -> tuple[int, ...]:  # type: ignore[override]
+        """The shape of one system."""
+        return self.operator.shape
+
+    @property
+    def symmetric(self) -> bool:  # type: ignore[override]
+        """Whether `A` is symmetric."""
+        return self.operator.symmetric
+
+
 @jax.tree_util.register_dataclass
 @dataclass(frozen=True)
-class Polynomial(Inverse):
+class Polynomial(_OfOperator):
     """The Chebyshev polynomial `P = p(D^-1 A) D^-1` with `p` of degree `degree - 1`.
 
     If the eigenvalues of `D^-1 A` are real and within `[l, L]`, then `I - P A` has the eigenvalues
@@ -64,21 +82,9 @@ class Polynomial(Inverse):
     Source: Saad, *Iterative Methods for Sparse Linear Systems*, algorithm 12.1.
     """
 
-    operator: Operator
-    scaling: Leaf
     lower: Leaf
     upper: Leaf
     degree: int = static()
-
-    @property
-    def shape(self) -> tuple[int, ...]:  # type: ignore[override]
-        """The shape of one system."""
-        return self.operator.shape
-
-    @property
-    def symmetric(self) -> bool:  # type: ignore[override]
-        """Whether `A` is symmetric."""
-        return self.operator.symmetric
 
     def mv(self, u: Float[Array, "..."]) -> Float[Array, "..."]:
         """Return `P u`."""
@@ -103,7 +109,7 @@ class Polynomial(Inverse):
 
 @jax.tree_util.register_dataclass
 @dataclass(frozen=True)
-class Relaxation(Inverse):
+class Relaxation(_OfOperator):
     """Damped Jacobi steps on all points, or on the points of one colour, in a palindromic order.
 
     `P u` is the result of `v <- v + omega M_c D^-1 (u - A v)` for every `c` in `colours`, from `v = 0`, where `M_c`
@@ -117,20 +123,8 @@ class Relaxation(Inverse):
         axes: the number of grid axes, the last ones, whose indices are summed.
     """
 
-    operator: Operator
-    scaling: Leaf
     colours: tuple[int | None, ...] = static()
     axes: int = static()
-
-    @property
-    def shape(self) -> tuple[int, ...]:  # type: ignore[override]
-        """The shape of one system."""
-        return self.operator.shape
-
-    @property
-    def symmetric(self) -> bool:  # type: ignore[override]
-        """Whether `A` is symmetric."""
-        return self.operator.symmetric
 
     def mv(self, u: Float[Array, "..."]) -> Float[Array, "..."]:
         """Return `P u`."""
