@@ -19,6 +19,7 @@ import pandas as pd
 from hydra import initialize_config_dir
 
 from prdp.analysis import load
+from prdp.analysis.comparison import timed_alone
 from prdp.locks import lock
 from prdp.suite import preset_groups
 from prdp.suite.campaign import Entry, Stage, choose, is_idle, stages, status_table, survey
@@ -60,18 +61,21 @@ def main() -> None:
 def run_all(every: list[Stage], limit: int | None) -> None:
     """Compute missing runs until none is left, or a limit is reached."""
     failed: set[tuple[str, ...]] = set()
-    done = 0
+    done, idle = 0, is_idle()
     while limit is None or done < limit:
         entries = survey(every, load(RECORDS).summaries, COMMON)
-        entry = choose(entries, is_idle(), failed)
+        entry = choose(entries, idle, failed)
         if entry is None:
             say("nothing is left to run while other processes are busy" if any_left(entries) else "complete")
             return
         about = "" if entry.seconds is None else f", about {duration(entry.seconds)}"
         say(f"{' '.join(entry.job.overrides)}{about} ({entry.stage.title})")
         if compute(entry) in (0, DIVERGED):
-            collect(RESULTS / "runs", RECORDS, COMMON)
-            say(f"recorded {entry.job.folder.name}")
+            name = entry.job.folder.name
+            recorded = collect(RESULTS / "runs", RECORDS, COMMON).summaries
+            # The run itself measured whether the machine was idle.
+            idle = bool(timed_alone(recorded[recorded["run"] == name]).all()) or is_idle()
+            say(f"recorded {name}" + (", not alone on the machine" if entry.stage.alone and not idle else ""))
         else:
             failed.add(entry.job.overrides)
             say("failed; going on with the next")

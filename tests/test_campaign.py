@@ -34,6 +34,22 @@ def test_a_run_counts_as_timed_only_if_it_was_alone(entries):
     ]
 
 
+def test_runs_of_before_a_date_run_again(entries):
+    a, _, _, c = (entry.job for entry in entries)
+    recorded = pd.DataFrame(
+        {"run": ["a", "c"], "recorded": ["2026-11-26T23:59:00+00:00", "2026-11-27T00:01:00+00:00"]}
+    )
+    dated = Stage("dated", "a clock", False, (a.overrides, c.overrides), since="2026-11-27")
+    assert [entry.state for entry in survey([dated], recorded)] == ["missing", "recorded"]
+
+
+def test_a_run_of_uncommitted_code_does_not_count_as_timed(entries):
+    recorded = pd.DataFrame(
+        {"run": ["a", "b"], "busy_elsewhere": [0.0, 0.0], "uncommitted_changes": [True, False]}
+    )
+    assert [entry.state for entry in survey([TIMED], recorded)] == ["missing", "recorded"]
+
+
 def test_the_next_run_is_of_the_most_important_stage_that_may_start(entries):
     assert choose(entries, idle=True).job.overrides == ("a",)
     assert choose(entries, idle=True, without=[("a",)]).job.overrides == ("b",)

@@ -80,9 +80,13 @@ def diverged(runs: pd.DataFrame) -> int:
 
 
 def timed_alone(runs: pd.DataFrame) -> pd.Series:
-    """Return which runs may be compared by seconds: other processes took at most 5 % of CPU time meanwhile."""
+    """Return which runs may be compared by seconds.
+
+    Other processes took at most 5 % of CPU time meanwhile, and the commit says which code ran: nothing was uncommitted.
+    """
     elsewhere = runs.get("busy_elsewhere", pd.Series(math.nan, index=runs.index))
-    return elsewhere.astype(float) <= BUSY
+    changed = runs.get("uncommitted_changes", pd.Series(False, index=runs.index))
+    return (elsewhere.astype(float) <= BUSY) & ~changed.eq(True)
 
 
 def baseline(runs: pd.DataFrame, column: str, *, same_conditions: bool = False) -> pd.Series:

@@ -24,12 +24,14 @@ class Stage:
         decides: which numbers rest on it.
         alone: whether the seconds of its runs are compared, so that they need the machine to themselves.
         jobs: the overrides of each run.
+        since: an ISO date; runs recorded before it do not count and run again.
     """
 
     title: str
     decides: str
     alone: bool
     jobs: tuple[Overrides, ...]
+    since: str | None = None
 
 
 @dataclass(frozen=True)
@@ -60,7 +62,11 @@ def stages(path: Path, groups: Mapping[str, Collection[str]]) -> list[Stage]:
     assert isinstance(content, dict)
     return [
         Stage(
-            node["title"], node["decides"], node.get("alone", False), tuple(expand(node["grids"], {}, groups))
+            node["title"],
+            node["decides"],
+            node.get("alone", False),
+            tuple(expand(node["grids"], {}, groups)),
+            node.get("since"),
         )
         for node in content["stages"]
     ]
@@ -74,20 +80,22 @@ def survey(every: Sequence[Stage], summaries: pd.DataFrame, common: Sequence[str
         summaries: of the recorded runs.
         common: overrides of all jobs that do not change a run's name, such as `runs_dir`.
     """
-    alone = dict(zip(summaries["run"], timed_alone(summaries), strict=True))
+    recorded = summaries.assign(alone=timed_alone(summaries)).set_index("run")
     found = []
     for stage in every:
         jobs = plan(stage.jobs, common)
         for job, seconds in zip(jobs, estimate(jobs, summaries), strict=True):
-            found.append(Entry(stage, job, _state(stage, job, alone), seconds))
+            found.append(Entry(stage, job, _state(stage, job, recorded), seconds))
     return found
 
 
-def _state(stage: Stage, job: Job, alone: Mapping[str, bool]) -> str:
-    """Return the state of a run; `alone` says of each recorded one whether its seconds may be compared."""
+def _state(stage: Stage, job: Job, recorded: pd.DataFrame) -> str:
+    """Return the state of a run; `recorded` has the recorded ones by name, and whether each was timed alone."""
     name = job.folder.name
-    if name in alone and (alone[name] or not stage.alone):
-        return "recorded"
+    if name in recorded.index:
+        run = recorded.loc[name]
+        if (run["alone"] or not stage.alone) and (stage.since is None or run["recorded"] >= stage.since):
+            return "recorded"
     folder = RunFolder(job.folder)
     if folder.is_held():
         return "running"

@@ -1,5 +1,6 @@
 """Estimates of the duration of jobs, from recorded runs of the same kind."""
 
+import functools
 from collections.abc import Sequence
 from typing import Any
 
@@ -8,7 +9,8 @@ import pandas as pd
 from prdp.analysis.records import flatten
 from prdp.suite.plan import Job
 
-# Runs that agree in these keys take about the same time per epoch. The first kind with a recorded run is used.
+# Runs that agree in these keys take about the same time per epoch. The first kind with a recorded run is used; each has
+# some keys of the first.
 _KINDS = (
     ("physics", "scale", "model.width", "model.channels", "schedule", "schedule.iterations"),
     ("physics", "scale", "model.width", "model.channels", "schedule"),
@@ -23,21 +25,27 @@ def estimate(jobs: Sequence[Job], summaries: pd.DataFrame) -> list[float | None]
     if summaries.empty:
         return [None] * len(jobs)
     per_epoch = summaries[_SECONDS].sum(axis="columns") / summaries["epochs"].clip(lower=1)
-    return [_estimate(job.config, summaries, per_epoch) for job in jobs]
 
+    @functools.cache
+    def seconds_per_epoch(values: tuple[Any, ...]) -> float | None:
+        """Return the median of the first kind that has runs; `values` are those of the most particular kind."""
+        of = dict(zip(_KINDS[0], values, strict=True))
+        for kind in _KINDS:
+            alike = pd.Series(True, index=summaries.index)
+            for key in kind:
+                column = summaries.get(key, pd.Series(None, index=alike.index, dtype=object))
+                alike &= column.isna() if of[key] is None else column == of[key]
+            if alike.any():
+                return float(per_epoch[alike].median())
+        return None
 
-def _estimate(config: dict[str, Any], summaries: pd.DataFrame, per_epoch: pd.Series) -> float | None:
-    flat = flatten(config)
-    flat |= {group: flat[f"{group}.name"] for group in ("physics", "schedule")}
-    for kind in _KINDS:
-        alike = pd.Series(True, index=summaries.index)
-        for key in kind:
-            column = summaries.get(key, pd.Series(None, index=alike.index, dtype=object))
-            value = flat.get(key)
-            alike &= column.isna() if value is None else column == value
-        if alike.any():
-            return float(per_epoch[alike].median() * config["epochs"])
-    return None
+    estimates = []
+    for job in jobs:
+        flat = flatten(job.config)
+        flat |= {group: flat[f"{group}.name"] for group in ("physics", "schedule")}
+        seconds = seconds_per_epoch(tuple(flat.get(key) for key in _KINDS[0]))
+        estimates.append(None if seconds is None else seconds * job.config["epochs"])
+    return estimates
 
 
 def duration(seconds: float) -> str:
