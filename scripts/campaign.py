@@ -88,13 +88,10 @@ def compute(entry: Entry) -> int:
     if entry.job.finished:
         # It was not alone on the machine: it runs again, and its record is replaced.
         options.append("overwrite=true")
-    nice = 0 if entry.stage.alone else 19
-    process = subprocess.Popen(
-        [sys.executable, str(ROOT / "train.py"), *options],
-        cwd=ROOT,
-        stdout=subprocess.DEVNULL,
-        preexec_fn=lambda: os.nice(nice),
-    )
+    command = [sys.executable, str(ROOT / "train.py"), *options]
+    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL)
+    # Not by `preexec_fn`: forking is not safe here, because JAX has threads.
+    os.setpriority(os.PRIO_PROCESS, process.pid, 0 if entry.stage.alone else 19)
     try:
         return process.wait()
     except KeyboardInterrupt:

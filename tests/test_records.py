@@ -186,6 +186,21 @@ def test_provenance_does_not_need_git(monkeypatch):
     assert (found["commit"], found["uncommitted_changes"]) == (None, None)
 
 
+def test_changes_of_results_are_not_changes_of_code(monkeypatch, tmp_path):
+    code, result = tmp_path / "prdp" / "__init__.py", tmp_path / "results" / "records" / "a.json"
+    for path in (code, result):
+        path.parent.mkdir(parents=True)
+        path.write_text("1")
+    identity = ("-c", "user.name=a", "-c", "user.email=a@b")
+    for command in (("init", "-q"), ("add", "."), (*identity, "commit", "-qm", "first")):
+        subprocess.run(["git", *command], cwd=tmp_path, check=True)
+    monkeypatch.setattr(prdp, "__file__", str(code))
+    result.write_text("2")
+    assert provenance()["uncommitted_changes"] is False
+    code.write_text("2")
+    assert provenance()["uncommitted_changes"] is True
+
+
 def test_the_digest_is_that_of_the_content():
     a, b = {"x": 1, "y": {"z": 0.1, "w": None}}, {"y": {"w": None, "z": 0.1}, "x": 1}
     assert digest(a) == digest(b)

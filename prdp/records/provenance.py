@@ -65,7 +65,8 @@ def _git() -> dict[str, Any]:
             return None
         return done.stdout.strip()
 
-    changes = ask("status", "--porcelain", "--untracked-files=no")
+    # Not of the results, which a campaign adds to between two runs and which no run reads.
+    changes = ask("status", "--porcelain", "--untracked-files=no", "--", ":(top)", ":(top,exclude)results")
     return {
         "commit": ask("rev-parse", "HEAD"),
         "uncommitted_changes": None if changes is None else bool(changes),
