@@ -63,7 +63,7 @@ def experiment(config: DictConfig) -> Any:
     try:
         if config.dry_run:
             for folder, state in preview(config):
-                print(f"{state}: {folder}")
+                print(f"{state}: {folder}{expected(config, folder) if state == 'to run' else ''}")
             return None
         outcomes = run(config, preset)
     except Exception as error:
@@ -108,6 +108,18 @@ def report(outcome: Any, whole: bool) -> None:
     if outcome.summary["status"] == "diverged":
         reason = json.loads((outcome.folder / "status.json").read_text()).get("reason", "")
         print(f"diverged: {reason} (exit code {DIVERGED})", file=sys.stderr)
+
+
+def expected(config: DictConfig, folder: Path) -> str:
+    """Return in words how long a run took that was recorded and is of the same kind; empty if there is none."""
+    from prdp.analysis import load
+    from prdp.config import parse
+    from prdp.suite.cost import duration, estimate
+    from prdp.suite.plan import Job
+
+    recorded = load(Path(__file__).parent / "results" / "records").summaries
+    (seconds,) = estimate([Job((), folder, parse(config).plain)], recorded)
+    return "" if seconds is None else f", about {duration(seconds)} by recorded runs"
 
 
 def as_in_the_tables(outcome: Any) -> list[str]:

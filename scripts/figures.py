@@ -14,6 +14,7 @@ from pathlib import Path
 from prdp.analysis import Records, load
 from prdp.analysis.claims import load_claims
 from prdp.analysis.figures import FIGURES, FORMATS, FigureSpec, NothingToDraw, Reference, save
+from prdp.analysis.gradients import load_gradients
 from prdp.analysis.regret import load_oracles
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -21,6 +22,8 @@ ROOT = Path(__file__).resolve().parents[1]
 
 def missing(spec: FigureSpec, records: Records) -> str:
     """Return the number of missing runs of a figure's first experiment in words; empty if none is missing."""
+    if not spec.experiments:
+        return ""
     jobs = records.jobs[records.jobs["experiment"] == spec.experiments[0]]
     absent = int((~jobs["run"].isin(records.summaries["run"])).sum())
     return f"{absent} of {len(jobs)} runs of {spec.experiments[0]} missing" if absent else ""
@@ -39,7 +42,7 @@ def main() -> None:
         parser.error(f"no figure {', '.join(unknown)}; there are {', '.join(FIGURES)}")
     records = load(arguments.records)
     claims = {claim.id: claim for claim in load_claims(arguments.paper)}
-    reference = Reference(claims, load_oracles(arguments.records))
+    reference = Reference(claims, load_oracles(arguments.records), load_gradients(arguments.records))
     for name in arguments.names or FIGURES:
         spec = FIGURES[name]
         try:

@@ -11,7 +11,8 @@ from pathlib import Path
 
 from prdp.analysis import load
 from prdp.analysis.claims import judge, load_claims
-from prdp.analysis.figures import FIGURES
+from prdp.analysis.figures import FIGURES, Reference
+from prdp.analysis.gradients import load_gradients
 from prdp.analysis.regret import load_oracles
 from prdp.analysis.report import render
 from prdp.analysis.report.differences import load_differences
@@ -35,10 +36,11 @@ def main() -> None:
     records = load(arguments.records)
     titles = {path.stem: preset_title(path.stem, CONF) for path in (CONF / "experiment").glob("*.yaml")}
     claims = load_claims(arguments.paper)
-    judgements, oracles = judge(claims, records), load_oracles(arguments.records)
+    judgements = judge(claims, records)
+    searched = Reference(oracles=load_oracles(arguments.records), gradients=load_gradients(arguments.records))
     differences = load_differences(arguments.differences, claims)
     pictures = load_pictures(arguments.pictures)
-    page = render(records, judgements, TABLES, FIGURES, titles, oracles, differences, pictures)
+    page = render(records, judgements, TABLES, FIGURES, titles, searched, differences, pictures)
     write_text(arguments.out, page)
     print(f"{arguments.out}: {len(page.encode()) / 1e6:.1f} MB from {len(records.summaries)} runs")
 

@@ -82,8 +82,8 @@ def main() -> None:
     parser.add_argument("--project", default=defaults.project)
     parser.add_argument("--entity", help="team or user; default: the account's")
     options = parser.parse_args()
-    settings = WeightsAndBiasesSettings(options.mode, options.project, options.entity)
     try:
+        settings = WeightsAndBiasesSettings(options.mode, options.project, options.entity)
         folder, counts = log_folders(options.results, settings)
     except Exception as error:
         sys.exit(f"wandb_artifacts: {error}")

@@ -159,15 +159,20 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--project", default=WeightsAndBiasesSettings().chosen_project())
+    parser.add_argument("--project", help="default: WANDB_PROJECT, or prdp")
     parser.add_argument("--entity", help="team or user; default: the account's")
     parser.add_argument("--tags", nargs="+", default=[], help="show only runs with one of these")
     parser.add_argument("--dry-run", action="store_true", help="only print the specification")
     parser.add_argument("--output", type=Path, help="write the specification of --dry-run to this file")
     parser.add_argument("--update", metavar="URL", help="update this workspace instead of creating a new one")
     options = parser.parse_args()
+    try:
+        settings = WeightsAndBiasesSettings(project=options.project, tags=tuple(options.tags))
+        project = settings.chosen_project()
+    except ValueError as error:
+        sys.exit(f"wandb_dashboard: {error}")
     if options.dry_run:
-        text = specification(dashboard(options.entity or "", options.project, options.tags))
+        text = specification(dashboard(options.entity or "", project, options.tags))
         if options.output is None:
             sys.stdout.write(text)
         else:
@@ -180,7 +185,7 @@ def main() -> None:
         import wandb
 
         entity = options.entity or wandb.Api().default_entity or ""
-        print(save(dashboard(entity, options.project, options.tags), options.update))
+        print(save(dashboard(entity, project, options.tags), options.update))
     except Exception as error:
         sys.exit(f"wandb_dashboard: {error}")
 

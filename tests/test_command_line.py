@@ -45,6 +45,8 @@ def test_a_dry_run_says_what_there_would_be_and_computes_nothing(train, tmp_path
     assert done.stdout.splitlines()[1].startswith(
         f"to run: {tmp_path / 'runs' / 'heat1d-jacobi-implicit-prdp-seed1-'}"
     )
+    # The records of the suite have runs of this kind.
+    assert re.search(r", about \d+ s by recorded runs$", done.stdout.splitlines()[1])
     assert [p for p in sorted(tmp_path.rglob("*")) if p not in before] == [tmp_path / "cwd"]
 
 
@@ -95,6 +97,22 @@ def test_a_run_folder_is_no_configuration_directory_and_can_be_run_again(finishe
     done = subprocess.run(again, cwd=tmp_path, capture_output=True, text=True, timeout=100)
     assert done.returncode == 0, done.stderr
     assert only_run(tmp_path).name == finished.name
+
+
+@pytest.mark.slow
+def test_a_run_of_an_earlier_version_can_be_run_again(finished, tmp_path):
+    config = yaml.safe_load((finished / "config.yaml").read_text())
+    # Keys that came later.
+    for key in ("test_sets", "test_key"):
+        del config["data"][key]
+    del config["dry_run"]
+    old = tmp_path / "old"
+    old.mkdir()
+    (old / "config.yaml").write_text(yaml.safe_dump(config))
+    again = [sys.executable, str(ROOT / "scripts" / "rerun.py"), str(old), f"runs_dir={tmp_path / 'runs'}"]
+    done = subprocess.run(again, cwd=tmp_path, capture_output=True, text=True, timeout=100)
+    assert done.returncode == 0, done.stderr
+    assert only_run(tmp_path / "runs").name == finished.name
 
 
 @pytest.mark.parametrize("number", some_fast([signal.SIGTERM, signal.SIGHUP, signal.SIGINT], [signal.SIGHUP]))

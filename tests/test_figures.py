@@ -4,6 +4,7 @@ import io
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import jax
@@ -73,6 +74,18 @@ FRONT = pd.DataFrame(
 REFERENCE = Reference(
     {claim.id: claim for claim in load_claims(ROOT / "results" / "paper.yaml")}, {"heat1d": FRONT}
 )
+GRADIENTS = pd.DataFrame(
+    {
+        "problem": "heat1d",
+        "mode": "jfb",
+        "time": ["start", "middle", "end"],
+        "prdp_iterations": 3,
+        "converged_iterations": 8,
+        "iterations": 1,
+        "error": 0.5,
+    }
+)
+REFERENCE = replace(REFERENCE, gradients=GRADIENTS)
 # Rendering takes most of the time: the others are rendered by `make test-full`.
 RENDERED = ("fig_3", "fig_8", "own")
 
@@ -90,7 +103,7 @@ def test_every_figure_draws_from_one_seed_without_the_converged_runs(name, parti
     assert isinstance(FIGURES[name].draw(partial, REFERENCE), Figure)
 
 
-@pytest.mark.parametrize("name", FIGURES)
+@pytest.mark.parametrize("name", [n for n in FIGURES if FIGURES[n].experiments])
 def test_without_runs_there_is_nothing_to_draw(name, records):
     with pytest.raises(NothingToDraw):
         FIGURES[name].draw(records_of(), REFERENCE)
@@ -329,6 +342,36 @@ def test_the_search_stands_beside_the_runs_of_its_seed(records):
     ]
     with pytest.raises(NothingToDraw):
         FIGURES["oracle"].draw(records)
+
+
+def test_gradients_have_a_panel_for_each_problem_and_time(records):
+    rows = [
+        {
+            "problem": p,
+            "mode": m,
+            "time": t,
+            "prdp_iterations": 3,
+            "converged_iterations": 8,
+            "iterations": k,
+            "error": e / k,
+        }
+        for p in ("heat1d", "heat2d_small")
+        for m, e in (("implicit", 1e-3), ("jfb", 1e9))
+        for t in ("start", "middle", "end")
+        for k in (1, 2, 8)
+    ]
+    rows.append({"problem": "heat1d", "mode": "neumann"})
+    figure = FIGURES["gradients"].draw(records, Reference(gradients=pd.DataFrame(rows)))
+    assert [ax.get_title() for ax in figure.axes[:4]] == [
+        *(f"Heat 1D, {time}" for time in ("start", "middle", "end")),
+        "Heat 2D (reduced), start",
+    ]
+    implicit, jfb = (line for line in figure.axes[0].lines if line.get_marker() in "oD")
+    np.testing.assert_allclose(implicit.get_xydata(), [(1, 1e-3), (2, 5e-4), (8, 1.25e-4)])
+    # Beyond the edge.
+    assert set(jfb.get_ydata()) == {100}
+    with pytest.raises(NothingToDraw):
+        FIGURES["gradients"].draw(records)
 
 
 def test_a_palette_changes_no_colour_by_much(tmp_path):

@@ -54,6 +54,8 @@ def sweep(tmp_path, data_dir):
                 env={**os.environ, "JAX_PLATFORMS": "cpu", "COLUMNS": "200"},
                 stdout=stream,
                 stderr=stream,
+                # A group of its own, as a terminal gives to a command.
+                start_new_session=True,
             )
         process.log = log
         started.append(process)
@@ -126,6 +128,21 @@ def test_an_interrupt_leaves_no_process_behind_and_loses_no_outcome(sweep, tmp_p
     assert process.wait() == 130, process.log.read_text()
     assert "not reached" in process.log.read_text()
     wait_for(lambda: not alive(worker), 10)
+
+
+@pytest.mark.slow
+def test_ctrl_c_reaches_local_jobs_once_without_tracebacks(sweep, tmp_path):
+    process = sweep("hydra/launcher=local", *MANY, "seed=1,2", "hydra.sweeper.max_batch_size=2")
+    workers = [training(tmp_path, seed) for seed in (1, 2)]
+    # As a terminal does: to all processes of the group.
+    os.killpg(process.pid, signal.SIGINT)
+    assert process.wait() == 130, process.log.read_text()
+    assert not any(alive(worker) for worker in workers)
+    text = process.log.read_text()
+    assert "Traceback" not in text, text
+    assert "KeyboardInterrupt" not in text, text
+    for seed in (1, 2):
+        assert json.loads((folder_of(tmp_path, seed) / "status.json").read_text())["status"] == "interrupted"
 
 
 def held(tmp_path):

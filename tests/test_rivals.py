@@ -9,7 +9,8 @@ import pytest
 from prdp.analysis.figures import FIGURES, svg
 from prdp.analysis.figures.labels import Label, label_points
 from prdp.analysis.figures.style import canvas
-from prdp.analysis.regret import load_oracles, regrets
+from prdp.analysis.regret import load_oracles, physics_of, regrets
+from prdp.analysis.regret import searched as searched_name
 from prdp.analysis.rivals import compare, pareto_front
 from prdp.analysis.tables import TABLES, NothingToShow
 from prdp.analysis.tables.rivals import regret
@@ -89,6 +90,9 @@ def named(problem, name):
         ({"schedule": "hoag", "schedule.sequence": "cubic"}, "HOAG cubic", "schedule"),
         ({"diff": "jfb"}, "JFB", "mode"),
         ({"diff": "one_step", "schedule": "prdp"}, "one-step + PRDP", "mode"),
+        ({"diff.adjoint_iterations": 5, "schedule": "prdp"}, "5 adjoint iterations + PRDP", "mode"),
+        ({"diff.adjoint_iterations": 1}, "1 adjoint iteration", "mode"),
+        ({"diff.adjoint_ratio": 0.5, "schedule": "prdp"}, "adjoint K x 0.5 + PRDP", "mode"),
         ({"solver": "conjugate_gradient"}, "CG", "solver"),
         ({"solver": "heavy_ball", "schedule": "prdp"}, "heavy ball + PRDP", "solver"),
         ({"solver.warm_start": True}, "warm start", "warm start"),
@@ -269,6 +273,27 @@ def test_regret_is_against_the_best_as_accurate_and_the_best_as_cheap():
     shown = ["problem", "iterations", "seeds", "seeds without match", "seeds of the error"]
     # Two seeds: 1.35 ± 12.7 * 0.21 / sqrt(2).
     assert table.loc["PRDP", shown].tolist() == [*("Heat 1D", "1.35 ± 0.21 (-0.56 to 3.26)", "2", "1", "3")]
+
+
+def test_regret_in_error_is_on_the_test_set_if_all_have_one():
+    ours = arm("prdp", level=4, cost=40, test_error_final=0.05)
+    problem = only([*arm(test_error_final=0.05), *ours])
+    searched = oracle([(1, 12, 0.019, [1, 3]), (1, 20, 0.016, [2, 2]), (2, 20, 0.016, [1, 1])])
+    # The best by validation counts, although another has the smaller test error.
+    searched["test_error"] = [0.01, 0.025, 0.04]
+    found = {r.rival.name: r for r in regrets(problem, searched)}["PRDP"]
+    assert found.held_out
+    assert found.error.mean == pytest.approx((0.05 / 0.025 + 0.05 / 0.04) / 2)
+    assert not regrets(problem, searched.assign(test_error=[0.01, float("nan"), 0.04]))[0].held_out
+
+
+def test_the_oracle_of_a_smaller_problem_has_its_own_name():
+    small = [*arm(scale="small"), *arm("prdp", level=4, cost=40, scale="small")]
+    assert searched_name(only(small)) == "heat1d_small"
+    assert physics_of("heat1d_small") == ("heat1d", True)
+    assert physics_of("navier_stokes") == ("navier_stokes", False)
+    table = regret(records(*small), {"heat1d_small": oracle([(1, 12, 0.01, [1])])})
+    assert set(table.frame["problem"]) == {"Heat 1D (reduced)"}
 
 
 def test_schedules_over_tolerances_have_no_regret_and_poisson_has_no_seed():

@@ -1,5 +1,6 @@
 """Regret: how far a schedule is from the best one in hindsight (found by `scripts/oracle.py`)."""
 
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
@@ -13,6 +14,7 @@ from prdp.analysis.statistics import Statistic, describe
 # Schedules over tolerances have no K to compare.
 _OVER_TOLERANCES = ("tolerance_prdp", "hoag")
 _PREFIX = "oracle_"
+_REDUCED = "_small"
 
 
 class Regret(NamedTuple):
@@ -21,26 +23,42 @@ class Regret(NamedTuple):
     Attributes:
         rival: the schedule.
         iterations: its iterations divided by those of the cheapest schedule that ends at least as accurate.
-        error: its error divided by the smallest error of schedules that take at most as many iterations.
+        error: its error divided by that of the schedule with the smallest validation error among those that take at
+            most as many iterations; both on the held-out test set, if every seed has test errors, else on the
+            validation samples.
+        held_out: whether `error` is that of the test set.
         unmatched: seeds on which no schedule found is as accurate; `iterations` excludes them.
     """
 
     rival: Rival
     iterations: Statistic
     error: Statistic
+    held_out: bool
     unmatched: int
 
 
 def load_oracles(folder: Path) -> dict[str, pd.DataFrame]:
-    """Return the fronts of `oracle_<physics>.parquet` by physics; empty if there are none.
+    """Return the fronts of `oracle_<problem>.parquet` by problem (see `physics_of`); empty if there are none.
 
     `val_error` is that of the samples on which the schedules were chosen: the smallest of many errors is smaller than a
-    schedule's error on other samples would be, so that a regret is an upper bound.
+    schedule's error on other samples would be, so that a regret in it is an upper bound. `test_error` is that of
+    samples that the search did not see.
 
-    Each has the columns `seed`, `iterations_total`, `val_error`, `levels` (K of each block) and `block` (its epochs).
+    Each has the columns `seed`, `iterations_total`, `val_error`, `test_error` (may be absent), `levels` (K of each
+    block) and `block` (its epochs).
     """
     paths = sorted(folder.glob(f"{_PREFIX}*.parquet"))
     return {path.stem.removeprefix(_PREFIX): pd.read_parquet(path) for path in paths}
+
+
+def physics_of(problem: str) -> tuple[str, bool]:
+    """Return the physics of a problem's name, and whether the name ends in `_small`: smaller than the paper's."""
+    return problem.removesuffix(_REDUCED), problem.endswith(_REDUCED)
+
+
+def searched(problem: Comparison) -> str:
+    """Return the name under which the oracle of a comparison is found."""
+    return problem.physics + (_REDUCED if problem.reduced else "")
 
 
 def regrets(problem: Comparison, oracle: pd.DataFrame) -> list[Regret]:
@@ -64,12 +82,16 @@ def _by_seed(problem: Comparison, oracle: pd.DataFrame) -> Mapping[int, pd.DataF
 
 
 def _regret(rival: Rival, fronts: Mapping[int, pd.DataFrame]) -> Regret:
-    iterations, errors, unmatched = [], [], 0
+    iterations, errors, tests, unmatched = [], [], [], 0
     for seed in sorted(set(fronts) & set(rival.errors)):
         front, error, spent = fronts[seed], rival.errors[seed], rival.iterations[seed]
         accurate = front.loc[front["val_error"] <= error, "iterations_total"]
-        cheap = front.loc[front["iterations_total"] <= spent, "val_error"]
+        cheap = front[front["iterations_total"] <= spent]
         unmatched += accurate.empty
         iterations += [] if accurate.empty else [spent / accurate.min()]
-        errors += [] if cheap.empty else [error / cheap.min()]
-    return Regret(rival, describe(iterations), describe(errors), unmatched)
+        if not cheap.empty:
+            best = cheap.loc[cheap["val_error"].idxmin()]
+            errors.append(error / best["val_error"])
+            tests.append(rival.tests.get(seed, math.nan) / best.get("test_error", math.nan))
+    held_out = bool(tests) and not any(map(math.isnan, tests))
+    return Regret(rival, describe(iterations), describe(tests if held_out else errors), held_out, unmatched)

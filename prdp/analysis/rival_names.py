@@ -44,7 +44,7 @@ def named(runs: pd.DataFrame) -> pd.DataFrame:
     warm = runs["solver.warm_start"] if "solver.warm_start" in runs else pd.Series(False, runs.index)
     runs = runs.assign(
         _solver=runs["solver"].where(runs["solver"] != own, ""),
-        _mode=runs["diff"].where(runs["diff"] != _REFERENCE_MODE, ""),
+        _mode=runs["diff"].where(runs["diff"] != _REFERENCE_MODE, _budget(runs)),
         _warm=warm.fillna(False).astype(bool),
     )
     rows = runs.to_dict("records")
@@ -57,10 +57,20 @@ def named(runs: pd.DataFrame) -> pd.DataFrame:
     return runs
 
 
+def _budget(runs: pd.DataFrame) -> pd.Series:
+    """Return what an implicit run says of its adjoint solve, if that has a budget of its own; else empty."""
+    nothing = pd.Series(float("nan"), runs.index)
+    count, ratio = (runs.get(f"diff.adjoint_{key}", nothing).astype(float) for key in ("iterations", "ratio"))
+    words = count.map("{:g} adjoint iterations".format).where(count.notna(), "")
+    return words.where(ratio.isna(), ratio.map("adjoint K x {:g}".format)).str.replace(
+        r"^1 adjoint iterations$", "1 adjoint iteration", regex=True
+    )
+
+
 def _name(row: dict) -> str:
     parts = [
         *([_SOLVERS.get(row["_solver"], _plain(row["_solver"]))] if row["_solver"] else []),
-        *([_MODES.get(row["_mode"], _plain(row["_mode"]))] if row["_mode"] else []),
+        *([mode_name(row["_mode"])] if row["_mode"] else []),
         *(["warm start"] if row["_warm"] else []),
     ]
     if row["is_converged"]:
@@ -75,6 +85,11 @@ def _schedule(row: dict) -> str:
     name = _SCHEDULES.get(row["schedule"], _plain(row["schedule"]))
     sequence = row.get("schedule.sequence")
     return f"{name} {sequence}" if isinstance(sequence, str) else name
+
+
+def mode_name(mode: str) -> str:
+    """Return the name of a differentiation mode in print."""
+    return _MODES.get(mode, _plain(mode))
 
 
 def _plain(name: str) -> str:

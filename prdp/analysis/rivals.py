@@ -14,6 +14,7 @@ from prdp.analysis.rival_names import CONVERGED, KINDS, PRDP, named
 from prdp.analysis.statistics import Statistic, describe, relative_difference
 
 EXPERIMENT = "rivals"
+_TEST = "test_error_final"
 COSTS = ("matvecs", "iterations_total", "iterations_executed_total", "seconds", "updates")
 
 
@@ -27,7 +28,8 @@ class Rival:
         schedule: its name in the configuration.
         runs: number of runs, one per seed.
         diverged: how many of them diverged.
-        errors: final error by seed.
+        errors: final validation error by seed.
+        tests: final error on the held-out test set by seed, of the runs that have one.
         iterations: K summed over the whole training, by seed.
         error: statistics of the errors, with the interval of their median.
         costs: what it spent, by name (see `COSTS`), with the intervals of the medians. For an inverse problem, costs
@@ -43,6 +45,7 @@ class Rival:
     runs: int
     diverged: int
     errors: dict[int, float]
+    tests: dict[int, float]
     iterations: dict[int, float]
     error: Statistic
     costs: dict[str, Statistic]
@@ -205,6 +208,7 @@ def _rival(arm: pd.DataFrame, records: Records) -> Rival:
         runs=len(arm),
         diverged=lost,
         errors=by_seed(arm, "val_error_final"),
+        tests=by_seed(arm[arm[_TEST].notna()], _TEST) if _TEST in arm else {},
         iterations=by_seed(arm, "iterations_total"),
         error=error,
         costs=costs,

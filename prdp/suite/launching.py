@@ -2,12 +2,13 @@
 
 import importlib.util
 import os
+import signal
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import BrokenExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -29,6 +30,8 @@ _EXTRAS = {
 }
 # Give up after this number of broken worker pools in a row without a finished job in between.
 _PATIENCE = 3
+# Seconds that interrupted local jobs have to save and end.
+_SAVING = 120.0
 # Interval in seconds at which SLURM is polled for jobs that have not reported.
 _ASK = 30.0
 
@@ -168,12 +171,35 @@ def _submit(launcher: Launcher, jobs: Sequence[Overrides], together: int, tell: 
                     ask = False
     except BaseException:
         if launcher._EXECUTOR == "local":  # type: ignore[attr-defined]
-            for handle in running.values():
-                handle.cancel()
+            _stop(running.values())
         elif running:
             names = " ".join(dict.fromkeys(handle.job_id.split("_")[0] for handle in running.values()))
             say(f"{len(running)} jobs remain with the scheduler; `scancel {names}` cancels them")
         raise
+
+
+def _stop(handles: Collection[Any]) -> None:
+    """Ask local jobs to save and end, and wait until they have."""
+    for handle in handles:
+        # The number of a local job is that of the process that watches it, which forwards SIGTERM.
+        with suppress(ProcessLookupError):
+            os.kill(int(handle.job_id), signal.SIGTERM)
+    end = time.monotonic() + _SAVING
+    while time.monotonic() < end and not all(handle.done() for handle in handles):
+        time.sleep(0.1)
+
+
+@contextmanager
+def _no_interrupts() -> Iterator[None]:
+    """Start processes that a Ctrl-C in the terminal does not reach; one that comes meanwhile arrives afterwards.
+
+    The processes that watch local jobs would answer it with a traceback, and kill their jobs a second later.
+    """
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
 
 
 def _handles(launcher: Launcher, jobs: Sequence[Overrides], first: int) -> Sequence[Any]:
@@ -188,7 +214,8 @@ def _handles(launcher: Launcher, jobs: Sequence[Overrides], first: int) -> Seque
 
     submitit.AutoExecutor = Executor  # type: ignore[misc]
     try:
-        return launcher.launch([list(job) for job in jobs], initial_job_idx=first)
+        with _no_interrupts():
+            return launcher.launch([list(job) for job in jobs], initial_job_idx=first)
     finally:
         submitit.AutoExecutor = plain  # type: ignore[misc]
 

@@ -28,11 +28,13 @@ class Reference:
 
     Attributes:
         paper: the paper's numbers, as claims by id; figures mark those that they find.
-        oracles: the best schedules in hindsight by physics (see `regret.load_oracles`).
+        oracles: the best schedules in hindsight by problem (see `regret.load_oracles`).
+        gradients: the errors of training gradients (see `gradients.load_gradients`).
     """
 
     paper: Paper = field(default_factory=dict)
     oracles: Mapping[str, pd.DataFrame] = field(default_factory=dict)
+    gradients: pd.DataFrame = field(default_factory=lambda: pd.DataFrame({"problem": [], "time": []}))
 
     def share(self, claim: str) -> float | None:
         """Return the paper's number of a claim in percent as a share; null if there is none."""

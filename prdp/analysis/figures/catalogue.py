@@ -6,6 +6,7 @@ from prdp.analysis.figures.decisions import fig_5
 from prdp.analysis.figures.expressiveness import fig_25
 from prdp.analysis.figures.fan import fig_6, fig_8, fig_10
 from prdp.analysis.figures.glance import fig_2
+from prdp.analysis.figures.gradients import gradients
 from prdp.analysis.figures.inverse import fig_3, fig_15
 from prdp.analysis.figures.oracle import EXPERIMENTS as SEARCHED
 from prdp.analysis.figures.oracle import oracle
@@ -139,6 +140,16 @@ _SPECS = (
         "other found schedule beats; the search minimises the validation error that it reports, so the line is "
         "optimistic, and ends where no better schedule was found. Circles: fixed K, labelled. Higher errors are left "
         "out.",
+    ),
+    FigureSpec(
+        "gradients",
+        "The gradient at K iterations against that of exact physics",
+        (),
+        gradients,
+        "Norm of the difference between the gradient of the loss (one minibatch, all parameters of the network) and "
+        "the exact one, relative to the exact one, by differentiation mode: before, halfway through and after training "
+        "with PRDP. Dashed: the K of PRDP at that time. Double precision. Errors above 100 are drawn at the upper "
+        "edge. At 1 the gradient is as wrong as no gradient.",
     ),
     FigureSpec(
         "rivals",

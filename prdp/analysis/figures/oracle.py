@@ -13,6 +13,7 @@ from prdp.analysis.figures.base import NothingToDraw, Reference
 from prdp.analysis.figures.labels import Label, label_points
 from prdp.analysis.problems import is_inverse, place, title
 from prdp.analysis.records import Records
+from prdp.analysis.regret import physics_of
 from prdp.analysis.rival_names import CONVERGED, PRDP, TWO_STAGES, named
 
 EXPERIMENTS = ("rivals", "fig_4", "fig_6", "fig_8")
@@ -29,10 +30,12 @@ def oracle(records: Records, reference: Reference) -> Figure:
         NothingToDraw: no problem with a network was searched and trained with PRDP on the same seed.
     """
     panels = [
-        (physics, int(str(seed)), front, runs)
-        for physics, fronts in sorted(reference.oracles.items(), key=lambda item: place(item[0]))
+        (problem, int(str(seed)), front, runs)
+        for problem, fronts in sorted(
+            reference.oracles.items(), key=lambda item: place(physics_of(item[0])[0])
+        )
         for seed, front in fronts.groupby("seed")
-        if len(runs := _runs(records, physics, int(str(seed))))
+        if len(runs := _runs(records, *physics_of(problem), int(str(seed))))
     ]
     if not panels:
         raise NothingToDraw("no problem with a network was searched for its best schedules and trained")
@@ -45,9 +48,10 @@ def oracle(records: Records, reference: Reference) -> Figure:
     axes = figure.subplots(rows, columns, squeeze=False)
     labelled = []
     for row, line in zip(axes, lines, strict=True):
-        for ax, (physics, seed, front, runs) in zip(row, line, strict=False):
+        for ax, (problem, seed, front, runs) in zip(row, line, strict=False):
             labelled.append((ax, *_panel(ax, front, runs)))
-            ax.set_title(f"{title(physics)}, seed {seed}", pad=4)
+            physics, reduced = physics_of(problem)
+            ax.set_title(f"{title(physics, reduced=reduced)}, seed {seed}", pad=4)
         row[0].set_ylabel("final validation error")
     for ax in axes.ravel():
         if not ax.has_data():
@@ -65,10 +69,10 @@ def _in_lines(panels: list[Any]) -> list[list[Any]]:
     return [panels[i : i + _COLUMNS] for i in range(0, len(panels), _COLUMNS)]
 
 
-def _runs(records: Records, physics: str, seed: int) -> pd.DataFrame:
+def _runs(records: Records, physics: str, reduced: bool, seed: int) -> pd.DataFrame:
     """Return the finished runs of one seed, one for each schedule over K with implicit training."""
     chosen = records.of(*EXPERIMENTS).where(
-        physics=physics, scale="full", metric="val_error", status="finished"
+        physics=physics, scale="small" if reduced else "full", metric="val_error", status="finished"
     )
     if chosen.summaries.empty or is_inverse(chosen.summaries["physics"]).any():
         return pd.DataFrame()

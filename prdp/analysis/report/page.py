@@ -2,9 +2,8 @@
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from types import MappingProxyType
 
 import pandas as pd
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
@@ -58,7 +57,7 @@ def render(
     tables: Mapping[str, TableSpec],
     figures: Mapping[str, FigureSpec],
     titles: Mapping[str, str],
-    oracles: Mapping[str, pd.DataFrame] = MappingProxyType({}),
+    searched: Reference = Reference(),
     differences: Sequence[Difference] = (),
     pictures: Sequence[Picture] = (),
 ) -> str:
@@ -70,14 +69,14 @@ def render(
         tables: the tables to show, by name.
         figures: the figures to show, by name.
         titles: titles of experiments by name. Experiments without title or job are left out.
-        oracles: the best schedules in hindsight by physics (see `regret.load_oracles`).
+        searched: what was computed beside the runs, see `Reference`.
         differences: topics that explain claims that are not reproduced. Claims in no topic are shown with their reason.
         pictures: figures that need no records.
     """
     coverage = cover(records, titles)
     paper = {j.claim.id: j.claim for j in judgements}
     shown = [_table(spec, records, paper, coverage) for spec in tables.values()]
-    reference = Reference(paper, oracles)
+    reference = replace(searched, paper=paper)
     drawn = [
         _figure(spec, records, reference, coverage, needed(records, spec.experiments, FAST))
         for spec in figures.values()
@@ -110,7 +109,7 @@ def render(
         tally=tally,
         shown=[item.spec.name for item in drawn if item.content],
         choice="choice" in {t.spec.name for t in shown if t.content},
-        regret=_regret(records, oracles),
+        regret=_regret(records, searched.oracles),
         rivals=trace(records, coverage, (EXPERIMENT,)),
         tables=[t for t in shown if t.content],
         figures=[f for f in drawn if f.content],

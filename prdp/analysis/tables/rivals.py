@@ -7,7 +7,7 @@ import pandas as pd
 
 from prdp.analysis.quantities import COMMON_ERROR, MARGIN
 from prdp.analysis.records import Records
-from prdp.analysis.regret import regrets
+from prdp.analysis.regret import regrets, searched
 from prdp.analysis.rival_names import KINDS
 from prdp.analysis.rivals import EXPERIMENT, Comparison, Rival, cheapest, compare, pareto_front
 from prdp.analysis.statistics import Statistic
@@ -84,19 +84,20 @@ def regret(records: Records, oracles: Mapping[str, pd.DataFrame]) -> Table:
             "seeds without match": str(found.unmatched),
             "error": spread(found.error, 1, 2) + interval(found.error, 1, 2),
             "seeds of the error": str(found.error.runs),
+            "error on": "test set" if found.held_out else "validation samples",
         }
         for problem in compare(records)
-        if problem.physics in oracles and not problem.variant
-        for found in regrets(problem, oracles[problem.physics])
+        if searched(problem) in oracles and not problem.variant
+        for found in regrets(problem, oracles[searched(problem)])
     ]
     notes = [
         "Iterations: those of the schedule, divided by those of the cheapest monotone schedule that ends at least as "
         "accurate. Seeds without match are those on which no schedule found does: the iterations leave them out.",
-        "Error: that of the schedule, divided by the smallest of the schedules found that take at most as many "
-        "iterations.",
+        "Error: that of the schedule, divided by that of the best schedule found that takes at most as many "
+        "iterations; on a held-out test set if all seeds have one.",
         "Mean ± one standard deviation over seeds, with the 95 % interval of the mean.",
-        "The best schedules were chosen on the validation samples whose errors are reported here, the others were not: "
-        "each regret is an upper bound.",
+        "The best schedules were chosen on the validation samples, the others were not: a regret in iterations, or in "
+        "the error of these samples, is an upper bound.",
     ]
     return _table("Regret against the best schedules in hindsight", rows, notes)
 
