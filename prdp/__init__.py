@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from prdp.schedules import (
         HOAG,
         PRDP,
+        Deadline,
         Fixed,
         Flatness,
         Geometric,
@@ -94,6 +95,7 @@ __all__ = [
     "Checkpointed",
     "ConjugateGradient",
     "CoupledStencil",
+    "Deadline",
     "Dense",
     "Diagonal",
     "Direct",

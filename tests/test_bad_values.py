@@ -14,7 +14,7 @@ from prdp import checks
 from prdp.config import GROUPS, ConfigError, parse
 from prdp.data import TrajectoryData
 from prdp.physics import FilteredNoise, FourierSeries, Heat, NavierStokes
-from prdp.schedules import HOAG, PRDP, Flatness, Geometric, Linear, Matched, TolerancePRDP, TwoStage
+from prdp.schedules import HOAG, PRDP, Deadline, Flatness, Geometric, Linear, Matched, TolerancePRDP, TwoStage
 from tests.conftest import OPTIONS, ROOT
 
 NAN, INF = float("nan"), float("inf")
@@ -123,7 +123,7 @@ OBJECTS = [
     prdp.Implicit(5, None, 0.1), prdp.Implicit(None, 1.5, 0.1), prdp.Unrolled(5), prdp.Checkpointed(9, 3),
     prdp.Truncated(), prdp.OneStep(), prdp.Phantom(), prdp.Neumann(3, 0.1), prdp.ReducedCG(),
     PRDP(cap=5), TolerancePRDP(5), Linear(1, 2, 5), TwoStage(1, 2, 3), HOAG(5), Matched((1.0, 0.5), cap=3),
-    Geometric(), Flatness(), Heat(1, 8), NavierStokes(8), FourierSeries(),
+    Geometric(), Flatness(), Deadline(cap=5, intervals=9), Heat(1, 8), NavierStokes(8), FourierSeries(),
     FilteredNoise(), TrajectoryData(FourierSeries(), reference_points=9),
 ]  # fmt: skip
 

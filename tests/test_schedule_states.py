@@ -13,6 +13,7 @@ import pytest
 from prdp.schedules import (
     HOAG,
     PRDP,
+    Deadline,
     Fixed,
     Flatness,
     Geometric,
@@ -35,10 +36,11 @@ EVERY = {
     "geometric": Geometric(cap=40, **EAGER),
     "flatness": Flatness(gain=3.0, cap=40, **EAGER),
     "tolerance_prdp": TolerancePRDP(20, start=2, **EAGER),
+    "deadline": Deadline(cap=9, intervals=12, power=1.0, errors=(0.5, 0.25, 0.01), fraction=0.5, **EAGER),
     "matched": Matched((0.5, 0.0625, 0.25, 0.015625, 0.001), 0.125),
     **{f"hoag {s}": HOAG(25, s) for s in ("exponential", "quadratic", "cubic", "adaptive")},
 }
-RATIOS = ("prdp", "prdp without cap", "geometric", "flatness", "tolerance_prdp", "hoag adaptive")
+RATIOS = ("prdp", "deadline", "prdp without cap", "geometric", "flatness", "tolerance_prdp", "hoag adaptive")
 METRICS = [1.0, 1.0, 1.0, 0.5, 0.5, math.nan, 0.5, math.inf, 0.25, 0.25, 0.0, 0.0]
 
 

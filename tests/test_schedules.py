@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from prdp.schedules import PRDP, Fixed, Linear, TolerancePRDP, TwoStage
+from prdp.schedules import PRDP, Deadline, Fixed, Linear, TolerancePRDP, TwoStage
 from tests.cases import some_fast
 
 plain = partial(PRDP, tau_step=0.9, tau_stop=0.8, grace_window=2, smoothing_window=1)
@@ -185,6 +185,35 @@ def test_linear_starts_after_the_untrained_metric_and_stops_at_its_cap():
         state, k = jitted(state, 0.0)
         ks.append(int(k))
     assert ks == [1, 1, 1, 3, 3, 3, 5, 5, 5, 6]
+
+
+EAGER = {"tau_step": 0.5, "tau_stop": 1.0, "grace_window": 2, "smoothing_window": 1}
+
+
+def test_a_deadline_holds_refinement_back_and_matches_the_physics_at_the_end():
+    # A plateau at every metric: PRDP itself refines after each from the third on.
+    metrics = [0.9**i for i in range(11)]
+    assert trace(PRDP(cap=9, **EAGER), metrics)[0] == [1, 1, 2, 3, 4, 5, 6, 7, 8, 9, 9]
+    held = Deadline(cap=9, intervals=11, power=2.0, last=0.0, errors=(1.0,), **EAGER)
+    # At most 1 + floor(8 (n/10)^2) in the intervals n = 0, 1, ...; one more at a time.
+    assert trace(held, metrics)[0] == [1, 1, 1, 1, 2, 3, 3, 4, 5, 6, 7]
+    # The last three intervals: the physics error is to be below 0.1 times the metric, 0.043, 0.039 and 0.035.
+    errors = (1.0, 0.5, 0.2, 0.1, 0.0869, 0.03, 0.0388, 0.02)
+    late = Deadline(cap=9, intervals=11, power=2.0, last=3 / 11, errors=errors, fraction=0.1, **EAGER)
+    assert trace(late, metrics)[0] == [1, 1, 1, 1, 2, 3, 3, 4, 6, 8, 9]
+
+
+def test_a_deadline_without_errors_ends_with_the_cap_and_needs_to_know_when_that_is():
+    late = Deadline(cap=9, intervals=4, last=0.5, **EAGER)
+    assert late.needs_errors
+    assert not Deadline(cap=9, last=0.0).needs_errors
+    assert trace(late, [1.0] * 4)[0] == [1, 1, 9, 9]
+    resolved = Deadline().resolved(converged=25, epochs=70, errors=(0.1, 0.01))
+    assert (resolved.cap, resolved.intervals, resolved.errors) == (25, 70, (0.1, 0.01))
+    with pytest.raises(ValueError, match="intervals=null"):
+        Deadline(cap=9).update(Deadline(cap=9).init(), 1.0)
+    # A metric that cannot be used changes nothing.
+    assert trace(late, [1.0, 1.0, math.nan, math.nan])[0] == [1, 1, 1, 1]
 
 
 def test_two_stages_switch_after_so_many_intervals():

@@ -28,6 +28,7 @@ _SCHEDULES = {
     "geometric": "geometric PRDP",
     "flatness": "PRDP by flatness",
     "two_stage": TWO_STAGES,
+    "deadline": "PRDP with deadline",
     "hoag": "HOAG",
 }
 

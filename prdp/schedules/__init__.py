@@ -5,6 +5,7 @@ JAX arrays they trace under `jit` and `vmap`.
 """
 
 from prdp.schedules.base import Schedule, choose
+from prdp.schedules.deadline import Deadline
 from prdp.schedules.fixed import Fixed, FixedState
 from prdp.schedules.flatness import Flatness
 from prdp.schedules.geometric import Geometric
@@ -18,6 +19,7 @@ from prdp.schedules.two_stage import TwoStage, TwoStageState
 __all__ = [
     "HOAG",
     "PRDP",
+    "Deadline",
     "Fixed",
     "FixedState",
     "Flatness",

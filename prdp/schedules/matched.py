@@ -47,17 +47,11 @@ class Matched(Schedule):
 
     def __post_init__(self) -> None:
         if self.errors is not None:
-            self._check_errors()
+            check_errors(self.errors)
         within("fraction", self.fraction, lambda x: x > 0, "a number > 0")
         flag("monotone", self.monotone)
         integer("cap", self.cap, 1, LARGEST_K, null=True)
         integer("least", self.least, 1, LARGEST_K)
-
-    def _check_errors(self) -> None:
-        known = self.errors if isinstance(self.errors, Sequence) and not isinstance(self.errors, str) else ()
-        usable = len(known) > 0 and all(is_number(error) and error >= 0 for error in known)
-        value = shown(list(known) if known or self.errors == () else self.errors)
-        require(usable, "errors", value, "a list of numbers >= 0")
 
     @property
     def needs_errors(self) -> bool:
@@ -81,24 +75,37 @@ class Matched(Schedule):
     def update(self, state: MatchedState, metric: Any) -> tuple[MatchedState, Any]:
         """Return the state after one more metric, and the K to use next."""
         usable = is_finite(metric) & (metric >= 0)
-        wanted = self._sufficient(self.fraction * choose(usable, metric, 0.0))
+        allowed = self.fraction * choose(usable, metric, 0.0)
+        wanted = sufficient(given("errors", self.errors), allowed, self.largest_iterations)
         least = state.iterations if self.monotone else self.init().iterations
         wanted = choose(wanted < least, least, wanted)
         iterations = choose(usable, wanted, state.iterations)
         return MatchedState(iterations, iterations > state.iterations), iterations
 
-    def _sufficient(self, allowed: Any) -> Any:
-        """Return the smallest K from which on all errors are below `allowed`, at most the largest K."""
-        too_large = sum(choose(error < allowed, 0, 1) for error in largest_from(given("errors", self.errors)))
-        most = self.largest_iterations
-        # No error is small enough, and the errors of larger K are unknown.
-        wanted = choose(too_large == len(given("errors", self.errors)), most, too_large + 1)
-        return choose(wanted > most, most, wanted)
-
     @property
     def largest_iterations(self) -> int:
         """The cap, or the number of errors."""
         return len(given("errors", self.errors)) if self.cap is None else self.cap
+
+
+def check_errors(errors: Any) -> None:
+    """Check that physics errors are a list of numbers that are not negative.
+
+    Raises:
+        ValueError: If they are not.
+    """
+    known = errors if isinstance(errors, Sequence) and not isinstance(errors, str) else ()
+    usable = len(known) > 0 and all(is_number(error) and error >= 0 for error in known)
+    value = shown(list(known) if known or errors == () else errors)
+    require(usable, "errors", value, "a list of numbers >= 0")
+
+
+def sufficient(errors: Sequence[float], allowed: Any, most: int) -> Any:
+    """Return the smallest K from which on all errors are below `allowed`, at most `most`."""
+    too_large = sum(choose(error < allowed, 0, 1) for error in largest_from(errors))
+    # No error is small enough, and the errors of larger K are unknown.
+    wanted = choose(too_large == len(errors), most, too_large + 1)
+    return choose(wanted > most, most, wanted)
 
 
 def largest_from(errors: Sequence[float]) -> list[float]:
