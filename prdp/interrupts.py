@@ -1,5 +1,7 @@
 """Deferral of stop signals until the run can be saved."""
 
+import gc
+import os
 import signal
 import threading
 from collections.abc import Callable, Iterator
@@ -10,6 +12,9 @@ from typing import Any
 _STOP = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 # Schedulers use these to announce the end of a job: SLURM's `--signal`, and submitit when it requeues a job.
 _ANNOUNCE = (signal.SIGUSR1, signal.SIGUSR2)
+
+# Seconds until a signal that could not be answered is sent again.
+_MOMENT = 0.01
 
 
 class Stopped(KeyboardInterrupt):
@@ -30,12 +35,30 @@ class Stopped(KeyboardInterrupt):
 
 
 def stop(number: int, frame: Any) -> None:
-    """Stop, as a signal handler.
+    """Stop, as a signal handler; a moment later if an exception would be lost where the signal arrived.
 
     Raises:
-        Stopped: Always.
+        Stopped: Unless it has to wait.
     """
+    if loses_exceptions(frame):
+        again = threading.Timer(_MOMENT, os.kill, (os.getpid(), number))
+        again.daemon = True
+        again.start()
+        return
     raise Stopped(number)
+
+
+def loses_exceptions(frame: Any) -> bool:
+    """Return whether a frame is inside a callback of the garbage collector or a finaliser.
+
+    Python prints an exception there, and goes on.
+    """
+    callbacks = {getattr(callback, "__code__", None) for callback in gc.callbacks} - {None}
+    while frame is not None:
+        if frame.f_code in callbacks or frame.f_code.co_name == "__del__":
+            return True
+        frame = frame.f_back
+    return False
 
 
 class HandedOn(KeyboardInterrupt):
@@ -81,7 +104,7 @@ class Interrupts:
         self._number = number
         if number in self._handlers:
             self._announced = number
-        if again and number in _STOP:
+        if again and number in _STOP and not loses_exceptions(frame):
             self.check()
 
     def _take(self, number: int) -> Any:
