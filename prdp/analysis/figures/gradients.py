@@ -26,6 +26,8 @@ _LOOKS = {
     "neumann": ("#cc79a7", "X"),
     "reduced_cg": ("#7a5195", "*"),
 }
+# Wide, because others often have the same curve: those of `unrolled` and of `jfb`.
+_BENEATH = ("implicit", "one_step")
 # Errors beyond these are drawn at the edge.
 _LIMITS = (1e-6, 1e2)
 
@@ -63,11 +65,18 @@ def gradients(_: Records, reference: Reference) -> Figure:
 
 def _panel(ax: Axes, part: pd.DataFrame) -> None:
     low, high = _LIMITS
-    for mode, (colour, marker) in _LOOKS.items():
+    for mode in sorted(_LOOKS, key=lambda mode: mode not in _BENEATH):
+        colour, marker = _LOOKS[mode]
         curve = part[part["mode"] == mode].sort_values("iterations")
         if curve.empty:
             continue
-        look: Any = {"markersize": 3.5, "linewidth": 1.0, "color": colour, "marker": marker}
+        wide = mode in _BENEATH
+        look: Any = {
+            "markersize": 5.5 if wide else 3.0,
+            "linewidth": 2.4 if wide else 0.9,
+            "color": colour,
+            "marker": marker,
+        }
         # An error that is not finite is beyond the upper edge.
         error = curve["error"].fillna(float("inf")).clip(low, high)
         drawn = ax.plot(curve["iterations"], error, label=mode_name(mode), **look)
