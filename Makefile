@@ -9,7 +9,7 @@ NARROW = $(if $(SEEDS),--seeds $(SEEDS)) $(if $(PHYSICS),--physics $(PHYSICS))
 
 .DEFAULT_GOAL := help
 .PHONY: help setup run test test-full test-slurm lint format reproduce-all reproduce-fast campaign campaign-status rerun cost records tables claims figures report \
-  wandb-artifacts wandb-dashboard benchmark benchmark-solvers benchmark-sizes benchmark-memory docs wheel pins clean
+  wandb-artifacts wandb-dashboard benchmark benchmark-solvers benchmark-sizes benchmark-memory gradient-errors training-gradients oracle docs wheel pins clean
 
 help: ## list all targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-17s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -96,6 +96,15 @@ benchmark-memory: $(READY) ## measure the memory of gradients, and the largest s
 
 benchmark: $(READY) ## measure updates per second by K, and the parts of an update (ARGS="heat1d")
 	$(BIN)/python scripts/benchmark_training.py $(ARGS)
+
+gradient-errors: $(READY) ## measure the error of the gradient of single solves over K, by mode and solver
+	$(BIN)/python scripts/gradient_error.py --output results/gradient_errors $(ARGS)
+
+training-gradients: $(READY) ## measure the error of the training gradient over K, during training (ARGS="--problems heat1d")
+	$(BIN)/python scripts/training_gradients.py $(ARGS)
+
+oracle: $(READY) ## search the best schedules in hindsight (ARGS="heat2d_small --seeds 1 2 25")
+	$(BIN)/python scripts/oracle.py $(ARGS)
 
 docs: $(VENV)/.ready-docs ## build the documentation in site/ (a warning is an error)
 	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build

@@ -30,10 +30,10 @@ ROOT = Path(__file__).resolve().parents[1]
 PROBLEMS = {
     "poisson": ("physics=poisson",),
     "heat1d": ("physics=heat1d",),
-    "heat2d": ("physics=heat2d", "scale=small"),
-    "heat3d": ("physics=heat3d", "scale=small"),
+    "heat2d_small": ("physics=heat2d", "scale=small"),
+    "heat3d_small": ("physics=heat3d", "scale=small"),
     "burgers": ("physics=burgers",),
-    "navier_stokes": ("physics=navier_stokes", "scale=small"),
+    "navier_stokes_small": ("physics=navier_stokes", "scale=small"),
 }
 MODES = ("implicit", "unrolled", "truncated", "one_step", "jfb", "phantom", "neumann", "reduced_cg")
 TIMES = ("start", "middle", "end")

@@ -84,7 +84,8 @@ def _panel(ax: Axes, part: pd.DataFrame) -> None:
     converged = int(part["converged_iterations"].iloc[0])
     ticks = sorted(set(part["iterations"].astype(int)))
     every = max(1, len(ticks) // 6)
-    chosen = [*ticks[:-1:every], ticks[-1]]
+    # The last label needs room.
+    chosen = [*(k for k in ticks[:-1:every] if k < 0.75 * ticks[-1]), ticks[-1]]
     ax.axvline(part["prdp_iterations"].iloc[0], color=style.PRDP, linewidth=1.0, linestyle="--", zorder=0)
     ax.set(xscale="log", yscale="log", ylim=(low / 2, high * 2), xlim=(0.85, converged * 1.15))
     ax.xaxis.set_major_locator(FixedLocator(chosen))
