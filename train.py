@@ -4,6 +4,7 @@ The configuration groups are physics, solver, diff, schedule, model, optimizer, 
 presets of experiment are whole sweeps: `python train.py -m experiment=fig_4` (see `conf/`, or `--help`).
 """
 
+import atexit
 import os
 import signal
 import sys
@@ -45,6 +46,8 @@ def experiment(config: DictConfig) -> Any:
         signal.signal(number, stop)
     if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:
         signal.signal(signal.SIGHUP, stop)
+    # Registered after those of the libraries, so that it is called before them.
+    atexit.register(end_at_once)
     _started.append(True)
     settings = HydraConfig.get()
     preset = settings.runtime.choices.get("experiment")
@@ -118,7 +121,9 @@ def expected(config: DictConfig, folder: Path) -> str:
     from prdp.suite.plan import Job
 
     recorded = load(Path(__file__).parent / "results" / "records").summaries
-    (seconds,) = estimate([Job((), folder, parse(config).plain)], recorded)
+    # `seed` may be a list.
+    plain = parse(DictConfig({**config, "seed": 0})).plain
+    (seconds,) = estimate([Job((), folder, plain)], recorded)
     return "" if seconds is None else f", about {duration(seconds)} by recorded runs"
 
 
@@ -193,6 +198,13 @@ def main() -> None:
         if line is None:
             raise
         sys.exit(f"error: {line}")
+
+
+def end_at_once() -> None:
+    """Let a signal end the process without a word: all is saved, and only libraries are still cleaning up."""
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) is stop:
+            signal.signal(number, signal.SIG_DFL)
 
 
 def leave(code: int) -> None:

@@ -115,6 +115,29 @@ def test_a_run_of_an_earlier_version_can_be_run_again(finished, tmp_path):
     assert only_run(tmp_path / "runs").name == finished.name
 
 
+@pytest.mark.slow
+def test_a_signal_while_libraries_clean_up_is_answered_without_a_traceback(data_dir, tmp_path):
+    """JAX's cleaning is held up until the signal has come."""
+    held = "import atexit, runpy, sys, time; import jax; atexit.register(time.sleep, 20); sys.argv[:] = sys.argv[1:]; "
+    command = f"{held}print('imported', flush=True); runpy.run_path(sys.argv[0], run_name='__main__')"
+    options = (*SMALL, "epochs=2", f"runs_dir={tmp_path}", f"data_dir={data_dir}", "progress=false")
+    process = subprocess.Popen(
+        [sys.executable, "-c", command, str(ROOT / "train.py"), *options],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    while not (list(tmp_path.glob("*/status.json")) and RunFolder(only_run(tmp_path)).finished_summary()):
+        assert process.poll() is None
+        time.sleep(0.1)
+    # It prints, and leaves the main module.
+    time.sleep(3)
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == -signal.SIGINT
+    assert "Traceback" not in errors
+
+
 @pytest.mark.parametrize("number", some_fast([signal.SIGTERM, signal.SIGHUP, signal.SIGINT], [signal.SIGHUP]))
 def test_a_signal_saves_and_has_its_own_exit_code(data_dir, tmp_path, number):
     options = (
