@@ -25,7 +25,7 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig
 
-from prdp.interrupts import stop
+from prdp.interrupts import install, stop
 
 # The exit code of a run that diverged: it has a record, and nothing is wrong with the command.
 DIVERGED = 3
@@ -42,10 +42,7 @@ def experiment(config: DictConfig) -> Any:
     from prdp.run import preview, run
 
     # All is loaded: from here on a signal ends the run in order.
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, stop)
-    if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:
-        signal.signal(signal.SIGHUP, stop)
+    install()
     # Registered after those of the libraries, so that it is called before them.
     atexit.register(end_at_once)
     _started.append(True)

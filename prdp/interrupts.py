@@ -48,6 +48,15 @@ def stop(number: int, frame: Any) -> None:
     raise Stopped(number)
 
 
+def install() -> None:
+    """Let signals stop this process by an exception from here on, see `stop`; a hang-up only unless it is ignored."""
+    if threading.current_thread() is not threading.main_thread():
+        return
+    for number in _STOP:
+        if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:
+            signal.signal(number, stop)
+
+
 def loses_exceptions(frame: Any) -> bool:
     """Return whether a frame is inside a callback of the garbage collector or a finaliser.
 

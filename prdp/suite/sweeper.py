@@ -18,6 +18,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from prdp.atomic import exists
 from prdp.config import ConfigError
+from prdp.interrupts import install
 from prdp.preparation import check_folder, check_folders
 from prdp.suite.grids import GridError, Overrides, expand
 from prdp.suite.launching import OUTCOME, at_once, check_installed, launch
@@ -78,6 +79,8 @@ class Grids(Sweeper):
         """
         assert self.context is not None
         assert self.launcher is not None
+        # The jobs may run in other processes: this one must end them, and say what is missing.
+        install()
         overrides = self._overrides(self.context, arguments)
         together = at_once(self.launcher, self.max_batch_size)
         if together != 1:
