@@ -1,8 +1,8 @@
 """Deferral of stop signals until the run can be saved."""
 
-import gc
 import os
 import signal
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -35,16 +35,11 @@ class Stopped(KeyboardInterrupt):
 
 
 def stop(number: int, frame: Any) -> None:
-    """Stop, as a signal handler; a moment later if an exception would be lost where the signal arrived.
+    """Stop, as a signal handler.
 
     Raises:
-        Stopped: Unless it has to wait.
+        Stopped: Always.
     """
-    if loses_exceptions(frame):
-        again = threading.Timer(_MOMENT, os.kill, (os.getpid(), number))
-        again.daemon = True
-        again.start()
-        return
     raise Stopped(number)
 
 
@@ -52,22 +47,25 @@ def install() -> None:
     """Let signals stop this process by an exception from here on, see `stop`; a hang-up only unless it is ignored."""
     if threading.current_thread() is not threading.main_thread():
         return
+    sys.unraisablehook = _send_lost_signals_again
     for number in _STOP:
         if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:
             signal.signal(number, stop)
 
 
-def loses_exceptions(frame: Any) -> bool:
-    """Return whether a frame is inside a callback of the garbage collector or a finaliser.
+def _send_lost_signals_again(unraisable: Any) -> None:
+    """Send a signal again whose exception was lost, as `sys.unraisablehook`.
 
-    Python prints an exception there, and goes on.
+    Python prints and drops an exception that is raised in a finaliser, or in a callback of the garbage collector or of
+    a weak reference, and a signal may arrive there.
     """
-    callbacks = {getattr(callback, "__code__", None) for callback in gc.callbacks} - {None}
-    while frame is not None:
-        if frame.f_code in callbacks or frame.f_code.co_name == "__del__":
-            return True
-        frame = frame.f_back
-    return False
+    lost = unraisable.exc_value
+    if not isinstance(lost, Stopped):
+        sys.__unraisablehook__(unraisable)
+        return
+    again = threading.Timer(_MOMENT, os.kill, (os.getpid(), lost.number))
+    again.daemon = True
+    again.start()
 
 
 class HandedOn(KeyboardInterrupt):
@@ -113,7 +111,7 @@ class Interrupts:
         self._number = number
         if number in self._handlers:
             self._announced = number
-        if again and number in _STOP and not loses_exceptions(frame):
+        if again and number in _STOP:
             self.check()
 
     def _take(self, number: int) -> Any:
@@ -145,9 +143,11 @@ def deferred() -> Iterator[Interrupts]:
         yield interrupts
         return
     previous = {number: interrupts._take(number) for number in (*_STOP, *_ANNOUNCE)}
+    hook, sys.unraisablehook = sys.unraisablehook, _send_lost_signals_again
     try:
         yield interrupts
     finally:
+        sys.unraisablehook = hook
         for number, handler in previous.items():
             if handler is not None:
                 signal.signal(number, handler)
