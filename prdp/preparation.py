@@ -34,12 +34,13 @@ _WITHOUT = (
 )  # fmt: skip
 
 
-def enter(config: Config, seeds: int = 1) -> None:
+def enter(config: Config, seeds: int = 1, keep_programs: bool = True) -> None:
     """Set up JAX in this process for a configuration, and check solver, mode and memory.
 
     Args:
         config: the configuration.
         seeds: the number of seeds that train together.
+        keep_programs: whether compiled programs are kept, if the configuration says so.
 
     Raises:
         ConfigError: If the solver or the differentiation mode does not suit the operator, or the run cannot fit into
@@ -49,8 +50,9 @@ def enter(config: Config, seeds: int = 1) -> None:
     check_platform()
     check_system(config)
     check_memory(config, seeds)
-    place = config.general.data / "compiled"
-    compilation_cache.use(place if config.general.compilation_cache else None)
+    # Last, because the checks compile small programs, and a refused configuration leaves no file behind.
+    kept = keep_programs and config.general.compilation_cache
+    compilation_cache.use(config.general.data / "compiled" if kept else None)
 
 
 def check_platform() -> None:

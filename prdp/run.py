@@ -74,7 +74,7 @@ def preview(composed: DictConfig) -> list[tuple[Path, str]]:
         ConfigError: If the configuration is wrong.
     """
     configs = _configs(composed)
-    enter(configs[0], len(configs))
+    enter(configs[0], len(configs), keep_programs=False)
     found = []
     for folder in map(folder_of, configs):
         finished = folder.finished_summary() is not None and not configs[0].general.overwrite
