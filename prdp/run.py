@@ -68,15 +68,16 @@ def _configs(composed: DictConfig) -> list[Config]:
 
 
 def preview(composed: DictConfig) -> list[tuple[Path, str]]:
-    """Return the folder and state of each seed's run, as `run` would find them; nothing is computed or written.
+    """Return the folder and state of each seed's run, as `run` would find them; nothing is computed or left behind.
 
     Raises:
-        ConfigError: If the configuration is wrong.
+        ConfigError: If the configuration is wrong, or a folder cannot be written.
     """
     configs = _configs(composed)
     enter(configs[0], len(configs), keep_programs=False)
-    found = []
-    for folder in map(folder_of, configs):
+    found, folders = [], [folder_of(config) for config in configs]
+    check_folders(configs[0].plain, [folder.path for folder in folders], has_data(configs[0]))
+    for folder in folders:
         finished = folder.finished_summary() is not None and not configs[0].general.overwrite
         state = "finished before" if finished else "to continue" if folder.has_checkpoint else "to run"
         found.append((folder.path, state))
