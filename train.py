@@ -82,7 +82,9 @@ def experiment(config: DictConfig) -> Any:
 def refuse_what_needs_a_sweep(config: DictConfig, settings: Any, preset: str | None) -> None:
     """End with one line where the command line lacks `-m`."""
     if settings.sweeper.get("grids"):
-        sys.exit(f"error: experiment={preset} is a sweep: python train.py -m experiment={preset}")
+        sys.exit(
+            f"error: experiment={preset}: allowed with -m, since it is a sweep: python train.py -m experiment={preset}"
+        )
     launcher = settings.runtime.choices.get("hydra/launcher")
     if launcher not in (None, "basic"):
         sys.exit(

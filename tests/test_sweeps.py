@@ -151,7 +151,10 @@ WRONG = [
     (("-m", "experiment=fig_7", "physics=heat1d,het"), "physics=het: allowed are burgers, heat1d,"),
     (("-m", "experiment=fig_4,fig_7"), "experiment=fig_4,fig_7: allowed is one at a time"),
     (("-m", "experiment=fig_99"), "Could not find 'experiment/fig_99'"),
-    (("experiment=fig_4",), "experiment=fig_4 is a sweep: python train.py -m experiment=fig_4"),
+    (
+        ("experiment=fig_4",),
+        "experiment=fig_4: allowed with -m, since it is a sweep: python train.py -m experiment=fig_4",
+    ),
     (("-m", "physics=heat1d", "seeds_per_process=0"), "seeds_per_process=0: allowed is an integer >= 1"),
     (
         ("physics=heat1d", "seeds_per_process=2"),

@@ -10,7 +10,10 @@ from jaxtyping import Array, Float
 
 from prdp.checks import integer, one_of
 from prdp.models.convolution import METHODS, PADDINGS, Convolution, use_winograd
-from prdp.models.mlp import DEEPEST, WIDEST
+from prdp.models.mlp import WIDEST
+
+# Building more takes minutes before anything is computed, and compiling them hours.
+_MOST_BLOCKS = 100
 
 
 class ResNet(nnx.Module):
@@ -23,7 +26,7 @@ class ResNet(nnx.Module):
     Args:
         shape: shape of one field, `(channels, *space)`.
         channels: the number of hidden channels.
-        blocks: the number of residual blocks.
+        blocks: the number of residual blocks, at most 100.
         boundary: `periodic` (circular padding) or `dirichlet` (zero padding).
         convolution: `auto`, `direct` or `winograd`, see `Convolution`.
         rngs: the random keys for the initialisation.
@@ -54,7 +57,7 @@ class ResNet(nnx.Module):
     ):
         one_of("convolution", convolution, METHODS)
         integer("channels", channels, 1, WIDEST)
-        integer("blocks", blocks, 1, DEEPEST)
+        integer("blocks", blocks, 1, _MOST_BLOCKS)
         one_of("boundary", boundary, tuple(PADDINGS))
         use_winograd(convolution, tuple(shape)[1:])
         self.shape, self.convolution = tuple(shape), convolution

@@ -11,11 +11,12 @@ from prdp.suite.plan import Job
 
 # Runs that agree in these keys take about the same time per epoch. The first kind with a recorded run is used; each has
 # some keys of the first.
+_SIZES = ("physics", "scale", "physics.points", "model.depth", "model.blocks")
 _KINDS = (
-    ("physics", "scale", "model.width", "model.channels", "schedule", "schedule.iterations"),
-    ("physics", "scale", "model.width", "model.channels", "schedule"),
-    ("physics", "scale", "model.width", "model.channels"),
-    ("physics", "scale"),
+    (*_SIZES, "model.width", "model.channels", "schedule", "schedule.iterations"),
+    (*_SIZES, "model.width", "model.channels", "schedule"),
+    (*_SIZES, "model.width", "model.channels"),
+    _SIZES,
 )
 _SECONDS = ["seconds_train", "seconds_validate", "seconds_compile"]
 
