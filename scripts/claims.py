@@ -16,6 +16,7 @@ from prdp.analysis import load, readme_table
 from prdp.analysis.claims import Verdict, judge, load_claims
 from prdp.analysis.claims_report import as_json, as_markdown, as_text
 from prdp.analysis.report import differences
+from prdp.analysis.rival_sentence import sentence
 from prdp.atomic import write_json, write_text
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -33,14 +34,15 @@ def main() -> None:
     parser.add_argument("--strict", action="store_true", help="exit with 1 if a claim is contradicted")
     arguments = parser.parse_args()
     claims = load_claims(arguments.paper)
-    judgements = judge(claims, load(arguments.records))
+    records = load(arguments.records)
+    judgements = judge(claims, records)
     topics = differences.explain(differences.load_differences(arguments.differences, claims), judgements)
     write_json(arguments.out / "claims.json", as_json(judgements))
     write_text(arguments.out / "claims.md", as_markdown(judgements))
     write_text(arguments.out / "differences.md", differences.as_markdown(topics, judgements))
     write_text(arguments.out / "verdicts.md", readme_table.page(judgements))
     if arguments.out == RESULTS:
-        write_text(README, readme_table.placed(README.read_text(), judgements))
+        write_text(README, readme_table.placed(README.read_text(), judgements, sentence(records)))
     print(as_markdown(judgements) if arguments.markdown else as_text(judgements))
     if arguments.strict and any(j.verdict is Verdict.CONTRADICTED for j in judgements):
         sys.exit(1)

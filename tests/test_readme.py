@@ -5,6 +5,7 @@ from pathlib import Path
 
 from prdp.analysis import load, readme_table
 from prdp.analysis.claims import judge, load_claims
+from prdp.analysis.rival_sentence import sentence
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
@@ -25,8 +26,9 @@ def test_the_example_refines_and_learns():
 
 
 def test_the_verdicts_are_those_of_the_records():
-    judgements = judge(load_claims(ROOT / "results" / "paper.yaml"), load(ROOT / "results" / "records"))
-    assert readme_table.placed(README, judgements) == README, "run `make claims`"
+    records = load(ROOT / "results" / "records")
+    judgements = judge(load_claims(ROOT / "results" / "paper.yaml"), records)
+    assert readme_table.placed(README, judgements, sentence(records)) == README, "run `make claims`"
     assert readme_table.page(judgements) == (ROOT / "results" / "verdicts.md").read_text(), (
         "run `make claims`"
     )

@@ -11,6 +11,7 @@ from prdp.analysis.figures.labels import Label, label_points
 from prdp.analysis.figures.style import canvas
 from prdp.analysis.regret import load_oracles, physics_of, regrets
 from prdp.analysis.regret import searched as searched_name
+from prdp.analysis.rival_sentence import sentence
 from prdp.analysis.rivals import compare, pareto_front
 from prdp.analysis.tables import TABLES, NothingToShow
 from prdp.analysis.tables.rivals import regret
@@ -226,6 +227,19 @@ def test_no_worse_is_a_mean_within_ten_percent_by_seed():
         True,
         False,
     ]
+
+
+def test_one_sentence_has_the_cheapest_rival_that_is_shown_to_be_no_worse():
+    assert sentence(records(*base())) == ""
+    cheap, worse, dear = (
+        arm("prdp", level=4, diff=d, cost=c, error=e)
+        for d, c, e in (("jfb", 20, 0.0202), ("phantom", 5, 0.0225), ("neumann", 60, 0.02))
+    )
+    other = arm(solver="conjugate_gradient", cost=1)
+    said = sentence(records(*base(), *cheap, *worse, *dear, *other))
+    assert "on Heat 1D JFB + PRDP (50 % of PRDP's products, its error +1.0 (1.0 to 1.0) %)" in said
+    said = sentence(records(*base(), *worse, *dear, *other))
+    assert said.endswith("on Heat 1D none is shown to be both.")
 
 
 def test_poisson_is_charged_until_the_common_error():

@@ -1,0 +1,44 @@
+"""PRDP's place among its rivals, in one sentence."""
+
+import math
+
+from prdp.analysis.quantities import MARGIN
+from prdp.analysis.records import Records
+from prdp.analysis.rival_names import MODE, SCHEDULE, WARM
+from prdp.analysis.rivals import Comparison, Rival, cheapest, compare
+from prdp.analysis.tables.cells import change
+
+# Those that keep PRDP's solver: of another one, a product does something else.
+_KINDS = (MODE, SCHEDULE, WARM)
+
+
+def sentence(records: Records) -> str:
+    """Return, for each problem with rivals, the cheapest one that is shown to be no worse than PRDP; empty without any.
+
+    No worse: the 95 % interval of its error lies less than 10 % above PRDP's, or it reaches the common error.
+    """
+    compared = [(problem, problem.prdp) for problem in compare(records) if len(problem.rivals) > len(_KINDS)]
+    parts, none = [], []
+    for problem, prdp in compared:
+        if prdp is None:
+            continue
+        best = cheapest(
+            [r for r in problem.rivals if r.kind in _KINDS and _no_worse(problem, r, prdp)], "matvecs"
+        )
+        share = math.nan if best is None else best.share(prdp, "matvecs")
+        if best is None or not share < 1:
+            none.append(problem.title)
+            continue
+        error = "" if problem.to_common_error else f", its error {change(best.excess(prdp))} %"
+        parts.append(f"on {problem.title} {best.name} ({100 * share:.0f} % of PRDP's products{error})")
+    if none:
+        parts.append(f"on {', '.join(none)} none is shown to be both")
+    said = "**Rivals** with PRDP's solver and fewer matrix-vector products, at most 10 % above its error: "
+    return f"{said}{'; '.join(parts)}." if parts else ""
+
+
+def _no_worse(problem: Comparison, rival: Rival, prdp: Rival) -> bool:
+    if rival.attained is None:
+        return False
+    high = rival.excess(prdp).high
+    return problem.to_common_error or (high is not None and high <= MARGIN)
