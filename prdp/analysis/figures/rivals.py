@@ -44,7 +44,8 @@ def costed(records: Records) -> list[tuple[Comparison, str]]:
     Raises:
         NothingToDraw: no problem has runs.
     """
-    problems = compare(records)
+    # A network alone has no rival.
+    problems = [p for p in compare(records) if len(p.rivals) > 1 or p.to_common_error]
     if not problems:
         raise NothingToDraw(f"no run of {EXPERIMENT}")
     found = []
