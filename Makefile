@@ -9,7 +9,7 @@ NARROW = $(if $(SEEDS),--seeds $(SEEDS)) $(if $(PHYSICS),--physics $(PHYSICS))
 
 .DEFAULT_GOAL := help
 .PHONY: help setup run test test-full test-slurm lint format reproduce-all reproduce-fast campaign campaign-status rerun cost records tables claims figures report \
-  wandb-artifacts wandb-dashboard benchmark benchmark-solvers benchmark-sizes benchmark-memory gradient-errors training-gradients oracle docs wheel pins clean
+  wandb-artifacts wandb-dashboard benchmark benchmark-solvers benchmark-sizes benchmark-multigrid benchmark-memory gradient-errors training-gradients oracle docs wheel pins clean
 
 help: ## list all targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-17s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -90,6 +90,9 @@ benchmark-solvers: $(READY) ## compare GMRES in prdp, JAX and lineax: time, resi
 
 benchmark-sizes: $(READY) ## time solver, gradient and update from 32^2 to 512^2 and 16^3 to 128^3 (ARGS=--quick)
 	$(BIN)/python scripts/benchmark_sizes.py $(ARGS)
+
+benchmark-multigrid: $(READY) ## time multigrid against CG (ARGS="--dimensions 3 --sizes 16 32 64")
+	$(BIN)/python scripts/benchmark_multigrid.py $(ARGS)
 
 benchmark-memory: $(READY) ## measure the memory of gradients, and the largest sizes for 24 GiB to 141 GB
 	$(BIN)/python scripts/benchmark_memory.py $(ARGS)
