@@ -14,7 +14,7 @@ CONVERGED, PRDP, SCHEDULE, MODE, SOLVER, WARM = (
     "warm start",
 )
 KINDS = (CONVERGED, PRDP, SCHEDULE, MODE, SOLVER, WARM)
-TWO_STAGES, DIRECT, CG = "two stages", "direct", "CG"
+TWO_STAGES, DEADLINE, DIRECT, CG = "two stages", "PRDP with deadline", "direct", "CG"
 
 _REFERENCE_MODE = "implicit"
 # What distinguishes the rivals of a problem; all other settings distinguish problems.
@@ -28,7 +28,7 @@ _SCHEDULES = {
     "geometric": "geometric PRDP",
     "flatness": "PRDP by flatness",
     "two_stage": TWO_STAGES,
-    "deadline": "PRDP with deadline",
+    "deadline": DEADLINE,
     "hoag": "HOAG",
 }
 

@@ -14,7 +14,7 @@ from prdp.analysis.figures.labels import Label, label_points
 from prdp.analysis.problems import is_inverse, place, title
 from prdp.analysis.records import Records
 from prdp.analysis.regret import physics_of
-from prdp.analysis.rival_names import CONVERGED, PRDP, TWO_STAGES, named
+from prdp.analysis.rival_names import CONVERGED, DEADLINE, PRDP, TWO_STAGES, named
 
 EXPERIMENTS = ("rivals", "fig_4", "fig_6", "fig_8")
 # The part of errors that is shown, relative to the smallest of the panel.
@@ -80,7 +80,7 @@ def _runs(records: Records, physics: str, reduced: bool, seed: int) -> pd.DataFr
     # Seeds are compared on the paper's problem, whose other settings most runs have.
     runs = runs[(runs["problem"] == runs["problem"].mode()[0]) & (runs["seed"] == seed)]
     fixed = runs["rival"].str.fullmatch(r"K = \d+")
-    runs = runs[runs["rival"].isin([CONVERGED, PRDP, TWO_STAGES]) | fixed]
+    runs = runs[runs["rival"].isin([CONVERGED, PRDP, TWO_STAGES, DEADLINE]) | fixed]
     return runs if PRDP in set(runs["rival"]) else pd.DataFrame()
 
 
@@ -92,7 +92,12 @@ def _panel(
     ax: Axes, front: pd.DataFrame, runs: pd.DataFrame
 ) -> tuple[list[Label], list[tuple[float, float]]]:
     """Draw a front and the runs of its seed; return the labels, and the corners of the front."""
-    looks = {CONVERGED: ("s", style.CONVERGED), PRDP: ("D", style.PRDP), TWO_STAGES: ("^", "#009e73")}
+    looks = {
+        CONVERGED: ("s", style.CONVERGED),
+        PRDP: ("D", style.PRDP),
+        TWO_STAGES: ("^", "#009e73"),
+        DEADLINE: ("v", style.OTHER),
+    }
     low = min(front["val_error"].min(), runs["val_error_final"].min())
     base = runs.loc[runs["rival"] == CONVERGED, "val_error_final"]
     telling = runs.loc[runs["rival"].isin(looks), "val_error_final"].max()
