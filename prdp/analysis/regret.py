@@ -90,7 +90,7 @@ def _regret(rival: Rival, fronts: Mapping[int, pd.DataFrame]) -> Regret:
         unmatched += accurate.empty
         iterations += [] if accurate.empty else [spent / accurate.min()]
         if not cheap.empty:
-            best = cheap.loc[cheap["val_error"].idxmin()]
+            best = cheap.sort_values("val_error", kind="stable").iloc[0]
             errors.append(error / best["val_error"])
             tests.append(rival.tests.get(seed, math.nan) / best.get("test_error", math.nan))
     held_out = bool(tests) and not any(map(math.isnan, tests))
