@@ -35,6 +35,7 @@ def exact(configured, kept):
     return exact_gradient(gradient, kept[-1].parameters)
 
 
+@pytest.mark.slow
 def test_snapshots_are_networks_of_an_ordinary_run(kept, run_in, tmp_path):
     folder = run_in(tmp_path, *SMALL, "diff=implicit", "schedule=prdp").folder
     history = pd.read_parquet(folder / "history.parquet")
@@ -49,6 +50,7 @@ def test_the_exact_gradient_is_that_of_a_direct_solver(configured, kept, exact):
     )
 
 
+@pytest.mark.slow
 def test_implicit_and_unrolled_gradients_converge_and_jfb_does_not(configured, kept, exact):
     found = {}
     for mode in ("implicit", "unrolled", "jfb"):
