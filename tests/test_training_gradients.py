@@ -15,8 +15,11 @@ INDICES = jnp.arange(10)
 
 @pytest.fixture(scope="module", autouse=True)
 def double_precision():
-    with jax.enable_x64(True):
-        yield
+    # Not by JAX's context: runs in this process restore the global setting, and would make its value global.
+    before = jax.config.jax_enable_x64
+    jax.config.update("jax_enable_x64", True)
+    yield
+    jax.config.update("jax_enable_x64", before)
 
 
 @pytest.fixture(scope="module")
