@@ -25,7 +25,7 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig
 
-from prdp.interrupts import install, stop
+from prdp.interrupts import install, uninstall
 
 # The exit code of a run that diverged: it has a record, and nothing is wrong with the command.
 DIVERGED = 3
@@ -43,8 +43,9 @@ def experiment(config: DictConfig) -> Any:
 
     # All is loaded: from here on a signal ends the run in order.
     install()
-    # Registered after those of the libraries, so that it is called before them.
-    atexit.register(end_at_once)
+    # At the end all is saved: a signal while libraries clean up ends the process without a word. Registered after their
+    # functions, so that it is called before them.
+    atexit.register(uninstall)
     _started.append(True)
     settings = HydraConfig.get()
     preset = settings.runtime.choices.get("experiment")
@@ -62,8 +63,10 @@ def experiment(config: DictConfig) -> Any:
     refuse_what_needs_a_sweep(config, settings, preset)
     try:
         if config.dry_run:
-            for folder, state in preview(config):
-                print(f"{state}: {folder}{expected(config, folder) if state == 'to run' else ''}")
+            found = preview(config)
+            took = expected(config) if any(state == "to run" for _, state in found) else ""
+            for folder, state in found:
+                print(f"{state}: {folder}{took if state == 'to run' else ''}")
             return None
         outcomes = run(config, preset)
     except Exception as error:
@@ -112,7 +115,7 @@ def report(outcome: Any, whole: bool) -> None:
         print(f"diverged: {reason} (exit code {DIVERGED})", file=sys.stderr)
 
 
-def expected(config: DictConfig, folder: Path) -> str:
+def expected(config: DictConfig) -> str:
     """Return in words how long a run took that was recorded and is of the same kind; empty if there is none."""
     from prdp.analysis import load
     from prdp.config import parse
@@ -122,7 +125,7 @@ def expected(config: DictConfig, folder: Path) -> str:
     recorded = load(Path(__file__).parent / "results" / "records").summaries
     # `seed` may be a list.
     plain = parse(DictConfig({**config, "seed": 0})).plain
-    (seconds,) = estimate([Job((), folder, plain)], recorded)
+    (seconds,) = estimate([Job((), Path(), plain)], recorded)
     return "" if seconds is None else f", about {duration(seconds)} by recorded runs"
 
 
@@ -197,13 +200,6 @@ def main() -> None:
         if line is None:
             raise
         sys.exit(f"error: {line}")
-
-
-def end_at_once() -> None:
-    """Let a signal end the process without a word: all is saved, and only libraries are still cleaning up."""
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        if signal.getsignal(number) is stop:
-            signal.signal(number, signal.SIG_DFL)
 
 
 def leave(code: int) -> None:

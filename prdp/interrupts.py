@@ -53,6 +53,13 @@ def install() -> None:
             signal.signal(number, stop)
 
 
+def uninstall() -> None:
+    """Let the signals of `install` end the process at once again."""
+    for number in _STOP:
+        if signal.getsignal(number) is stop:
+            signal.signal(number, signal.SIG_DFL)
+
+
 def _send_lost_signals_again(unraisable: Any) -> None:
     """Send a signal again whose exception was lost, as `sys.unraisablehook`.
 

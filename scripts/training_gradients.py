@@ -18,6 +18,7 @@ import jax.numpy as jnp
 import pandas as pd
 from hydra import compose, initialize_config_dir
 
+from prdp.analysis.gradients import TIMES
 from prdp.atomic import write_bytes
 from prdp.config import Config, ConfigError, parse
 from prdp.preparation import enter
@@ -36,7 +37,6 @@ PROBLEMS = {
     "navier_stokes_small": ("physics=navier_stokes", "scale=small"),
 }
 MODES = ("implicit", "unrolled", "truncated", "one_step", "jfb", "phantom", "neumann", "reduced_cg")
-TIMES = ("start", "middle", "end")
 COMMON = ("seed=1", "precision=float64", f"data_dir={ROOT / 'results' / 'data'}", "progress=false")
 
 

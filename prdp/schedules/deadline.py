@@ -70,8 +70,7 @@ class Deadline(PRDP):
         **known: Any,
     ) -> "Deadline":
         """Return the schedule with the cap, the number of intervals and the physics errors, if these were left open."""
-        cap = None if converged is None else max(converged, self.iterations)
-        filled: Deadline = self.filled(cap=cap, intervals=epochs, errors=errors)
+        filled: Deadline = super().resolved(converged=converged).filled(intervals=epochs, errors=errors)
         return filled
 
     def update(self, state: PRDPState, metric: Any) -> tuple[PRDPState, Any]:

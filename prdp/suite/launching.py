@@ -195,11 +195,11 @@ def _no_interrupts() -> Iterator[None]:
 
     The processes that watch local jobs would answer it with a traceback, and kill their jobs a second later.
     """
-    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield
     finally:
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _handles(launcher: Launcher, jobs: Sequence[Overrides], first: int) -> Sequence[Any]:
