@@ -2,10 +2,9 @@
 
 import math
 
-from prdp.analysis.quantities import MARGIN
 from prdp.analysis.records import Records
 from prdp.analysis.rival_names import MODE, SCHEDULE, WARM
-from prdp.analysis.rivals import Comparison, Rival, cheapest, compare
+from prdp.analysis.rivals import Comparison, Rival, cheapest, compare, within_margin
 from prdp.analysis.tables.cells import change
 
 # Those that keep PRDP's solver: of another one, a product does something else.
@@ -40,5 +39,4 @@ def sentence(records: Records) -> str:
 def _no_worse(problem: Comparison, rival: Rival, prdp: Rival) -> bool:
     if rival.attained is None:
         return False
-    high = rival.excess(prdp).high
-    return problem.to_common_error or (high is not None and high <= MARGIN)
+    return problem.to_common_error or within_margin(rival.excess(prdp))

@@ -143,6 +143,11 @@ def compare(records: Records) -> list[Comparison]:
     return sorted(found, key=lambda c: (c.to_common_error, problems.place(c.physics), c.reduced, c.variant))
 
 
+def within_margin(excess: Statistic) -> bool:
+    """Return whether an interval lies at most `MARGIN` above the other's error; not without an interval."""
+    return excess.high is not None and excess.high <= MARGIN
+
+
 def timed_together(runs: pd.DataFrame) -> pd.Series:
     """Return which runs of a problem may be compared by seconds.
 

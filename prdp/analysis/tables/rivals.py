@@ -9,7 +9,7 @@ from prdp.analysis.quantities import COMMON_ERROR, MARGIN
 from prdp.analysis.records import Records
 from prdp.analysis.regret import regrets, searched
 from prdp.analysis.rival_names import KINDS
-from prdp.analysis.rivals import EXPERIMENT, Comparison, Rival, cheapest, compare, pareto_front
+from prdp.analysis.rivals import EXPERIMENT, Comparison, Rival, cheapest, compare, pareto_front, within_margin
 from prdp.analysis.statistics import Statistic
 from prdp.analysis.tables.cells import EMPTY, Paper, change, interval, median, spread
 from prdp.analysis.tables.table import NothingToShow, Table
@@ -154,8 +154,7 @@ def _choice(problem: Comparison) -> list[dict[str, str]]:
 
 
 def _excess(statistic: Statistic) -> str:
-    open_ended = statistic.high is None or statistic.high > MARGIN
-    return change(statistic) + (", undecided" if open_ended else "")
+    return change(statistic) + ("" if within_margin(statistic) else ", undecided")
 
 
 def _network_cells(rival: Rival, converged: Rival | None) -> dict[str, str]:
