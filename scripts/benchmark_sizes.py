@@ -4,12 +4,13 @@
     python scripts/benchmark_sizes.py --quick                       small sizes only
     python scripts/benchmark_sizes.py --dimensions 3 --sizes 16 32 --batches 1
 
-All figures come from one process and are medians of interleaved runs, excluding compile time. Run it on an otherwise
-idle machine. The bandwidth is measured with a triad `a + s b -> a`. For memory, see benchmark_memory.py.
+All figures come from one process and are medians of interleaved runs, excluding compile time. Each row is printed as
+soon as it is measured; all sizes take about 20 minutes on two cores. Run it on an otherwise idle machine. The bandwidth
+is measured with a triad `a + s b -> a`. For memory, see benchmark_memory.py.
 """
 
-import time
-from collections.abc import Sequence
+import argparse
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import jax
@@ -84,8 +85,8 @@ def solve(operator: Operator, rhs: Any, solver: Solver, k: Any, mode: Mode = prd
 
 def solver_row(
     name: str, problem: tuple[Operator, Any], solver: Solver, k: int, stream: float, repeats: int
-) -> tuple[str, float]:
-    """Return a row of the solver table, and its compile time in seconds."""
+) -> str:
+    """Return a row of the solver table."""
     operator, rhs = problem
     # A step that is linear in its state stores no states. For the memory of other solvers, see benchmark_memory.py.
     modes = list(MODES) if isinstance(solver, prdp.Jacobi) else ["implicit"]
@@ -93,11 +94,9 @@ def solver_row(
     def loss(rhs: Any, operator: Operator, mode: str) -> Any:
         return jnp.mean(solve(operator, rhs, solver, k, MODES[mode](k)) ** 2)
 
-    began = time.perf_counter()
     programs = [jax.jit(lambda b, a: solve(a, b, solver, k)).lower(rhs, operator).compile()]
     gradient = jax.jit(jax.grad(loss), static_argnums=2)
     programs += [gradient.lower(rhs, operator, mode).compile() for mode in modes]
-    compiling = time.perf_counter() - began
     forward, *gradients = timed([lambda p=p: p(rhs, operator) for p in programs], repeats)  # type: ignore[misc]
     one, least = forward / k, 4 * rhs.size * arrays_moved(solver, operator, rhs)
     cells = [
@@ -110,14 +109,23 @@ def solver_row(
         *(f"{1e3 * t:.3g} ({t / forward:.1f})" for t in gradients),
         *["-"] * (len(MODES) - len(modes)),
     ]
-    return "| " + " | ".join(cells) + " |", compiling
+    return "| " + " | ".join(cells) + " |"
 
 
 def solver_table(
     sizes: dict[int, Sequence[int]], batches: Sequence[int], k: int, stream: float, repeats: int
-) -> list[str]:
-    """Return the table of times per iteration and per gradient, by system, size and batch."""
-    rows, compiling = [], 0.0
+) -> Iterator[str]:
+    """Yield the table of times per iteration and per gradient, by system, size and batch."""
+    yield from (
+        f"K = {k}; for GMRES, {CYCLES} cycles of {RESTART} products. Gradients are with respect to the right-hand "
+        "side; numbers in parentheses are relative to the forward solve. Batches are limited to "
+        f"2^{MOST_UNKNOWNS.bit_length() - 1} unknowns.",
+        "",
+        "| system | batch | ms per iteration | ns per unknown | MB, lower bound | share of the bandwidth | "
+        + " | ".join(f"{mode}, ms" for mode in MODES)
+        + " |",
+        "|" + "---|" * (6 + len(MODES)),
+    )
     for d, points in sizes.items():
         for n in points:
             for batch in dict.fromkeys(min(b, max(1, MOST_UNKNOWNS // n**d)) for b in batches):
@@ -130,25 +138,17 @@ def solver_table(
                     oseen = burgers(n, min(batch, max(1, MOST_UNKNOWNS // (2 * n**d))))
                     cases.append((f"Burgers {n}^2, GMRES({RESTART})", oseen, prdp.GMRES(RESTART), CYCLES))
                 for name, system, solver, iterations in cases:
-                    row, seconds = solver_row(name, system, solver, iterations, stream, repeats)
-                    rows.append(row)
-                    compiling += seconds
-    return [
-        f"K = {k}; for GMRES, {CYCLES} cycles of {RESTART} products. Gradients are with respect to the right-hand "
-        "side; numbers in parentheses are relative to the forward solve. Batches are limited to "
-        f"2^{MOST_UNKNOWNS.bit_length() - 1} unknowns. Compilation took {compiling:.0f} s in total.",
+                    yield solver_row(name, system, solver, iterations, stream, repeats)
+
+
+def dense_table(sizes: dict[int, Sequence[int]], k: int, repeats: int) -> Iterator[str]:
+    """Yield the table that compares Jacobi on the stencil and on its dense matrix, for sizes that fit."""
+    yield from (
+        "Milliseconds per Jacobi iteration, one sample.",
         "",
-        "| system | batch | ms per iteration | ns per unknown | MB, lower bound | share of the bandwidth | "
-        + " | ".join(f"{mode}, ms" for mode in MODES)
-        + " |",
-        "|" + "---|" * (6 + len(MODES)),
-        *rows,
-    ]
-
-
-def dense_table(sizes: dict[int, Sequence[int]], k: int, repeats: int) -> list[str]:
-    """Return the table that compares Jacobi on the stencil and on its dense matrix, for sizes that fit."""
-    rows = []
+        "| Heat | stencil | dense | dense / stencil | matrix, MB |",
+        "|---|---|---|---|---|",
+    )
     for d, points in sizes.items():
         for n in (n for n in points if 4 * n ** (2 * d) <= MOST_DENSE):
             stencil, rhs = heat(d, n, 1)
@@ -156,16 +156,7 @@ def dense_table(sizes: dict[int, Sequence[int]], k: int, repeats: int) -> list[s
             run = jax.jit(lambda a, b: solve(a, b, prdp.Jacobi(), k))
             fast, slow = timed([lambda a=a: run(a, rhs) for a in (stencil, matrix)], repeats)  # type: ignore[misc] # noqa: B023
             size = f"{4 * n ** (2 * d) / 1e6:.3g}"
-            rows.append(
-                f"| {n}^{d} | {1e3 * fast / k:.3g} | {1e3 * slow / k:.3g} | {slow / fast:.0f} | {size} |"
-            )
-    return [
-        "Milliseconds per Jacobi iteration, one sample.",
-        "",
-        "| Heat | stencil | dense | dense / stencil | matrix, MB |",
-        "|---|---|---|---|---|",
-        *rows,
-    ]
+            yield f"| {n}^{d} | {1e3 * fast / k:.3g} | {1e3 * slow / k:.3g} | {slow / fast:.0f} | {size} |"
 
 
 def update_times(dimensions: int, points: int, k: int, network: tuple[int, int], repeats: int) -> list[float]:
@@ -188,23 +179,46 @@ def update_times(dimensions: int, points: int, k: int, network: tuple[int, int],
 
 def update_table(
     sizes: dict[int, Sequence[int]], k: int, network: tuple[int, int], repeats: int
-) -> list[str]:
-    """Return the table of times per training update, with the share of the physics."""
-    rows = []
-    for d, points in sizes.items():
-        for n in (n for n in points if n <= LARGEST_UPDATE[d]):
-            bare, *others = update_times(d, n, k, network, repeats)
-            cells = " | ".join(f"{1e3 * t:.3g} | {1 - bare / t:.0%}" for t in others)
-            rows.append(f"| {n}^{d} | {1e3 * bare:.3g} | {cells} |")
+) -> Iterator[str]:
+    """Yield the table of times per training update, with the share of the physics."""
     channels, blocks = network
-    return [
+    yield from (
         f"ResNet ({channels} channels, {blocks} blocks) and Adam, batch 1, through one heat step by Jacobi. The share "
         "of the physics is the extra time compared with an update without physics. Negative shares are noise.",
         "",
         f"| | no physics, ms | K = 1, ms | physics | K = {k}, ms | physics |",
         "|---|---|---|---|---|---|",
-        *rows,
-    ]
+    )
+    for d, points in sizes.items():
+        for n in (n for n in points if n <= LARGEST_UPDATE[d]):
+            bare, *others = update_times(d, n, k, network, repeats)
+            cells = " | ".join(f"{1e3 * t:.3g} | {1 - bare / t:.0%}" for t in others)
+            yield f"| {n}^{d} | {1e3 * bare:.3g} | {cells} |"
+
+
+def tables(options: argparse.Namespace) -> Iterator[str]:
+    """Yield the lines of all tables, each as soon as it is measured."""
+    table, multigrid = (QUICK, QUICK) if options.quick else (SIZES, MULTIGRID_SIZES)
+    sizes = {d: options.sizes or table[d] for d in options.dimensions}
+    repeats, k = 1 if options.quick else options.repeats, options.iterations
+    stream = bandwidth(2**20 if options.quick else 2**27)
+    yield from (
+        "# Sizes",
+        "",
+        f"`scripts/benchmark_sizes.py`, {machine()}, float32, "
+        f"medians of {repeats} interleaved runs. This machine streams {stream / 1e9:.1f} GB/s.",
+        "",
+        LOWER_BOUND,
+        "",
+    )
+    for part in (
+        solver_table(sizes, options.batches, k, stream, repeats),
+        dense_table(sizes, k, repeats),
+        update_table(sizes, k, (4, 1) if options.quick else (CHANNELS, BLOCKS), repeats),
+        multigrid_table({d: options.sizes or multigrid[d] for d in options.dimensions}, repeats),
+    ):
+        yield from part
+        yield ""
 
 
 def main() -> None:
@@ -221,35 +235,7 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--quick", action="store_true", help="small sizes and one repeat, for testing only")
     options = parser.parse_args()
-    table = QUICK if options.quick else SIZES
-    sizes = {d: options.sizes or table[d] for d in options.dimensions}
-    repeats, k = 1 if options.quick else options.repeats, options.iterations
-    network = (4, 1) if options.quick else (CHANNELS, BLOCKS)
-    stream = bandwidth(2**20 if options.quick else 2**27)
-    lines = [
-        "# Sizes",
-        "",
-        f"`scripts/benchmark_sizes.py`, {machine()}, float32, "
-        f"medians of {repeats} interleaved runs. This machine streams {stream / 1e9:.1f} GB/s.",
-        "",
-        LOWER_BOUND,
-        "",
-        *solver_table(sizes, options.batches, k, stream, repeats),
-        "",
-        *dense_table(sizes, k, repeats),
-        "",
-        *update_table(sizes, k, network, repeats),
-        "",
-        *multigrid_table(
-            {
-                d: options.sizes or (QUICK if options.quick else MULTIGRID_SIZES)[d]
-                for d in options.dimensions
-            },
-            repeats,
-        ),
-        "",
-    ]
-    publish(lines, options.output)
+    publish(tables(options), options.output)
 
 
 if __name__ == "__main__":

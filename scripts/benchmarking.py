@@ -3,7 +3,7 @@
 import argparse
 import statistics
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -60,9 +60,11 @@ def argument_parser(description: str | None) -> argparse.ArgumentParser:
     return made
 
 
-def publish(lines: Sequence[str], output: Path | None) -> None:
-    """Print the lines, and write them to the file `output` unless it is `None`."""
-    text = "\n".join(lines)
-    print(text)
+def publish(lines: Iterable[str], output: Path | None) -> None:
+    """Print each line as soon as it is measured. At the end, write all to the file `output` unless it is `None`."""
+    kept = []
+    for line in lines:
+        print(line, flush=True)
+        kept.append(line)
     if output is not None:
-        write_text(output, text)
+        write_text(output, "\n".join(kept))
