@@ -8,7 +8,6 @@ gradient is that of `diff=implicit` with both solves to the precision of the num
 """
 
 import argparse
-import io
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -16,34 +15,17 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import pandas as pd
-from hydra import compose, initialize_config_dir
 
 from prdp.analysis.gradients import TIMES
-from prdp.atomic import write_bytes
-from prdp.config import Config, ConfigError, parse
+from prdp.config import ConfigError
 from prdp.preparation import enter
 from prdp.suite.training_gradients import LossGradient, errors, exact_gradient, snapshots
 from prdp.training import Plan
 from prdp.training.loop import shuffled
+from problems import PROBLEMS, RECORDS, configured, keep
 
-ROOT = Path(__file__).resolve().parents[1]
-# One problem of each physics; the reduced ones of `scale=small` where the paper's size takes hours.
-PROBLEMS = {
-    "poisson": ("physics=poisson",),
-    "heat1d": ("physics=heat1d",),
-    "heat2d_small": ("physics=heat2d", "scale=small"),
-    "heat3d_small": ("physics=heat3d", "scale=small"),
-    "burgers": ("physics=burgers",),
-    "navier_stokes_small": ("physics=navier_stokes", "scale=small"),
-}
 MODES = ("implicit", "unrolled", "truncated", "one_step", "jfb", "phantom", "neumann", "reduced_cg")
-COMMON = ("seed=1", "precision=float64", f"data_dir={ROOT / 'results' / 'data'}", "progress=false")
-
-
-def configured(problem: str, *overrides: str) -> Config:
-    """Return the configuration of a problem."""
-    with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
-        return parse(compose("config", overrides=[*PROBLEMS[problem], *COMMON, *overrides]))
+COMMON = ("seed=1", "precision=float64", "progress=false")
 
 
 def levels(converged: int) -> list[int]:
@@ -53,7 +35,7 @@ def levels(converged: int) -> list[int]:
 
 def curves(problem: str) -> Iterator[dict[str, Any]]:
     """Yield one row per mode, time and K; a mode that is not defined has one row without K."""
-    config = configured(problem, "diff=implicit", "schedule=prdp")
+    config = configured(problem, *COMMON, "diff=implicit", "schedule=prdp")
     enter(config)
     general = config.general
     kept = snapshots(config, (0, general.epochs // 2, general.epochs))
@@ -61,7 +43,7 @@ def curves(problem: str) -> Iterator[dict[str, Any]]:
     exact: dict[str, Any] = {}
     for mode in MODES:
         try:
-            config = configured(problem, f"diff={mode}", "schedule=fixed")
+            config = configured(problem, *COMMON, f"diff={mode}", "schedule=fixed")
             enter(config)
         except ConfigError as error:
             print(f"{problem}: {mode} is not defined ({error})", flush=True)
@@ -89,18 +71,13 @@ def main() -> None:
     """Compute the curves and write the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--problems", nargs="+", choices=PROBLEMS, default=list(PROBLEMS))
-    parser.add_argument("--out", type=Path, default=ROOT / "results" / "records")
+    parser.add_argument("--out", type=Path, default=RECORDS)
     arguments = parser.parse_args()
     path = arguments.out / "gradients.parquet"
     for problem in arguments.problems:
         rows = pd.DataFrame(curves(problem))
-        if path.exists():
-            old = pd.read_parquet(path)
-            rows = pd.concat([old[old["problem"] != problem], rows], ignore_index=True)
-        buffer = io.BytesIO()
-        rows.to_parquet(buffer, index=False)
-        write_bytes(path, buffer.getvalue())
-        print(f"{problem}: {(rows['problem'] == problem).sum()} rows", flush=True)
+        keep(path, rows, "problem")
+        print(f"{problem}: {len(rows)} rows", flush=True)
 
 
 if __name__ == "__main__":

@@ -37,10 +37,10 @@ def test_a_branch_is_the_very_run_of_that_schedule(branching, run_in, tmp_path):
 
 def test_the_test_error_is_that_of_one_pass_over_the_whole_test_set(branching):
     node = branching.tested(branching.extend(branching.root(), 5))
-    task = branching.task
+    task = branching.training.task
     whole = {**task.arrays(), "validation": jnp.asarray(task.data.test)}
     assert len(task.data.test) == 20
-    model = nnx.merge(branching.graph, node.state.parameters)
+    model = nnx.merge(branching.training.graph, node.state.parameters)
     assert node.test == pytest.approx(float(task.validate(model, whole)["val_error"]), rel=1e-5)
     assert node.test != node.error
 

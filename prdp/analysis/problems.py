@@ -33,20 +33,28 @@ PROBLEMS = {
 }
 
 
+REDUCED = "_small"  # ends the name of a problem that is smaller than the paper's, as in `heat2d_small`
+
+
+def physics_of(name: str) -> str:
+    """Return the physics of a problem's name."""
+    return name.removesuffix(REDUCED)
+
+
 def problem(physics: str) -> Problem:
     """Return the problem of a physics. One that is not listed is an emulator with its own name as title."""
     return PROBLEMS.get(physics, Problem(physics))
 
 
-def title(physics: str, *, reduced: bool = False) -> str:
-    """Return the title of a physics, and whether the problem is smaller than the paper's."""
-    return problem(physics).title + (" (reduced)" if reduced else "")
+def title(name: str, *, reduced: bool = False) -> str:
+    """Return the title of a physics or problem, and whether it is smaller than the paper's."""
+    return problem(physics_of(name)).title + (" (reduced)" if reduced or name.endswith(REDUCED) else "")
 
 
-def place(physics: str) -> tuple[int, str]:
-    """Return the sort key of a physics: the paper's order, others after them by name."""
-    known = list(PROBLEMS)
-    return (known.index(physics) if physics in known else len(known), physics)
+def place(name: str) -> tuple[int, str]:
+    """Return the sort key of a physics or problem: the paper's order, others after them by name."""
+    known, physics = list(PROBLEMS), physics_of(name)
+    return (known.index(physics) if physics in known else len(known), name)
 
 
 def is_inverse(physics: pd.Series) -> pd.Series:

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import pandas as pd
 
+from prdp.analysis.problems import REDUCED
 from prdp.analysis.rival_names import CONVERGED, PRDP, SCHEDULE
 from prdp.analysis.rivals import Comparison, Rival
 from prdp.analysis.statistics import Statistic, describe
@@ -14,7 +15,6 @@ from prdp.analysis.statistics import Statistic, describe
 # Schedules over tolerances have no K to compare.
 _OVER_TOLERANCES = ("tolerance_prdp", "hoag")
 _PREFIX = "oracle_"
-_REDUCED = "_small"
 
 
 class Regret(NamedTuple):
@@ -38,7 +38,7 @@ class Regret(NamedTuple):
 
 
 def load_oracles(folder: Path) -> dict[str, pd.DataFrame]:
-    """Return the fronts of `oracle_<problem>.parquet` by problem (see `physics_of`); empty if there are none.
+    """Return the fronts of `oracle_<problem>.parquet` by problem (see `problems.physics_of`); empty if there are none.
 
     `val_error` is that of the samples on which the schedules were chosen: the smallest of many errors is smaller than a
     schedule's error on other samples would be, so that a regret in it is an upper bound. `test_error` is that of
@@ -51,14 +51,9 @@ def load_oracles(folder: Path) -> dict[str, pd.DataFrame]:
     return {path.stem.removeprefix(_PREFIX): pd.read_parquet(path) for path in paths}
 
 
-def physics_of(problem: str) -> tuple[str, bool]:
-    """Return the physics of a problem's name, and whether the name ends in `_small`: smaller than the paper's."""
-    return problem.removesuffix(_REDUCED), problem.endswith(_REDUCED)
-
-
 def searched(problem: Comparison) -> str:
     """Return the name under which the oracle of a comparison is found."""
-    return problem.physics + (_REDUCED if problem.reduced else "")
+    return problem.physics + (REDUCED if problem.reduced else "")
 
 
 def regrets(problem: Comparison, oracle: pd.DataFrame) -> list[Regret]:

@@ -9,6 +9,8 @@ from prdp.analysis.tables.cells import change
 
 # Those that keep PRDP's solver: of another one, a product does something else.
 _KINDS = (MODE, SCHEDULE, WARM)
+# Problems with fewer rivals have not been compared with all kinds.
+_FEWEST_RIVALS = 4
 
 
 def sentence(records: Records) -> str:
@@ -16,7 +18,9 @@ def sentence(records: Records) -> str:
 
     No worse: the 95 % interval of its error lies less than 10 % above PRDP's, or it reaches the common error.
     """
-    compared = [(problem, problem.prdp) for problem in compare(records) if len(problem.rivals) > len(_KINDS)]
+    compared = [
+        (problem, problem.prdp) for problem in compare(records) if len(problem.rivals) >= _FEWEST_RIVALS
+    ]
     parts, none = [], []
     for problem, prdp in compared:
         if prdp is None:

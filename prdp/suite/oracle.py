@@ -9,9 +9,7 @@ import jax.numpy as jnp
 import pandas as pd
 
 from prdp.config import Config
-from prdp.preparation import initialiser, prepare, scans_well
-from prdp.training import Plan, compile_run, test_errors, traced_controls
-from prdp.training.loop import shuffled
+from prdp.suite.stepwise import Stepwise
 
 
 @dataclass(frozen=True)
@@ -45,46 +43,36 @@ class Branching:
     """
 
     def __init__(self, config: Config, block: int):
-        general = config.general
-        if block < 1 or general.epochs % block:
-            raise ValueError(f"block={block}: allowed are the divisors of epochs={general.epochs}")
-        self.task, _, self.converged = prepare(config)
-        self.graph, initial = initialiser(config)
-        self._state = initial(general.seed)._replace(cache=self.task.cold_cache())
-        self._arrays = self.task.arrays()
-        self._compiled = compile_run(
-            self.task,
-            self.graph,
-            self._state,
-            self._arrays,
-            config.optimizer,
-            general.batch_size,
-            scans_well(config),
-        )
-        self._plan = Plan(general.epochs, general.batch_size, general.seed)
-        self.block, self.blocks = block, general.epochs // block
-        self._solves = self.task.samples // general.batch_size * self.task.solves_per_update
+        epochs = config.general.epochs
+        if block < 1 or epochs % block:
+            raise ValueError(f"block={block}: allowed are the divisors of epochs={epochs}")
+        self.training = Stepwise(config)
+        self.block, self.blocks = block, epochs // block
+        task = self.training.task
+        self._solves = task.samples // config.general.batch_size * task.solves_per_update
+
+    @property
+    def converged(self) -> int:
+        """K_epsilon."""
+        return self.training.converged
 
     def root(self) -> Node:
         """Return the untrained model."""
-        return Node(self._state, (), 0, float("inf"))
+        return Node(self.training.start, (), 0, float("inf"))
 
     def extend(self, node: Node, level: int) -> Node:
         """Return the node after one more block with K = `level`."""
         # Copy the state, because training donates it and a node may be extended more than once.
         state = jax.tree.map(jnp.copy, node.state)
         first = len(node.levels) * self.block + 1
-        controls = traced_controls(level, self.task.settings.tolerance)
         for epoch in range(first, first + self.block):
-            order = shuffled(self._plan, self.task.samples, epoch)
-            state, _ = self._compiled.train(state, self._arrays, order, controls)
-        error = float(self._compiled.validate(state.parameters, self._arrays)["val_error"])
+            state = self.training.train(state, epoch, level)
+        error = self.training.validation_error(state)
         return Node(state, (*node.levels, level), node.cost + level * self._solves * self.block, error)
 
     def tested(self, node: Node) -> Node:
         """Return the node with its error on the test set."""
-        errors = test_errors(self.task, self._compiled, node.state.parameters, self._arrays)
-        return replace(node, test=float(errors["test_error"])) if errors else node
+        return replace(node, test=self.training.test_error(node.state))
 
 
 def search(branching: Branching, levels: Sequence[int], width: int) -> Iterator[list[Node]]:

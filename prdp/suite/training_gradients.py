@@ -12,9 +12,9 @@ from jaxtyping import Array, Float
 
 from prdp.config import Config
 from prdp.differentiation import AdjointStats, Controls, Implicit
-from prdp.preparation import initialiser, prepare, scans_well
-from prdp.training import Plan, compile_run, traced_controls
-from prdp.training.loop import shuffled
+from prdp.preparation import initialiser, prepare
+from prdp.suite.stepwise import Stepwise
+from prdp.training import traced_controls
 
 # An exact solve may take this multiple of K_epsilon iterations; it ends at the precision of the numbers.
 EXACT = 10
@@ -43,22 +43,13 @@ def snapshots(config: Config, epochs: Sequence[int]) -> list[Snapshot]:
         config: physics, model, optimiser, schedule and seed.
         epochs: ascending, from 0 (the untrained network) to the number of epochs of the configuration.
     """
-    general = config.general
-    task, schedule, _ = prepare(config)
-    graph, initial = initialiser(config)
-    state, arrays = initial(general.seed)._replace(cache=task.cold_cache()), task.arrays()
-    compiled = compile_run(
-        task, graph, state, arrays, config.optimizer, general.batch_size, scans_well(config)
-    )
-    plan = Plan(general.epochs, general.batch_size, general.seed)
-    steering, found = schedule.init(), []
+    training = Stepwise(config)
+    state, steering, found = training.start, training.schedule.init(), []
     for epoch in range(epochs[-1] + 1):
         if epoch:
-            tolerance = getattr(steering, "tolerance", task.settings.tolerance)
-            controls = traced_controls(steering.iterations, tolerance)
-            state, _ = compiled.train(state, arrays, shuffled(plan, task.samples, epoch), controls)
-        metric = float(compiled.validate(state.parameters, arrays)["val_error"])
-        steering, iterations = schedule.update(steering, metric)
+            state = training.train(state, epoch, steering.iterations, getattr(steering, "tolerance", None))
+        metric = training.validation_error(state)
+        steering, iterations = training.schedule.update(steering, metric)
         if epoch in epochs:
             # Training donates its state.
             kept = jax.tree.map(jnp.copy, state.parameters)

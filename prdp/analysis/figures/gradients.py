@@ -12,7 +12,6 @@ from prdp.analysis.figures.base import NothingToDraw, Reference
 from prdp.analysis.gradients import TIMES
 from prdp.analysis.problems import place, title
 from prdp.analysis.records import Records
-from prdp.analysis.regret import physics_of
 from prdp.analysis.rival_names import mode_name
 
 # Colours that stay apart for the colour-blind (Okabe and Ito), and markers.
@@ -41,17 +40,16 @@ def gradients(_: Records, reference: Reference) -> Figure:
     """
     rows = reference.gradients
     rows = rows[rows["time"].notna()]
-    problems = sorted(rows["problem"].unique(), key=lambda name: place(physics_of(name)[0]))
+    problems = sorted(rows["problem"].unique(), key=place)
     if not problems:
         raise NothingToDraw("no training gradients were computed (scripts/training_gradients.py)")
     figure = style.canvas(2.7 * len(TIMES), 1.9 * len(problems) + 0.5)
     axes = figure.subplots(len(problems), len(TIMES), squeeze=False, sharey=True)
     for line, name in zip(axes, problems, strict=True):
-        physics, reduced = physics_of(name)
         for ax, time in zip(line, TIMES, strict=True):
             part = rows[(rows["problem"] == name) & (rows["time"] == time)]
             _panel(ax, part)
-            ax.set_title(f"{title(physics, reduced=reduced)}, {time}", pad=3)
+            ax.set_title(f"{title(name)}, {time}", pad=3)
         line[0].set_ylabel("relative error")
     for ax in axes[-1]:
         ax.set_xlabel("iterations K")

@@ -11,9 +11,8 @@ from prdp.analysis.comparison import finished, tidy
 from prdp.analysis.figures import style
 from prdp.analysis.figures.base import NothingToDraw, Reference
 from prdp.analysis.figures.labels import Label, label_points
-from prdp.analysis.problems import is_inverse, place, title
+from prdp.analysis.problems import REDUCED, is_inverse, physics_of, place, title
 from prdp.analysis.records import Records
-from prdp.analysis.regret import physics_of
 from prdp.analysis.rival_names import CONVERGED, DEADLINE, PRDP, TWO_STAGES, named
 
 EXPERIMENTS = ("rivals", "fig_4", "fig_6", "fig_8")
@@ -31,11 +30,9 @@ def oracle(records: Records, reference: Reference) -> Figure:
     """
     panels = [
         (problem, int(str(seed)), front, runs)
-        for problem, fronts in sorted(
-            reference.oracles.items(), key=lambda item: place(physics_of(item[0])[0])
-        )
+        for problem, fronts in sorted(reference.oracles.items(), key=lambda item: place(item[0]))
         for seed, front in fronts.groupby("seed")
-        if len(runs := _runs(records, *physics_of(problem), int(str(seed))))
+        if len(runs := _runs(records, problem, int(str(seed))))
     ]
     if not panels:
         raise NothingToDraw("no problem with a network was searched for its best schedules and trained")
@@ -50,8 +47,7 @@ def oracle(records: Records, reference: Reference) -> Figure:
     for row, line in zip(axes, lines, strict=True):
         for ax, (problem, seed, front, runs) in zip(row, line, strict=False):
             labelled.append((ax, *_panel(ax, front, runs)))
-            physics, reduced = physics_of(problem)
-            ax.set_title(f"{title(physics, reduced=reduced)}, seed {seed}", pad=4)
+            ax.set_title(f"{title(problem)}, seed {seed}", pad=4)
         row[0].set_ylabel("final validation error")
     for ax in axes.ravel():
         if not ax.has_data():
@@ -69,10 +65,13 @@ def _in_lines(panels: list[Any]) -> list[list[Any]]:
     return [panels[i : i + _COLUMNS] for i in range(0, len(panels), _COLUMNS)]
 
 
-def _runs(records: Records, physics: str, reduced: bool, seed: int) -> pd.DataFrame:
+def _runs(records: Records, problem: str, seed: int) -> pd.DataFrame:
     """Return the finished runs of one seed, one for each schedule over K with implicit training."""
     chosen = records.of(*EXPERIMENTS).where(
-        physics=physics, scale="small" if reduced else "full", metric="val_error", status="finished"
+        physics=physics_of(problem),
+        scale="small" if problem.endswith(REDUCED) else "full",
+        metric="val_error",
+        status="finished",
     )
     if chosen.summaries.empty or is_inverse(chosen.summaries["physics"]).any():
         return pd.DataFrame()
