@@ -12,7 +12,7 @@ NARROW = $(if $(SEEDS),--seeds $(SEEDS)) $(if $(PHYSICS),--physics $(PHYSICS))
   wandb-artifacts wandb-dashboard benchmark benchmark-solvers benchmark-sizes benchmark-multigrid benchmark-memory gradient-errors training-gradients oracle docs wheel pins clean
 
 help: ## list all targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-17s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-19s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: $(READY) ## create the environment in .venv (other targets do this automatically)
 

@@ -21,7 +21,7 @@ from flax import nnx
 
 import prdp
 from benchmark_multigrid import SIZES as MULTIGRID_SIZES
-from benchmark_multigrid import multigrid_table
+from benchmark_multigrid import tables as multigrid_tables
 from benchmarking import MODES, argument_parser, bandwidth, machine, publish, timed
 from prdp.differentiation import Mode
 from prdp.linalg import Operator
@@ -215,10 +215,10 @@ def tables(options: argparse.Namespace) -> Iterator[str]:
         solver_table(sizes, options.batches, k, stream, repeats),
         dense_table(sizes, k, repeats),
         update_table(sizes, k, (4, 1) if options.quick else (CHANNELS, BLOCKS), repeats),
-        multigrid_table({d: options.sizes or multigrid[d] for d in options.dimensions}, repeats),
     ):
         yield from part
         yield ""
+    yield from multigrid_tables({d: options.sizes or multigrid[d] for d in options.dimensions}, repeats)
 
 
 def main() -> None:

@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 
 from prdp.suite import campaign
-from prdp.suite.campaign import Stage, choose, status_table, survey
+from prdp.suite.campaign import Stage, choose, stages, status_table, survey
 from prdp.suite.plan import Job
 
 TIMED = Stage("timed", "a clock", True, (("a",), ("b",)))
@@ -48,6 +48,19 @@ def test_a_run_of_uncommitted_code_does_not_count_as_timed(entries):
         {"run": ["a", "b"], "busy_elsewhere": [0.0, 0.0], "uncommitted_changes": [True, False]}
     )
     assert [entry.state for entry in survey([TIMED], recorded)] == ["missing", "recorded"]
+
+
+def test_a_stage_takes_a_part_of_a_preset_one_seed_after_the_other(tmp_path, monkeypatch):
+    jobs = [(f"physics={p}", f"schedule={s}", f"seed={n}") for p in "ab" for s in "xy" for n in (2, 1)]
+    monkeypatch.setattr(campaign, "preset_jobs", lambda name, given: jobs if name == "rivals" else [])
+    path = tmp_path / "campaign.yaml"
+    path.write_text(
+        "stages: [{title: t, decides: d, preset: rivals, only: {physics: [b], schedule: [x, y]}}]"
+    )
+    (stage,) = stages(path, {})
+    assert stage.jobs == tuple(
+        ("physics=b", f"schedule={s}", f"seed={n}") for n in (2, 1) for s in ("x", "y")
+    )
 
 
 def test_the_next_run_is_of_the_most_important_stage_that_may_start(entries):

@@ -4,6 +4,7 @@ import time
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 from omegaconf import OmegaConf
@@ -13,6 +14,7 @@ from prdp.records import CPUContention, RunFolder
 from prdp.suite.cost import estimate
 from prdp.suite.grids import Overrides, expand
 from prdp.suite.plan import Job, plan
+from prdp.suite.presets import preset_jobs
 
 
 @dataclass(frozen=True)
@@ -52,7 +54,10 @@ class Entry:
 
 
 def stages(path: Path, groups: Mapping[str, Collection[str]]) -> list[Stage]:
-    """Return the stages of a campaign file, most important first.
+    """Return the stages of a campaign file, most important first; Hydra must have been initialised.
+
+    A stage has `grids`, or the name of a `preset` in `conf/experiment/`, of which it takes those jobs that have one of
+    the values of each key in `only`, one seed after the other.
 
     Args:
         path: of the file, `conf/campaign.yaml`.
@@ -65,11 +70,25 @@ def stages(path: Path, groups: Mapping[str, Collection[str]]) -> list[Stage]:
             node["title"],
             node["decides"],
             node.get("alone", False),
-            tuple(expand(node["grids"], {}, groups)),
+            tuple(_jobs(node, groups)),
             node.get("since"),
         )
         for node in content["stages"]
     ]
+
+
+def _jobs(node: Mapping[str, Any], groups: Mapping[str, Collection[str]]) -> list[Overrides]:
+    if "grids" in node:
+        return expand(node["grids"], {}, groups)
+    only = expand([node["only"]], {}, groups)
+    jobs = [job for job in preset_jobs(node["preset"], {}) if any(set(part) <= set(job) for part in only)]
+    # What is compared runs in turn, because machines drift.
+    seeds = list(dict.fromkeys(_seed(job) for job in jobs))
+    return sorted(jobs, key=lambda job: seeds.index(_seed(job)))
+
+
+def _seed(job: Overrides) -> str | None:
+    return next((override for override in job if override.startswith("seed=")), None)
 
 
 def survey(every: Sequence[Stage], summaries: pd.DataFrame, common: Sequence[str] = ()) -> list[Entry]:
