@@ -1,14 +1,16 @@
 """What prdp, lineax, jax.scipy and jaxopt can do for linear solves, each cell run and compared with dense algebra.
 
-    python scripts/compare_features.py --output results/features.md
+    python scripts/compare_features.py --output results/features.md --readme README.md
 
 A cell is `yes` if the call runs and gives the right numbers, `no` with the kind of the failure, or `not installed`.
 """
 
 import importlib
+import re
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import jax
@@ -17,8 +19,11 @@ import numpy as np
 
 import prdp
 from benchmarking import argument_parser, publish
+from prdp.atomic import write_text
 from prdp.checks import shown
 
+BEGIN = "<!-- features: written by scripts/compare_features.py -->"
+END = "<!-- end of the features -->"
 N = 8
 LIBRARIES = ("prdp", "lineax", "jax.scipy", "jaxopt")
 _random = np.random.default_rng(0)
@@ -184,6 +189,58 @@ def preconditioned(library: str) -> None:
     check(found, EXACT)
 
 
+def complex_numbers(library: str) -> None:
+    """A complex matrix by GMRES, and the gradient of a real loss."""
+    matrix, b = jnp.asarray(GENERAL + 1j * SYMMETRIC), jnp.asarray(RHS + 1j)
+    solver = NAMES["GMRES"][library]
+
+    def solved(m: Any, b: Any) -> Any:
+        if library == "prdp":
+            return prdp.solve(m, b, solver=prdp.GMRES(2 * N), iterations=20, tolerance=1e-12).value
+        options = {"symmetric": False} if library == "lineax" else {}
+        return SOLVES[library](m, b, solver, **options)
+
+    def results(solve: Solve) -> Any:
+        gradients = jax.grad(lambda *x: jnp.sum(jnp.abs(solve(*x)) ** 2), (0, 1))(matrix, b)
+        return solve(matrix, b), *gradients
+
+    jax.tree.map(check, results(solved), results(jnp.linalg.solve))
+
+
+def sparse(library: str) -> None:
+    """A SciPy sparse matrix as it is."""
+    matrix = importlib.import_module("scipy.sparse").csr_array(SYMMETRIC)
+    if library == "prdp":
+        found = prdp.solve(matrix, jnp.asarray(RHS), solver=prdp.GMRES(N), tolerance=1e-12).value
+    elif library == "lineax":
+        lx = lineax()
+        found = lx.linear_solve(
+            lx.MatrixLinearOperator(matrix), jnp.asarray(RHS), lx.GMRES(1e-12, 1e-12)
+        ).value
+    else:
+        solver = {"jax.scipy": jax.scipy.sparse.linalg.gmres, "jaxopt": jaxopt}[library]
+        found = (
+            solver().linear_solve.solve_gmres(matrix, RHS) if library == "jaxopt" else solver(matrix, RHS)[0]
+        )
+    check(found, EXACT)
+
+
+def least_squares(library: str) -> None:
+    """A rectangular system by CG for its normal equations."""
+    matrix = jnp.asarray(np.vstack([SYMMETRIC, GENERAL]))
+    b = jnp.asarray(np.concatenate([RHS, RHS[::-1]]))
+    product, right = (lambda u: matrix.T @ (matrix @ u)), matrix.T @ b
+    if library == "prdp":
+        found = prdp.solve(
+            product, right, solver=prdp.ConjugateGradient(), symmetric=True, tolerance=1e-12
+        ).value
+    elif library == "jaxopt":
+        found = opt(lambda u: matrix @ u, b, "solve_normal_cg", init=jnp.zeros(N))
+    else:
+        found = FUNCTIONS[library](product, right)
+    check(found, jnp.linalg.lstsq(matrix, b)[0])
+
+
 def multigrid(library: str) -> None:
     """Poisson's equation on 32^2 points to 1e-5 by at most 8 V-cycles."""
     if library != "prdp":
@@ -238,7 +295,10 @@ FEATURES: dict[str, Callable[[str], None]] = {
     "dense matrix, CG": lambda library: check(SOLVES[library](SYMMETRIC, jnp.asarray(RHS)), EXACT),
     **{name: partial(general, name) for name in NAMES},
     "function `u -> A u`": function,
+    "a SciPy sparse matrix": sparse,
+    "complex matrices": complex_numbers,
     "pytrees of unknowns": pytree,
+    "least squares by CG": least_squares,
     "preconditioned CG": preconditioned,
     "multigrid": multigrid,
     "batches by `vmap`": partial(function, transform=batch),
@@ -263,9 +323,25 @@ def cell(feature: Callable[[str], None], library: str) -> str:
     return "yes"
 
 
+def brief(lines: Sequence[str]) -> list[str]:
+    """Return the table for the README: the rows of the whole table in which the libraries differ."""
+    table = [line for line in lines if line.startswith("|")]
+    rows = [re.sub(r" \(\w+( \w+)?\)", "", row) for row in table if " no " in row]
+    return [BEGIN, "", *table[:2], *rows, "", END]
+
+
+def placed(text: str, lines: Sequence[str]) -> str:
+    """Return the README's text with this table between its marks."""
+    before, _, rest = text.partition(BEGIN)
+    _, _, after = rest.partition(END)
+    return before + "\n".join(brief(lines)) + after
+
+
 def main() -> None:
     """Run every cell and write the table."""
-    options = argument_parser(__doc__).parse_args()
+    parser = argument_parser(__doc__)
+    parser.add_argument("--readme", type=Path, help="replace the rows that differ in this README")
+    options = parser.parse_args()
     jax.config.update("jax_enable_x64", True)
     rows = [
         f"| {name} | {' | '.join(cell(feature, library) for library in LIBRARIES)} |"
@@ -286,8 +362,12 @@ def main() -> None:
         "|---|" + "---|" * len(LIBRARIES),
         *rows,
         "",
+        "Least squares: prdp takes the normal equations as a function. Complex systems are solved in their real form.",
+        "",
     ]
     publish(lines, options.output)
+    if options.readme is not None:
+        write_text(options.readme, placed(options.readme.read_text(), lines))
 
 
 if __name__ == "__main__":

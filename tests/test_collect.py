@@ -104,7 +104,8 @@ def both(tmp_path):
 
 def test_saved_records_come_back_exactly(both, tmp_path):
     save(both, tmp_path / "records")
-    names = {f"{p}_{t}.parquet" for p in CONFIGS for t in ("summaries", "histories")}
+    days = both.summaries.set_index("physics")["recorded"].str[:10].to_dict()
+    names = {f"{p}_{t}.parquet" for p in CONFIGS for t in ("summaries", f"histories_{days[p]}")}
     assert {p.name for p in (tmp_path / "records").iterdir()} == {*names, "jobs.parquet"}
     loaded = load(tmp_path / "records")
     assert_equal(loaded, both)
@@ -119,7 +120,33 @@ def test_a_physics_has_only_its_columns_on_disk(both, tmp_path):
     assert "physics.points" in heat
     assert "physics.points" not in poisson
     assert "physics.parameters" not in heat
-    assert "val_error_step_1" not in pd.read_parquet(tmp_path / "poisson_histories.parquet")
+    (histories,) = tmp_path.glob("poisson_histories*.parquet")
+    assert "val_error_step_1" not in pd.read_parquet(histories)
+
+
+def test_new_runs_leave_the_histories_of_earlier_days_as_they_are(both, tmp_path):
+    def dated(**days):
+        runs = both.summaries["run"]
+        recorded = runs.map(days) + "T12:00:00+00:00"
+        chosen = recorded.notna()
+        return Records(both.summaries.assign(recorded=recorded), both.histories, both.jobs).keep(chosen)
+
+    def histories():
+        return {p.name: p.read_bytes() for p in tmp_path.glob("heat1d_histories*")}
+
+    save(dated(a="2026-01-01"), tmp_path)
+    first = histories()
+    assert list(first) == ["heat1d_histories_2026-01-01.parquet"]
+    save(dated(a="2026-01-01", b="2026-01-02"), tmp_path)
+    assert histories().items() > first.items()
+    # Recorded again: only on the later day, and an empty file goes.
+    again = dated(a="2026-01-02", b="2026-01-02")
+    save(again, tmp_path)
+    assert list(histories()) == ["heat1d_histories_2026-01-02.parquet"]
+    assert_equal(load(tmp_path), again)
+    # As after a crash: the run is in the files of both days, and the later one counts.
+    (tmp_path / "heat1d_histories_2026-01-01.parquet").write_bytes(*first.values())
+    assert_equal(load(tmp_path), again)
 
 
 def test_nothing_is_saved_and_loaded_as_nothing(tmp_path):
@@ -294,7 +321,7 @@ def test_a_crash_while_saving_leaves_records_that_load(both, tmp_path, monkeypat
 def test_a_truncated_record_is_told_and_not_written_over(both, presets, tmp_path, name, size):
     where = tmp_path / "records"
     save(both, where)
-    path = where / f"{name}.parquet"
+    (path,) = where.glob(f"{name}*.parquet")
     content = path.read_bytes()
     path.write_bytes(content[: size if isinstance(size, int) else int(size * len(content))])
     files = contents(where)

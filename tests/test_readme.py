@@ -3,6 +3,7 @@
 import re
 from pathlib import Path
 
+import compare_features
 from prdp.analysis import load, readme_table
 from prdp.analysis.claims import judge, load_claims
 from prdp.analysis.rival_sentence import sentence
@@ -23,6 +24,14 @@ def test_the_example_refines_and_learns():
     assert names["update"]._cache_size() == 1
     target, operator, b = names["target"], names["A"], names["b"]
     assert abs(operator.mv(target) - b).max() < 1e-2 * abs(b).max()
+
+
+def test_the_features_are_those_of_the_table():
+    lines = (ROOT / "results" / "features.md").read_text().splitlines()
+    assert compare_features.placed(README, lines) == README, (
+        "run scripts/compare_features.py --readme README.md"
+    )
+    assert not [line for line in lines if re.match(r"\| .* \| no", line)], "prdp lacks what others have"
 
 
 def test_the_verdicts_are_those_of_the_records():

@@ -17,6 +17,7 @@ GROUPS = ("physics", "solver", "diff", "schedule", "model", "optimizer", "task",
 # Settings outside the groups that can change numbers. Others are dotted: `config.<key>`.
 GENERAL = ("scale", "precision", "batch_size", "metric", "converged_iterations", "planned_epochs")
 _JOBS = ("experiment", "overrides", "run")
+_HISTORIES = "*_histories*.parquet"
 
 
 @dataclass(frozen=True)
@@ -125,14 +126,36 @@ def _union(old: pd.DataFrame, new: pd.DataFrame) -> pd.DataFrame:
 
 
 def save(records: Records, folder: Path) -> None:
-    """Write `<physics>_histories.parquet`, `<physics>_summaries.parquet` and `jobs.parquet`, each atomically."""
+    """Write the tables into `folder`, each file atomically.
+
+    `<physics>_summaries.parquet` and `jobs.parquet`; and `<physics>_histories_<day>.parquet` with the runs recorded on
+    a day (UTC), so that new runs leave the large files of earlier days as they are.
+    """
     # In this order: after a crash at any point, a recorded run has its history.
-    for physics, summaries in () if records.summaries.empty else records.summaries.groupby("physics"):
-        histories = records.histories[records.histories["run"].isin(summaries["run"])]
-        _write(_in_order(histories, "run", "epoch"), folder / f"{physics}_histories.parquet")
+    written = set()
+    for physics, summaries in _by_physics(records.summaries):
+        # The latest day first: a run that was recorded again is in its file before it leaves that of an earlier day.
+        for day, runs in reversed(list(summaries["run"].groupby(_days(summaries)))):
+            histories = records.histories[records.histories["run"].isin(runs)]
+            path = folder / f"{physics}_histories_{day}.parquet"
+            _write(_in_order(histories, "run", "epoch"), path)
+            written.add(path)
+    for physics, summaries in _by_physics(records.summaries):
         _write(_in_order(summaries, "run"), folder / f"{physics}_summaries.parquet")
     jobs = records.jobs[records.jobs["experiment"] != OWN]
     _write(jobs.sort_values(["experiment", "overrides"]), folder / "jobs.parquet")
+    for path in set(folder.glob(_HISTORIES)) - written:
+        path.unlink()
+
+
+def _by_physics(summaries: pd.DataFrame) -> Any:
+    return () if summaries.empty else summaries.groupby("physics")
+
+
+def _days(summaries: pd.DataFrame) -> pd.Series:
+    """Return the day on which each run was recorded."""
+    recorded = summaries.get("recorded", pd.Series(None, summaries.index, dtype=object))
+    return recorded.str[:10].fillna("undated")
 
 
 def load(folder: Path) -> Records:
@@ -142,10 +165,13 @@ def load(folder: Path) -> Records:
         ValueError: a file is damaged; the message names it.
     """
     summaries = [_read(p) for p in sorted(folder.glob("*_summaries.parquet"))]
-    histories = [_read(p) for p in sorted(folder.glob("*_histories.parquet"))]
+    histories = pd.DataFrame(columns=["run"])
+    for path in sorted(folder.glob(_HISTORIES)):
+        # After a crash of `save`, a run that was recorded again is in the files of two days.
+        histories = _union(histories, _read(path))
     jobs = folder / "jobs.parquet"
     return Records(
-        complete(_concat(summaries)), _concat(histories), _read(jobs) if jobs.exists() else empty().jobs
+        complete(_concat(summaries)), histories, _read(jobs) if jobs.exists() else empty().jobs
     ).with_own()
 
 
@@ -213,5 +239,9 @@ def _read(path: Path) -> pd.DataFrame:
 
 def _write(frame: pd.DataFrame, path: Path) -> None:
     buffer = io.BytesIO()
-    frame.to_parquet(buffer, index=False, compression="zstd")
+    # Bytes of equal weight together: the files of floats have half the size.
+    floats = list(frame.select_dtypes("float64"))
+    others = [name for name in frame if name not in floats]
+    options = {"use_byte_stream_split": floats, "use_dictionary": others, "compression_level": 12}
+    frame.to_parquet(buffer, index=False, compression="zstd", **options)
     write_bytes(path, buffer.getvalue())

@@ -1,7 +1,5 @@
 """What a linear system may be given as: matrices, functions and the operators of other libraries."""
 
-import itertools
-import math
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -13,8 +11,10 @@ import numpy as np
 
 from prdp.linalg.closures import trace
 from prdp.linalg.functional import FunctionOperator, from_lineax
+from prdp.linalg.layout import Layout, PairLayout
 from prdp.linalg.operators import Dense, Operator, is_floating
-from prdp.linalg.sparse import from_bcoo, from_scipy
+from prdp.linalg.real_form import Pairs, hermitian_transpose, is_complex, real_form
+from prdp.linalg.sparse import Sparse, from_bcoo, from_scipy
 
 
 class System(NamedTuple):
@@ -25,16 +25,30 @@ class System(NamedTuple):
         rhs: `b`, an array.
         flatten: takes a pytree of unknowns, such as a guess, and returns it as a field.
         restore: takes a field, and returns it with the structure that the right-hand side was given in.
+        is_complex: whether the operator is the real form of a complex one.
     """
 
     operator: Operator
     rhs: Any
     flatten: Callable[[Any], Any]
     restore: Callable[[Any], Any]
+    is_complex: bool = False
+
+    def require_real(self, **options: Any) -> None:
+        """Refuse options that are not defined for complex systems.
+
+        Raises:
+            ValueError: If the system is complex and an option is not `None`.
+        """
+        for name, value in options.items():
+            if self.is_complex and value is not None:
+                raise ValueError(f"{name}: allowed for real systems, and this one is complex")
 
 
 def as_system(operator: Any, rhs: Any, symmetric: bool | None = None, transpose: Any = None) -> System:
     """Return the system `A u = b` for whatever `A` and `b` are given as; see `prdp.solve`.
+
+    Complex plain inputs are returned in their real form.
 
     Raises:
         TypeError: If `operator` is none of the kinds that are taken.
@@ -48,15 +62,25 @@ def as_system(operator: Any, rhs: Any, symmetric: bool | None = None, transpose:
         return _plain(_without_closures(operator, rhs), rhs)
     lineax = sys.modules.get("lineax")
     if lineax is not None and isinstance(operator, lineax.AbstractLinearOperator):
-        declared = bool(lineax.is_symmetric(operator)) if symmetric is None else symmetric
-        if isinstance(operator.in_structure(), jax.ShapeDtypeStruct) and transpose is None:
+        unknowns = operator.in_structure()
+        of_complex = is_complex((unknowns, rhs))
+        declares = lineax.is_positive_semidefinite if of_complex else lineax.is_symmetric
+        declared = bool(declares(operator)) if symmetric is None else symmetric
+        if isinstance(unknowns, jax.ShapeDtypeStruct) and transpose is None and not of_complex:
             return _plain(replace(from_lineax(operator), symmetric=declared), rhs)
         return _of_function(operator.mv, rhs, declared, transpose)
     if transpose is not None and not callable(operator):
         raise ValueError("transpose: allowed where the operator is a function; matrices have a transpose")
     matrix = _matrix(operator, bool(symmetric))
     if matrix is not None:
-        return _plain(matrix, rhs)
+        if not is_complex((matrix, rhs)):
+            return _plain(matrix, rhs)
+        if jnp.shape(rhs)[-1:] != matrix.shape:
+            raise ValueError(
+                f"rhs has shape {jnp.shape(rhs)}; it must end in the operator's shape {matrix.shape}"
+            )
+        halves = Pairs(stacked=False)
+        return System(real_form(matrix), halves.pair(rhs), halves.pair, halves.join, True)
     if callable(operator):
         return _of_function(operator, rhs, bool(symmetric), transpose)
     raise TypeError(
@@ -69,7 +93,7 @@ def _plain(operator: Operator, rhs: Any) -> System:
     return System(operator, rhs, _same, _same)
 
 
-def _matrix(given: Any, symmetric: bool) -> Operator | None:
+def _matrix(given: Any, symmetric: bool) -> Dense | Sparse | None:
     """Return the operator of a dense or sparse matrix, and `None` for anything else."""
     if isinstance(given, jax.Array | np.ndarray):
         shape = jnp.shape(given)
@@ -96,11 +120,17 @@ class _Part:
 
 
 def _of_function(
-    function: Callable[[Any], Any], rhs: Any, symmetric: bool, transpose: Callable[[Any], Any] | None
+    function: Callable[[Any], Any], given: Any, symmetric: bool, transpose: Callable[[Any], Any] | None
 ) -> System:
-    """Return the system of a function of one unknown, an array or a pytree with the structure of `rhs`."""
-    layout = _Layout.of(rhs)
-    rhs, flatten, restore = layout.flatten(rhs), layout.flatten, layout.restore
+    """Return the system of a function of one unknown, an array or a pytree with the structure of `given`, the rhs."""
+    layout: Layout | PairLayout = Layout.of(given)
+    rhs = layout.flatten(given)
+    of_complex = is_complex((rhs, jax.eval_shape(function, layout.restore(rhs))))
+    if of_complex:
+        layout = PairLayout(Layout.of(given))
+        rhs = layout.flatten(given)
+        transpose = None if transpose is None else hermitian_transpose(transpose)
+    flatten, restore = layout.flatten, layout.restore
 
     def traced(function: Callable[[Any], Any], rhs: Any) -> tuple[Any, Any]:
         return trace(lambda u: flatten(function(restore(u))), rhs)
@@ -116,7 +146,7 @@ def _of_function(
     operator = FunctionOperator(
         parameters, product, rhs.shape, symmetric, transpose_function=product_transposed
     )
-    return System(operator, rhs, flatten, restore)
+    return System(operator, rhs, flatten, restore, of_complex)
 
 
 def _same(x: Any) -> Any:
@@ -125,44 +155,6 @@ def _same(x: Any) -> Any:
 
 def _reals(tree: Any) -> list[Any]:
     return [x for x in jax.tree.leaves(tree) if is_floating(x)]
-
-
-class _Layout(NamedTuple):
-    """How the leaves of a pytree of real numbers are laid out in one array. A single array keeps its shape."""
-
-    structure: Any
-    shapes: tuple[tuple[int, ...], ...]
-
-    @classmethod
-    def of(cls, tree: Any) -> "_Layout":
-        leaves, structure = jax.tree.flatten(tree)
-        if not leaves:
-            raise ValueError("rhs has no array in it: allowed is an array or a pytree of arrays")
-        return cls(structure, tuple(jnp.shape(x) for x in leaves))
-
-    def flatten(self, tree: Any) -> Any:
-        leaves, structure = jax.tree.flatten(tree)
-        shapes = tuple(jnp.shape(x) for x in leaves)
-        if (structure, shapes) != (self.structure, self.shapes):
-            raise ValueError(
-                f"a pytree of structure {structure} with shapes {shapes}: the right-hand side has {self.structure} "
-                f"with shapes {self.shapes}, and functions and guesses must match it"
-            )
-        arrays = [jnp.asarray(x) for x in leaves]
-        dtype = jnp.result_type(*arrays)
-        if jnp.issubdtype(dtype, jnp.integer):
-            dtype = jnp.result_type(float)
-        if jax.tree_util.treedef_is_leaf(self.structure):
-            return arrays[0].astype(dtype)
-        return jnp.concatenate([x.astype(dtype).ravel() for x in arrays])
-
-    def restore(self, field: Any) -> Any:
-        if jax.tree_util.treedef_is_leaf(self.structure):
-            return field
-        sizes = [math.prod(shape) for shape in self.shapes]
-        parts = jnp.split(field, list(itertools.accumulate(sizes))[:-1])
-        leaves = [x.reshape(shape) for x, shape in zip(parts, self.shapes, strict=True)]
-        return jax.tree.unflatten(self.structure, leaves)
 
 
 def _without_closures(operator: Operator, rhs: Any) -> Operator:

@@ -9,6 +9,7 @@ from jaxtyping import Array
 
 from prdp.differentiation import Mode
 from prdp.linalg import FunctionOperator, Operator
+from prdp.linalg.real_form import is_complex
 
 _LARGEST = 2**31 - 1
 # Without K, a solve ends after this many iterations, or after so many per unknown.
@@ -74,9 +75,9 @@ def same_precision(operator: Operator, rhs: Any) -> tuple[Operator, Array]:
         raise ValueError(f"rhs has shape {rhs.shape}; it must end in the operator's shape {operator.shape}")
     # A function may have complex parameters (e.g. a Fourier multiplier) and still map real to real.
     given = [] if isinstance(operator, FunctionOperator) else jax.tree.leaves(operator)
-    if any(map(_is_complex, given)) or _is_complex(jax.eval_shape(operator.mv, rhs)):
+    if is_complex(given) or is_complex(jax.eval_shape(operator.mv, rhs)):
         raise ValueError(
-            "the operator is complex: allowed are real operators; write the system for real and imaginary parts"
+            "the operator is complex: allowed are real operators; give a complex system as a matrix or a function"
         )
     leaves = [
         x for x in jax.tree.leaves(operator) if hasattr(x, "dtype") and jnp.issubdtype(x.dtype, jnp.floating)
@@ -103,10 +104,6 @@ def same_precision(operator: Operator, rhs: Any) -> tuple[Operator, Array]:
     return operator, jnp.broadcast_to(rhs, product.shape)
 
 
-def _is_complex(x: Any) -> bool:
-    return jnp.issubdtype(getattr(x, "dtype", type(x)), jnp.complexfloating)
-
-
 def like_rhs(name: str, field: Any, rhs: Array) -> Array:
     """Return a guess with the shape and precision of the right-hand side."""
     field = _as_array(name, field)
@@ -125,7 +122,10 @@ def _as_array(name: str, x: Any) -> Array:
     except (TypeError, ValueError) as error:
         raise ValueError(f"{name}={_shown(x)}: allowed is an array of real numbers") from error
     if not (jnp.issubdtype(array.dtype, jnp.floating) or jnp.issubdtype(array.dtype, jnp.integer)):
-        raise ValueError(f"{name} has type {array.dtype}: allowed are real numbers (float32, float64)")
+        raise ValueError(
+            f"{name} has type {array.dtype}: allowed are real numbers (float32, float64); for a complex system, give "
+            "the operator as a matrix or a function"
+        )
     return array if jnp.issubdtype(array.dtype, jnp.floating) else array.astype(jnp.result_type(float))
 
 

@@ -52,6 +52,10 @@ def solve(
       (also a list or a tuple). `u` and `A u` have the same structure and shapes. Use `jax.vmap` for a batch. Gradients
       flow to the arrays that the function closes over.
 
+    Matrices, functions and right-hand sides may be complex (a `prdp.Operator` is real). Such a system is solved in its
+    real form, `[[Re A, -Im A], [Im A, Re A]]`, which has twice as many unknowns and is symmetric if `A = A^H`.
+    Gradients follow JAX's convention for complex numbers.
+
     Each system of the batch stops iterating as soon as it reaches the tolerance. The solve runs in float32 or float64:
     the highest precision of `rhs` and the operator's parameters.
 
@@ -79,8 +83,8 @@ def solve(
             adjoint solve has converged, gradients do not scale with the loss, and the gradient of a sum of losses is
             not the sum of their gradients.
         adjoint_stats: zeros whose "gradient" is the status and cost of the adjoint solve, see `AdjointStats`.
-        symmetric: for plain inputs, whether `A = A^T`; default `False`, or what a lineax operator declares. Not
-            verified.
+        symmetric: for plain inputs, whether `A = A^T`, or `A = A^H` if it is complex; default `False`, or what a
+            lineax operator declares (complex: positive semidefinite). Not verified.
         transpose: for a function, `u -> A^T u`; default `jax.linear_transpose` of the function.
         null_space: `None`, or `constant` if `A 1 = 0` and `A^T 1 = 0`, as for periodic Laplacians; for a stencil,
             constants on the grid, one per channel. The result is then `A^+ b`, the solution of minimum norm: `b` is
@@ -92,17 +96,18 @@ def solve(
 
     Raises:
         TypeError: If `operator` is none of the above.
-        ValueError: If shapes do not match; if the system is complex or in half precision; if K is not a
+        ValueError: If shapes do not match; if the system is in half precision; if K is not a
             positive integer; if a tolerance is not a finite number >= 0; if the solver does not support the operator;
             or if the mode is not defined for the solver or the operator. Raised while tracing, before anything is
             computed. Also if a second derivative is taken through a mode other than `Implicit`.
 
     Source: paper, section 2, P_K.
     """
-    operator, rhs, flatten, restore = as_system(operator, rhs, symmetric, transpose)
+    system = as_system(operator, rhs, symmetric, transpose)
+    system.require_real(adjoint_guess=adjoint_guess, null_space=null_space)
     if adjoint_guess is not None and not differentiation.takes_adjoint_guess:
         raise ValueError(f"adjoint_guess: allowed with Implicit, not with {type(differentiation).__name__}")
-    operator, rhs = same_precision(operator, rhs)
+    operator, rhs = same_precision(system.operator, system.rhs)
     rank = operator.rank
     controls = Controls(
         checked_iterations(iterations, rhs, operator, differentiation),
@@ -112,7 +117,7 @@ def solve(
     solver.check(operator)
     differentiation.check(solver, operator)
     guess, adjoint_guess = (
-        None if x is None else like_rhs(name, flatten(x), rhs)
+        None if x is None else like_rhs(name, system.flatten(x), rhs)
         for name, x in (("guess", guess), ("adjoint_guess", adjoint_guess))
     )
     null = NullSpace.of(null_space, operator)
@@ -122,7 +127,7 @@ def solve(
     stats = AdjointStats.zero() if adjoint_stats is None else adjoint_stats
     solution = _run(solver, mode, *vary_alike((problem, controls, stats), problem, controls, stats))
     solution = null.verify(solution, operator, problem.rhs, controls)
-    return solution._replace(value=restore(solution.value))
+    return solution._replace(value=system.restore(solution.value))
 
 
 # Jitted here so that an eager Python loop can change K without recompiling. Inside a jitted function this

@@ -50,7 +50,7 @@ class GradientError(NamedTuple):
 
 def half_square(u: Any) -> Any:
     """Return `||u||^2 / 2`, summed over the leaves of a pytree."""
-    return sum(jnp.sum(x**2) for x in jax.tree.leaves(u)) / 2
+    return sum(jnp.sum(jnp.real(x) ** 2 + jnp.imag(x) ** 2) for x in jax.tree.leaves(u)) / 2
 
 
 @promoting
@@ -102,6 +102,7 @@ def gradient_error(
     if levels.ndim > 1 or levels.size == 0 or not np.issubdtype(levels.dtype, np.integer) or levels.min() < 1:
         raise ValueError(f"iterations={iterations!r}: allowed is an integer >= 1 or a sequence of them")
     system = as_system(operator, rhs, symmetric, transpose)
+    system.require_real(null_space=null_space)
     operator, rhs = same_precision(system.operator, system.rhs)
     if jnp.result_type(float) == jnp.float64:
         operator, rhs = operator.astype(jnp.float64), rhs.astype(jnp.float64)
