@@ -37,6 +37,16 @@ os.environ["XLA_FLAGS"] = " ".join(
 # Tracing makes many objects that live long: looking for cycles among them takes a twentieth of the time.
 gc.set_threshold(100_000, 50, 50)
 
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items):
+    """Mark the cases of a test as slow, except those that `@pytest.mark.fast("case", ...)` names."""
+    for item in items:
+        fast = item.get_closest_marker("fast")
+        if fast is not None and not any(item.callspec.id.startswith(case) for case in fast.args):
+            item.add_marker(pytest.mark.slow)
+
+
 # `prdp` is imported in the fixtures only: earlier, jaxtyping's import hook would miss it.
 
 
@@ -87,6 +97,16 @@ def run_in(compose, data_dir):
             jax.config.update("jax_enable_x64", before)
 
     return run_in
+
+
+@pytest.fixture(scope="session")
+def committed():
+    """The committed records, and the judgements of the paper's claims by them."""
+    from prdp.analysis import load
+    from prdp.analysis.claims import judge, load_claims
+
+    records = load(ROOT / "results" / "records")
+    return records, judge(load_claims(ROOT / "results" / "paper.yaml"), records)
 
 
 @pytest.fixture

@@ -86,6 +86,7 @@ def test_a_name_that_does_not_exist_is_an_attribute_error():
         _ = prdp.Jacobbi
 
 
+@pytest.mark.slow
 def test_the_library_brings_nothing_that_it_does_not_need():
     # Traced, not computed: that runs all of its Python, late imports too.
     program = f"""

@@ -95,6 +95,7 @@ def test_every_key_of_an_option_is_checked_by_all_values(composed, group, name):
     assert not wrong, "\n".join(wrong)
 
 
+@pytest.mark.fast("solver")
 @pytest.mark.parametrize("group", sorted({group for group, _ in OPTIONS}))
 def test_every_key_of_an_option_is_checked(composed, group):
     seen, wrong = set(), []
@@ -107,6 +108,7 @@ def test_every_key_of_an_option_is_checked(composed, group):
     assert not wrong, "\n".join(wrong)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "values", [pytest.param(FEW, id="few"), pytest.param(BAD, marks=pytest.mark.slow, id="all")]
 )

@@ -85,6 +85,7 @@ for i in range(20):
 """
 
 
+@pytest.mark.slow
 def test_programs_with_several_of_them_end():
     # With jnp.linalg.solve and two cores, one of the first ten calls never returned.
     subprocess.run([sys.executable, "-c", TWO_AT_A_TIME], check=True, timeout=120)

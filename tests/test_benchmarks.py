@@ -35,6 +35,7 @@ def test_coefficient_fields_add_to_what_an_iteration_moves(sizes):
     assert sizes.arrays_moved(prdp.Jacobi(), varying, rhs) == 5 + len(varying.offsets)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mode", some_fast(["unrolled", "checkpointed"], ["checkpointed"]))
 def test_memory_grows_by_two_arrays_a_state_kept(memory, mode):
     # A state of Jacobi is an iterate and its residual.

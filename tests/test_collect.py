@@ -129,7 +129,8 @@ def test_new_runs_leave_the_histories_of_earlier_days_as_they_are(both, tmp_path
         runs = both.summaries["run"]
         recorded = runs.map(days) + "T12:00:00+00:00"
         chosen = recorded.notna()
-        return Records(both.summaries.assign(recorded=recorded), both.histories, both.jobs).keep(chosen)
+        jobs = both.jobs[both.jobs["run"].isin(days)]
+        return Records(both.summaries.assign(recorded=recorded), both.histories, jobs).keep(chosen)
 
     def histories():
         return {p.name: p.read_bytes() for p in tmp_path.glob("heat1d_histories*")}
@@ -140,7 +141,7 @@ def test_new_runs_leave_the_histories_of_earlier_days_as_they_are(both, tmp_path
     save(dated(a="2026-01-01", b="2026-01-02"), tmp_path)
     assert histories().items() > first.items()
     # Recorded again: only on the later day, and an empty file goes.
-    again = dated(a="2026-01-02", b="2026-01-02")
+    again = dated(a="2026-01-02", b="2026-01-02").with_own()
     save(again, tmp_path)
     assert list(histories()) == ["heat1d_histories_2026-01-02.parquet"]
     assert_equal(load(tmp_path), again)

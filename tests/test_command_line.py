@@ -36,6 +36,7 @@ def finished(run_in, tmp_path_factory):
     return run_in(tmp_path_factory.mktemp("finished"), *SMALL, "epochs=2").folder
 
 
+@pytest.mark.slow
 def test_a_dry_run_says_what_there_would_be_and_computes_nothing(train, tmp_path, finished):
     shutil.copytree(finished, tmp_path / "runs" / finished.name)
     before = sorted(tmp_path.rglob("*"))
@@ -73,6 +74,7 @@ def test_a_dry_sweep_lists_its_jobs(train, tmp_path):
     assert not list((tmp_path / "runs").glob("heat1d-*"))
 
 
+@pytest.mark.slow
 def test_a_diverged_run_says_so_and_has_an_exit_code_of_its_own(train, tmp_path):
     done = train(*SMALL, "epochs=3", "optimizer.learning_rate=1e30")
     assert done.returncode == 3
@@ -81,6 +83,7 @@ def test_a_diverged_run_says_so_and_has_an_exit_code_of_its_own(train, tmp_path)
     assert json.loads((only_run(tmp_path / "runs") / "status.json").read_text())["status"] == "diverged"
 
 
+@pytest.mark.fast("arguments0")
 @pytest.mark.parametrize(
     ("arguments", "environment", "answer"),
     [
@@ -216,6 +219,7 @@ def test_a_folder_that_is_removed_while_it_runs_is_written_again(run_in, tmp_pat
     assert "was removed while it was being computed" in caplog.text
 
 
+@pytest.mark.slow
 def test_a_finished_run_is_shown_to_a_sink_that_it_did_not_have(run_in, tmp_path, monkeypatch):
     run_in(tmp_path, *SMALL, "epochs=2")
     shown = []
@@ -236,6 +240,7 @@ def test_a_finished_run_is_shown_to_a_sink_that_it_did_not_have(run_in, tmp_path
     assert shown == [[0, 1, 2], "finished"]
 
 
+@pytest.mark.slow
 def test_tracking_is_added_to_a_finished_run_once(run_in, tmp_path):
     pytest.importorskip("wandb")
     folder = run_in(tmp_path, *SMALL, "epochs=2").folder
@@ -270,6 +275,7 @@ def test_an_environment_variable_that_is_a_number_gets_a_hint(train):
     assert train("seed='${oc.decode:${oc.env:NO_SUCH_VARIABLE,5}}'", "dry_run=true").returncode == 0
 
 
+@pytest.mark.slow
 def test_poisson_shows_the_savings_of_the_tables_too(train):
     done = train("physics=poisson")
     # Rounding decides the last levels of K: 31.9 % with all of the compiler's optimisations.

@@ -33,6 +33,7 @@ def solve(a, b, **options):
     return prdp.solve(a, b, **{"solver": prdp.GMRES(2 * N), "tolerance": 1e-12, "iterations": 50} | options)
 
 
+@pytest.mark.fast("numpy", "csr", "function")
 @pytest.mark.parametrize("kind", INPUTS)
 def test_every_kind_of_input_is_the_same_system(kind, x64):
     for rhs in (RHS, RHS.real):
@@ -76,13 +77,17 @@ def test_gradients_are_those_of_complex_algebra(kind, mode, x64):
         np.testing.assert_allclose(ours_, theirs, rtol=1e-8, atol=1e-10)
 
 
-def test_forward_mode_and_second_derivatives(x64):
+@pytest.mark.fast("forward")
+@pytest.mark.parametrize("order", ["forward", "second"])
+def test_forward_mode_and_second_derivatives(order, x64):
     def ours(t):
         return jnp.real(solve(GENERAL * t, RHS).value[0])
 
     # The solution is `EXACT / t`.
-    np.testing.assert_allclose(jax.jvp(ours, (2.0,), (1.0,))[1], -EXACT[0].real / 4, rtol=1e-9)
-    np.testing.assert_allclose(jax.hessian(ours)(2.0), 2 * EXACT[0].real / 8, rtol=1e-8)
+    if order == "forward":
+        np.testing.assert_allclose(jax.jvp(ours, (2.0,), (1.0,))[1], -EXACT[0].real / 4, rtol=1e-9)
+    else:
+        np.testing.assert_allclose(jax.hessian(ours)(2.0), 2 * EXACT[0].real / 8, rtol=1e-8)
 
 
 def test_unknowns_are_pytrees_and_may_mix_real_and_complex_numbers(x64):
@@ -122,6 +127,7 @@ def test_the_precision_is_the_highest_given():
     assert solve(GENERAL.astype(np.complex64), RHS, tolerance=1e-5).value.dtype == jnp.complex64
 
 
+@pytest.mark.slow
 def test_the_error_of_a_gradient(x64):
     error = prdp.gradient_error(GENERAL, RHS, iterations=[1, 50], solver=prdp.GMRES(2 * N))
     assert float(error.rhs.error[1]) < 1e-10

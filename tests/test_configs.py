@@ -30,6 +30,7 @@ def assert_made_of(config, group, name):
 GROUP_PACKAGES = {"solver": "solvers", "diff": "differentiation", "schedule": "schedules"}
 
 
+@pytest.mark.fast("heat1d")
 @pytest.mark.parametrize("physics", some_fast(PHYSICS, ("poisson", "heat1d", "navier_stokes")))
 def test_every_universal_option_goes_with_every_physics(compose, physics):
     columns = {group: options_of(group) for group in UNIVERSAL}
@@ -381,6 +382,7 @@ def name(config):
     return run_name(config.identity(), config.determinants())
 
 
+@pytest.mark.slow
 def test_the_name_of_a_run_depends_on_what_can_change_its_numbers(compose):
     changes = ("seed=1", "schedule.tau_step=0.5", "solver.tolerance=1e-6", "precision=float64", "epochs=3",
                "batch_size=20", "data.modes=4", "converged_iterations=25", "solver.operator=dense",

@@ -180,6 +180,7 @@ def difference_quotients(function, step=1e-4):
     return np.array(quotients)
 
 
+@pytest.mark.fast("heat-converged_dense", "heat-three_iterations")
 @pytest.mark.parametrize(
     ("name", "mode"),
     some_fast(
@@ -222,6 +223,7 @@ def test_without_adjoint_iterations_the_gradient_stops_at_the_second_solve(datas
     assert np.linalg.norm(stopped - whole) > 0.1 * np.linalg.norm(whole)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("steps", [1, 3])
 def test_each_step_of_the_loss_is_a_solve_that_is_counted(steps, datasets, x64):
     task = task_of("heat", datasets, Implicit(), 0.0, unrolled_steps=steps)
@@ -239,6 +241,7 @@ def validate(task):
     return jax.jit(lambda p, arrays: task.validate(nnx.merge(graph, p), arrays))(parameters, task.arrays())
 
 
+@pytest.mark.slow
 def test_validation_rolls_out_with_the_converged_solver(datasets, x64):
     columns = validate(task_of("navier_stokes", datasets, Implicit(), 1e-9))
     errors, _ = Plain("navier_stokes", datasets["navier_stokes"]).validation(0, 5)
@@ -381,6 +384,7 @@ def test_the_validation_of_a_run_does_not_depend_on_its_k(refined, run_in, tmp_p
     assert many["residual_max"][1] < history(refined)["residual_max"][1]
 
 
+@pytest.mark.slow
 def test_a_finished_navier_stokes_run_is_skipped(refined, run_in):
     again = run_in(refined.folder.parent, *REFINED)
     assert (again.skipped, again.folder, again.summary) == (True, refined.folder, refined.summary)

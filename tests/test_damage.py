@@ -77,6 +77,7 @@ FULL = {
 }
 
 
+@pytest.mark.fast("history")
 @pytest.mark.parametrize("moment", some_fast(FULL, ("start", "checkpoint and status", "history")))
 def test_a_full_disk_ends_a_run_and_with_room_it_goes_on(run_in, disk, whole, monkeypatch, caplog, moment):
     epoch, room, left = FULL[moment]
@@ -143,6 +144,7 @@ def cuts(content):
     return {content[:n] for n in (0, 1, len(content) // 2, len(content) - 2, *lines)} - {content}
 
 
+@pytest.mark.fast("history.parquet")
 @pytest.mark.parametrize("name", some_fast(sorted(WHOLE), ("config.yaml", "history.parquet")))
 def test_a_run_with_a_truncated_file_is_not_read_as_whole(tmp_path, whole, name):
     folder, other = (shutil.copytree(whole, tmp_path / name) for name in ("folder", "other"))
@@ -156,6 +158,7 @@ def test_a_run_with_a_truncated_file_is_not_read_as_whole(tmp_path, whole, name)
     assert RunFolder(folder).finished_summary() is not None
 
 
+@pytest.mark.fast("summary.json")
 @pytest.mark.parametrize("name", some_fast(sorted(WHOLE), ("summary.json", "history.parquet")))
 def test_a_run_with_a_truncated_file_is_computed_again(run_in, tmp_path, name):
     options = ("physics=poisson", "epochs=2")

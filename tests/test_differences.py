@@ -8,8 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from prdp.analysis.claims import Judgement, Verdict, judge, load_claims
-from prdp.analysis.records import load
+from prdp.analysis.claims import Judgement, Verdict, load_claims
 from prdp.analysis.report import render
 from prdp.analysis.report.differences import (
     Difference,
@@ -28,9 +27,9 @@ TOPIC = {"id": "t", "title": "T", "claims": ["fig_4"], "text": "One.\nTwo.\n"}
 
 
 @pytest.fixture(scope="module")
-def judgements():
+def judgements(committed):
     """Those of the committed records."""
-    return judge(CLAIMS, load(RESULTS / "records"))
+    return committed[1]
 
 
 @pytest.fixture(scope="module")

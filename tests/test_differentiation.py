@@ -92,6 +92,7 @@ def test_the_implicit_gradient_equals_the_dense_adjoint(solver, x64):
     assert_converged_is_dense(solver, "implicit")
 
 
+@pytest.mark.fast("conjugate_gradient", "bicgstab", "heavy_ball")
 @pytest.mark.parametrize(
     "solver",
     some_fast(
@@ -204,6 +205,7 @@ def test_the_vjp_is_linear_in_the_cotangent_in_float32(mode, solver):
             np.testing.assert_array_equal(scaled, power * one)
 
 
+@pytest.mark.slow
 def test_a_tiny_loss_keeps_its_gradient():
     # The primal tolerance times ||b|| would be larger than the whole cotangent here.
     a, rhs = heat((1, 9), "dirichlet"), jnp.asarray(100 * random(2, 1, 9), jnp.float32)
@@ -255,6 +257,7 @@ def test_the_adjoint_tolerance_is_relative_to_the_cotangent(x64):
     assert int(spent.iterations) == int(expected)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mode", some_fast(MODES, ["unrolled"]))
 def test_the_adjoint_stats_counts_what_the_backward_pass_did(mode):
     a, rhs = heat((1, 9), "dirichlet", 0.3), jnp.asarray(random(0, 2, 1, 9), jnp.float32)
@@ -343,6 +346,7 @@ def test_too_small_a_buffer_is_refused_or_nan_but_never_silent():
     assert np.isnan(solution.value).all()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("solver", "operator"),
     [
@@ -367,6 +371,7 @@ def test_unrolled_krylov_solvers_keep_their_gradient_far_beyond_convergence_in_f
         np.testing.assert_allclose(ours, exact, atol=3e-6 * np.abs(exact).max())
 
 
+@pytest.mark.slow
 def test_unrolled_gradients_through_a_breakdown_of_bicgstab_are_finite(x64):
     # From e_1: r_0.Ap = 0, As.s = 0 and r_0.r = 0 in the first iteration.
     matrices = jnp.asarray(

@@ -153,6 +153,7 @@ def trained(package, command):
     return next(runs.glob("advection-*")), next(runs.glob("heat1d-landweber-diagonal-doubling-*"))
 
 
+@pytest.mark.slow
 def test_a_strangers_physics_trains(trained):
     run, _ = trained
     summary = json.loads((run / "summary.json").read_text())
@@ -244,6 +245,7 @@ def test_the_recipe_keeps_the_contract(advection, x64):
     check(advection(7, 0.7, 0.01, 0.1))
 
 
+@pytest.mark.fast("heat2d", "burgers")
 @pytest.mark.parametrize(
     "name",
     some_fast([n for g, n in OPTIONS if g == "physics"], ("poisson", "heat2d", "burgers", "navier_stokes")),

@@ -59,6 +59,7 @@ def test_a_file_in_place_of_the_run_is_refused(compose, tmp_path):
         runs.run(composed)
 
 
+@pytest.mark.slow
 def test_home_is_expanded(compose, tmp_path, monkeypatch):
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.chdir(tmp_path)
@@ -71,6 +72,7 @@ def test_home_is_expanded(compose, tmp_path, monkeypatch):
     assert job.finished
 
 
+@pytest.mark.slow
 def test_data_that_is_there_may_be_where_nothing_can_be_written(compose, tmp_path, monkeypatch):
     given = (*RUN, "compilation_cache=false", f"data_dir={tmp_path / 'data'}")
     runs.run(compose(*given, f"runs_dir={tmp_path / 'a'}"))

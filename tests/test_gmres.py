@@ -123,6 +123,7 @@ def test_value_and_gradient_are_those_of_a_plain_loop(family, restart, cycles, x
         np.testing.assert_allclose(a, b, rtol=0, atol=1e-10 * np.abs(b).max())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("family", some_fast(FAMILIES, ["non_symmetric"]))
 def test_jvp_vjp_and_finite_differences_agree(family, x64):
     make, arguments = problem(family)
@@ -160,6 +161,7 @@ def test_the_vjp_is_linear_in_the_cotangent(x64):
         np.testing.assert_allclose(both, expected, rtol=1e-10, atol=1e-13 * np.abs(expected).max())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("against", some_fast(["differences", "plain_loop"], ["differences"]))
 def test_second_derivatives_are_right_too(against, x64):
     make, (parameters, rhs, guess) = problem("non_symmetric")
@@ -188,6 +190,7 @@ def test_a_whole_krylov_space_gives_the_exact_gradient(restart, x64):
     np.testing.assert_allclose(pulled(b, cotangent), expected, rtol=1e-11)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("restart", some_fast([8, 30], [30]))
 def test_float32_gradients_of_converged_cycles_are_those_of_float64(restart, x64):
     # Long before the 30th vector the residual is noise, and with it all that the later ones are made of.
@@ -204,6 +207,7 @@ def test_float32_gradients_of_converged_cycles_are_those_of_float64(restart, x64
         np.testing.assert_allclose(x, y, rtol=0, atol=1e-4)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "operator", some_fast(["upwind_periodic", "dense_non_symmetric"], ["upwind_periodic"])
 )
@@ -237,6 +241,7 @@ def test_operators_far_from_one_converge_alike_in_float32(operator):
         np.testing.assert_allclose(gradient, plain, rtol=0, atol=1e-4 * np.abs(plain).max())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("restart", "shape"),
     some_fast(itertools.product([4, 8, 20], [(1, 16), (1, 6, 6)]), [(20, (1, 6, 6))]),
@@ -305,6 +310,7 @@ def test_a_rejected_cycle_passes_derivatives_on(x64):
     np.testing.assert_array_equal(residual_bar, two)
 
 
+@pytest.mark.slow
 def test_zero_and_non_finite_residuals_have_zero_derivatives():
     a, solver = float32(OPERATORS["upwind_periodic"]()), prdp.GMRES(3)
 
@@ -447,6 +453,7 @@ def count(jaxpr):
     return len(jaxpr.eqns) + sum(map(count, inner_ones))
 
 
+@pytest.mark.slow
 def test_the_program_does_not_grow_with_the_restart():
     a, b = heat((1, 200), "dirichlet"), jnp.ones((1, 200))
 
@@ -459,6 +466,7 @@ def test_the_program_does_not_grow_with_the_restart():
     assert all(100 < x < 1.5 * y for x, y in zip(size(66), size(33), strict=True))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "preconditioner",
     some_fast([prdp.solvers.Diagonal(), prdp.solvers.Fourier()], [prdp.solvers.Diagonal()]),

@@ -141,6 +141,7 @@ def test_two_loops_apply_the_textbook_matrix(x64):
     np.testing.assert_allclose(new.value, step, rtol=1e-12)
 
 
+@pytest.mark.slow
 def test_lbfgs_reports_curvature_of_the_wrong_sign_and_stays_finite():
     b = jnp.ones(2)
 
@@ -162,6 +163,7 @@ def test_lbfgs_reports_curvature_of_the_wrong_sign_and_stays_finite():
         assert np.isfinite(gradient(b, a)).all()
 
 
+@pytest.mark.slow
 def test_unrolled_lbfgs_keeps_its_gradient_far_beyond_convergence_in_float32():
     a = jax.tree.map(lambda x: jnp.asarray(x, jnp.float32), heat((1, 9), "dirichlet"))
     b = jnp.asarray(random(2, 3, 1, 9), jnp.float32)

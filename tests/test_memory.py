@@ -68,6 +68,7 @@ def test_the_reference_data_is_what_is_loaded(compose, data_dir):
     assert part(config, "reference") == sum(np.asarray(x).nbytes for x in loaded)
 
 
+@pytest.mark.slow
 def test_a_program_that_cannot_fit_is_refused_when_it_is_compiled(run_in, tmp_path, monkeypatch):
     monkeypatch.setattr(memory, "available", lambda: 1_000_000)
     monkeypatch.setattr("prdp.preparation.check_memory", lambda *arguments: None)

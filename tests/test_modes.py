@@ -199,6 +199,7 @@ def test_truncated_equals_a_loop_that_stops_gradients(solver, kept, x64):
     close(gradient(mode, operator_of, parameters, rhs, case, 5), expected, 1e-11)
 
 
+@pytest.mark.slow
 def test_truncated_counts_from_the_end_of_each_system(x64):
     # Systems of a batch leave at their own iterations; alone, each has the same gradient.
     c, rhs = jnp.asarray(0.3), random(2, 3, 1, 9) * jnp.asarray([1.0, 1e3, 1e-3])[:, None, None]
@@ -327,6 +328,7 @@ def slope(ks, errors):
     return np.polyfit(ks, np.log(errors), 1)[0]
 
 
+@pytest.mark.slow
 def test_errors_contract_at_the_rate_of_the_iteration(x64):
     spectrum, vectors = np.linspace(1, 20, 9), np.linalg.qr(np.asarray(random(4, 9, 9)))[0]
     matrix = jnp.asarray(vectors @ np.diag(spectrum) @ vectors.T)

@@ -155,6 +155,7 @@ def test_jumping_coefficients_are_solved_by_few_cycles(smoother, x64):
     np.testing.assert_array_equal(solution.status, Status.CONVERGED)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "smoother"),
     some_fast(
@@ -254,6 +255,7 @@ def test_the_constants_of_a_periodic_grid(x64):
     assert float(inconsistent.residual_norm[0]) > 0.1
 
 
+@pytest.mark.slow
 def test_products_and_cycles_are_counted(x64):
     a = poisson(12, 1)
     for solver, products in (

@@ -137,6 +137,7 @@ def test_a_reference_that_is_not_converged_is_refused(monkeypatch):
         reference_solution(NavierStokes(6), random_state(NavierStokes(6)))
 
 
+@pytest.mark.fast("gmres")
 @pytest.mark.parametrize("solver", some_fast(SOLVERS, ["gmres", "gmres_fourier", "direct"]))
 def test_a_converged_step_is_free_of_divergence(solver, x64):
     physics = NavierStokes(8)
@@ -187,6 +188,7 @@ def test_the_gradient_of_a_step_with_respect_to_its_state(solver, mode, x64):
     np.testing.assert_allclose(gradient, difference, rtol=1e-7)
 
 
+@pytest.mark.slow
 def test_an_adjoint_tolerance_relative_to_the_primal_loses_the_gradient(x64):
     # A mean squared loss: its cotangent is far below 1e-5 ||b||, the threshold of jax.scipy's transposed GMRES.
     physics = NavierStokes(8)

@@ -34,6 +34,7 @@ def test_fourier_inverts_constant_coefficients_exactly(operator, x64):
     np.testing.assert_allclose(a.mv(solution.value), rhs, atol=1e-11)
 
 
+@pytest.mark.slow
 def test_fourier_uses_the_means_of_coefficients_of_each_sample(x64):
     a = coupled((3, 4), "periodic")
     fourier = prdp.Fourier()
@@ -72,6 +73,7 @@ def test_diagonal_scaling_solves_an_ill_conditioned_system(x64):
     assert float(jnp.abs(without.value - exact).max()) > 1e-2
 
 
+@pytest.mark.slow
 def test_lineaxs_stagnating_system_is_reported_and_solved_by_a_longer_restart(x64):
     # From lineax's tests of restarted GMRES: it stagnates for restarts below 4.
     matrix = jnp.array(

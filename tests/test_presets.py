@@ -48,6 +48,7 @@ def by_overrides(jobs):
 SAMPLE = ("fig_13", "table_4_1")
 
 
+@pytest.mark.fast("table_4_1")
 @pytest.mark.parametrize(
     "name", [p if p in SAMPLE else pytest.param(p, marks=pytest.mark.slow) for p in PRESETS]
 )

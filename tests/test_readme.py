@@ -4,8 +4,7 @@ import re
 from pathlib import Path
 
 import compare_features
-from prdp.analysis import load, readme_table
-from prdp.analysis.claims import judge, load_claims
+from prdp.analysis import readme_table
 from prdp.analysis.rival_sentence import sentence
 
 ROOT = Path(__file__).parents[1]
@@ -34,9 +33,8 @@ def test_the_features_are_those_of_the_table():
     assert not [line for line in lines if re.match(r"\| .* \| no", line)], "prdp lacks what others have"
 
 
-def test_the_verdicts_are_those_of_the_records():
-    records = load(ROOT / "results" / "records")
-    judgements = judge(load_claims(ROOT / "results" / "paper.yaml"), records)
+def test_the_verdicts_are_those_of_the_records(committed):
+    records, judgements = committed
     assert readme_table.placed(README, judgements, sentence(records)) == README, "run `make claims`"
     assert readme_table.page(judgements) == (ROOT / "results" / "verdicts.md").read_text(), (
         "run `make claims`"

@@ -180,6 +180,7 @@ def test_direct_solves_once_and_says_what_limits_it(factorisation):
         assert int(fine.status) == Status.CONVERGED
 
 
+@pytest.mark.slow
 def test_the_limit_of_the_precision_is_told_from_stagnation(x64):
     # A stationary iteration at its fixed point, and a singular system at its least residual.
     rhs = jnp.asarray(random(0, 9), jnp.float32)
@@ -201,6 +202,7 @@ def test_verifying_costs_one_product(x64):
     np.testing.assert_array_equal(measured.matvecs, measured.iterations)
 
 
+@pytest.mark.slow
 def test_systems_that_restart_do_not_disturb_others():
     easy, hard = jnp.sin(jnp.pi * jnp.arange(1, 65) / 65), jnp.ones(64)
     options = {"solver": prdp.ConjugateGradient(), "iterations": 400, "tolerance": 1e-5}

@@ -275,6 +275,7 @@ def test_a_mistake_is_one_line(compose, mistake, told):
     assert len(str(raised.value).splitlines()) == 1
 
 
+@pytest.mark.fast("schedule=matched")
 @pytest.mark.parametrize(
     "options",
     [

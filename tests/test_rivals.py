@@ -9,7 +9,8 @@ import pytest
 from prdp.analysis.figures import FIGURES, svg
 from prdp.analysis.figures.labels import Label, label_points
 from prdp.analysis.figures.style import canvas
-from prdp.analysis.regret import load_oracles, physics_of, regrets
+from prdp.analysis.problems import physics_of, title
+from prdp.analysis.regret import load_oracles, regrets
 from prdp.analysis.regret import searched as searched_name
 from prdp.analysis.rival_sentence import sentence
 from prdp.analysis.rivals import compare, pareto_front
@@ -304,8 +305,8 @@ def test_regret_in_error_is_on_the_test_set_if_all_have_one():
 def test_the_oracle_of_a_smaller_problem_has_its_own_name():
     small = [*arm(scale="small"), *arm("prdp", level=4, cost=40, scale="small")]
     assert searched_name(only(small)) == "heat1d_small"
-    assert physics_of("heat1d_small") == ("heat1d", True)
-    assert physics_of("navier_stokes") == ("navier_stokes", False)
+    assert (physics_of("heat1d_small"), title("heat1d_small")) == ("heat1d", "Heat 1D (reduced)")
+    assert (physics_of("navier_stokes"), title("navier_stokes")) == ("navier_stokes", "Navier-Stokes")
     table = regret(records(*small), {"heat1d_small": oracle([(1, 12, 0.01, [1])])})
     assert set(table.frame["problem"]) == {"Heat 1D (reduced)"}
 

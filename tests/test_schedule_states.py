@@ -204,6 +204,7 @@ def test_a_state_of_another_schedule_is_refused():
         EVERY["fixed"].restored(OLD)
 
 
+@pytest.mark.slow
 def test_a_negative_metric_ends_a_run_in_one_line_with_its_column(run_in, tmp_path, monkeypatch):
     made = MixedChain.validate
 

@@ -129,6 +129,7 @@ def test_data_of_a_class_without_source_is_not_cached(tmp_path, caplog):
     assert "Typed has no source to tell its reference data by: the data is not cached" in caplog.text
 
 
+@pytest.mark.slow
 def test_a_run_of_other_source_is_skipped_and_says_so(run_in, tmp_path, monkeypatch, caplog):
     first = run_in(tmp_path, *RUN)
     noted = json.loads((first.folder / "provenance.json").read_text())
@@ -148,6 +149,7 @@ def test_a_run_of_other_source_is_skipped_and_says_so(run_in, tmp_path, monkeypa
     assert caplog.messages == []
 
 
+@pytest.mark.slow
 def test_a_run_that_does_not_know_its_source_says_nothing(run_in, tmp_path, caplog):
     first = run_in(tmp_path, *RUN)
     path = first.folder / "provenance.json"
@@ -165,6 +167,7 @@ def test_a_run_that_does_not_know_its_source_says_nothing(run_in, tmp_path, capl
         assert runs.RunFolder(first.folder).sources() == []
 
 
+@pytest.mark.slow
 def test_a_checkpoint_of_other_source_warns_and_the_run_notes_both(run_in, tmp_path, monkeypatch, caplog):
     check = Interrupts.check
     monkeypatch.setattr(Interrupts, "check", lambda self: (_ for _ in ()).throw(KeyboardInterrupt))

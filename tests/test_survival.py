@@ -179,6 +179,7 @@ def test_a_sweep_leaves_alone_what_another_process_computes(fork_server, stopped
     assert_same_records(folders(tmp_path), [f for f in folders(uninterrupted) if "-prdp-" in f.name])
 
 
+@pytest.mark.slow
 def test_the_lock_ends_with_its_process(stopped, tmp_path):
     folder = RunFolder(one_of(tmp_path))
     with pytest.raises(RunIsHeld):

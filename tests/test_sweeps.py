@@ -57,6 +57,7 @@ def status(folder):
     return json.loads((folder / "status.json").read_text())
 
 
+@pytest.mark.slow
 def test_a_sweep_goes_on_past_failures_and_repeats_only_these(fork_server, conf, tmp_path):
     sweep = (
         *SMALL,
@@ -214,6 +215,7 @@ def test_reproduce_refuses_what_there_is_not(reproduce, tmp_path, arguments, tol
     assert not (tmp_path / "results").exists()
 
 
+@pytest.mark.slow
 def test_reproduce_tells_what_it_would_cost_and_does_nothing(reproduce, tmp_path, capsys):
     reproduce("fig_3", "fig_4", "fig_5", "--seeds", "2", "--physics", "heat1d", "--dry-run")
     captured = capsys.readouterr()

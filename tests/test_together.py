@@ -144,6 +144,7 @@ def test_lanes_in_lockstep_and_in_turn(tmp_path, run_in, run_seeds_in, monkeypat
             )
 
 
+@pytest.mark.slow
 def test_what_is_finished_is_skipped_and_the_rest_goes_on(tmp_path, run_in, run_seeds_in, alone):
     first = run_in(tmp_path, *HEAT, "seed=4")
     outcomes = run_seeds_in(tmp_path, *HEAT, "seed=[1,4,50]")
@@ -154,6 +155,7 @@ def test_what_is_finished_is_skipped_and_the_rest_goes_on(tmp_path, run_in, run_
     assert all(outcome.skipped for outcome in run_seeds_in(tmp_path, *HEAT, "seed=[50,1]"))
 
 
+@pytest.mark.slow
 def test_what_another_process_finished_meanwhile_is_not_trained_again(
     tmp_path, run_in, run_seeds_in, monkeypatch, alone
 ):
@@ -171,6 +173,7 @@ def test_what_another_process_finished_meanwhile_is_not_trained_again(
     assert json.loads((outcomes[0].folder / "status.json").read_text())["busy_elsewhere"] is not None
 
 
+@pytest.mark.slow
 def test_lanes_that_were_interrupted_at_different_epochs_go_on(
     tmp_path, run_in, run_seeds_in, monkeypatch, alone
 ):
@@ -209,6 +212,7 @@ def test_lanes_that_were_interrupted_at_different_epochs_go_on(
         assert not (outcome.folder / "checkpoint.safetensors").exists()
 
 
+@pytest.mark.slow
 def test_a_lane_that_diverges_does_not_touch_the_others(compose, data_dir):
     config = parse(compose("physics=heat1d", "epochs=5", f"data_dir={data_dir}", "progress=false"))
     task, schedule, _ = prepare(config)

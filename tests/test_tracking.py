@@ -422,6 +422,7 @@ def test_a_terminal_gets_a_bar(tmp_path, monkeypatch, capsys):
     assert "K 5  error 2.500e-01  saved 80.0%" in err
 
 
+@pytest.mark.slow
 def test_progress_goes_to_stderr_and_results_to_stdout(train):
     done = train("physics=poisson", "epochs=20", "progress=true")
     assert done.returncode == 0

@@ -417,6 +417,7 @@ def test_a_killed_run_continues_to_the_same_history(waiting, reference, warm, ru
     assert_complete(outcome, EPOCHS)
 
 
+@pytest.mark.slow
 def test_a_second_process_is_told_who_computes_the_run(waiting, run_in, tmp_path):
     overrides = ("physics=poisson", "epochs=12")
     process = waiting(*overrides)

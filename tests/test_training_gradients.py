@@ -46,6 +46,7 @@ def test_snapshots_are_networks_of_an_ordinary_run(kept, run_in, tmp_path):
     assert [snapshot.error for snapshot in kept] == history["val_error"].iloc[[0, 2, 4]].tolist()
 
 
+@pytest.mark.slow
 def test_the_exact_gradient_is_that_of_a_direct_solver(configured, kept, exact):
     direct = LossGradient(configured("diff=implicit", "schedule=fixed", "solver=direct"), INDICES)
     np.testing.assert_allclose(

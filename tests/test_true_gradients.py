@@ -66,6 +66,7 @@ def test_from_a_good_guess_the_gradient_is_that_of_all_steps(mode, x64):
     np.testing.assert_allclose(ours, expected, rtol=1e-12)
 
 
+@pytest.mark.fast("solver0-unrolled")
 @pytest.mark.parametrize(
     ("solver", "mode"),
     some_fast(
@@ -158,6 +159,7 @@ def test_a_failed_system_that_is_left_out_does_not_poison_shared_parameters(solv
         np.testing.assert_allclose(gradient(0.2, *failure(rhs, field), keep), sound, rtol=1e-9)
 
 
+@pytest.mark.slow
 def test_a_failed_system_that_is_not_left_out_makes_the_gradient_nan():
     rhs = jnp.ones((2, 9)).at[1, 3].set(jnp.nan)
     for mode in ("implicit", "unrolled", "jfb"):

@@ -200,6 +200,7 @@ def test_the_dashboard_is_written_without_a_network(dashboard, tmp_path, capsys)
         assert panel["groupBy"] == "group"
 
 
+@pytest.mark.slow
 def test_no_panel_of_the_dashboard_is_empty(dashboard, run_in, tmp_path):
     script = dashboard()
     # Long enough for ratios, and for a refinement.

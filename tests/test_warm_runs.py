@@ -55,6 +55,7 @@ def test_a_resumed_warm_run_equals_an_uninterrupted_one(uninterrupted, run_in, t
     assert_same_history(outcome, uninterrupted)
 
 
+@pytest.mark.slow
 def test_a_warm_run_solves_better_with_the_same_iterations(uninterrupted, run_in, tmp_path):
     cold = run_in(tmp_path, *WARM[:-1])
     frames = history(cold), history(uninterrupted)

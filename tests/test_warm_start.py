@@ -126,6 +126,7 @@ def test_a_warm_vjp_is_affine_in_the_cotangent(x64):
     np.testing.assert_allclose(cold[2], cold[0] + cold[1], rtol=1e-12)
 
 
+@pytest.mark.fast("jacobi-mode0")
 @pytest.mark.parametrize(
     ("solver", "mode"),
     [
@@ -173,6 +174,7 @@ def test_the_gradient_from_a_converged_guess_is_that_of_the_k_step_map(x64):
         np.testing.assert_allclose(gradient(tolerance), expected, rtol=1e-12)
 
 
+@pytest.mark.slow
 def test_a_guess_costs_one_product_more():
     a, b = heat((1, 9), "dirichlet", 0.3), random(0, 2, 1, 9)
 
@@ -220,6 +222,7 @@ def test_the_inverse_problem_goes_on_from_its_solution(iterations, x64):
         )
 
 
+@pytest.mark.slow
 def test_a_correction_has_a_cache_for_each_solve_and_a_lambda_where_a_parameter_reaches(x64):
     task, model = correction(), Scale()
     first = jnp.asarray(data().train[:, 0])
@@ -255,6 +258,7 @@ def test_unrolled_gradients_take_the_guess_as_a_constant(task, x64):
     np.testing.assert_allclose(gradient(True), gradient(False), rtol=1e-12)
 
 
+@pytest.mark.fast("inverse-mode2")
 @pytest.mark.parametrize(
     ("task", "mode"),
     [(chain, prdp.Implicit()), (correction, prdp.Unrolled(900)), (inverse, prdp.Implicit())],
