@@ -190,7 +190,7 @@ def complex_numbers(library: str) -> None:
         options = {"symmetric": False} if library == "lineax" else {}
         return SOLVES[library](m, b, solver, **options)
 
-    def results(solve: Solve) -> Any:
+    def results(solve: Any) -> Any:
         gradients = jax.grad(lambda *x: jnp.sum(jnp.abs(solve(*x)) ** 2), (0, 1))(matrix, b)
         return solve(matrix, b), *gradients
 

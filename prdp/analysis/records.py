@@ -242,6 +242,6 @@ def _write(frame: pd.DataFrame, path: Path) -> None:
     # Bytes of equal weight together: the files of floats have half the size.
     floats = list(frame.select_dtypes("float64"))
     others = [name for name in frame if name not in floats]
-    options = {"use_byte_stream_split": floats, "use_dictionary": others, "compression_level": 12}
+    options: Any = {"use_byte_stream_split": floats, "use_dictionary": others, "compression_level": 12}
     frame.to_parquet(buffer, index=False, compression="zstd", **options)
     write_bytes(path, buffer.getvalue())
