@@ -58,6 +58,7 @@ def test_other_numbers_than_real_ones_are_refused():
     refused("operator is a .*allowed is a .*prdp.Operator", [[1.0]], rhs, iterations=3)
 
 
+@pytest.mark.fast("gmres_3", "jacobi")
 @pytest.mark.parametrize(
     "solver",
     some_fast(SOLVERS, ["jacobi", "richardson", "heavy_ball", "gmres_3_diagonal", "direct", "direct_dense"]),
@@ -73,6 +74,7 @@ def test_python_numbers_are_parameters_too(solver):
         assert solution.value.dtype == jnp.float32
 
 
+@pytest.mark.fast("gmres_3_diagonal", "jacobi")
 @pytest.mark.parametrize("solver", SOLVERS)
 def test_the_higher_precision_is_that_of_the_solve(solver, x64):
     # A right-hand side in float32 raised an error of the loop's carry: the library's own coefficients are float64 here.
@@ -130,6 +132,7 @@ def of_each_kind():
     return {"heat": diffusion, "wind": wind, "dense": prdp.Dense(wind.as_dense().astype(jnp.float32), (9,))}
 
 
+@pytest.mark.fast("heat-")
 @pytest.mark.parametrize(
     ("kind", "solver", "mode"),
     some_fast(

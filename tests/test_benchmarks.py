@@ -44,6 +44,7 @@ def test_memory_grows_by_two_arrays_a_state_kept(memory, mode):
     assert formula.error < 0.02
 
 
+@pytest.mark.slow
 def test_unrolling_keeps_nothing_where_only_the_right_hand_side_is_differentiated(memory):
     formula = memory.Formula(2, 128, "unrolled", prdp.Jacobi(), learned=False)
     assert formula.width == pytest.approx(0, abs=0.01)

@@ -109,6 +109,7 @@ def test_a_batch_of_matrices_and_of_right_hand_sides(x64):
     np.testing.assert_allclose(solve(matrices, rhs, guess=0.1 * rhs).value, expected, rtol=1e-10)
 
 
+@pytest.mark.slow
 def test_a_transpose_that_is_given(x64):
     @jax.custom_vjp
     def product(u):

@@ -341,6 +341,7 @@ def test_the_ends_of_the_range_are_seeds(compose, seed):
     assert parse(compose(f"seed={seed}")).general.seed == seed
 
 
+@pytest.mark.fast("schedule.tau_stp")
 @pytest.mark.parametrize(
     ("mistake", "told"),
     [

@@ -73,6 +73,7 @@ DERIVATIVES = {
 }
 
 
+@pytest.mark.fast("jacobi-hessian")
 @pytest.mark.parametrize(
     ("solver", "derivative"),
     some_fast(

@@ -121,6 +121,7 @@ def test_every_figure_has_its_preset_and_says_what_it_shows():
         assert missing == []
 
 
+@pytest.mark.slow
 def test_the_same_records_give_the_same_bytes_when_drawn_again(tmp_path, partial):
     for suffix in ("png", "pdf"):
         first, again = (save(FIGURES["fig_5"].draw(partial), tmp_path / name, suffix) for name in ("a", "b"))

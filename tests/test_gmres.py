@@ -147,6 +147,7 @@ def test_jvp_vjp_and_finite_differences_agree(family, x64):
     np.testing.assert_allclose(tangent, difference, rtol=0, atol=1e-8 * np.abs(difference).max())
 
 
+@pytest.mark.slow
 def test_the_vjp_is_linear_in_the_cotangent(x64):
     make, arguments = problem("batched")
 
@@ -384,6 +385,7 @@ def test_a_multiple_of_the_identity_is_solved_by_one_vector_in_float32(n):
     np.testing.assert_allclose(solution.value, b / 3, rtol=1e-5, atol=1e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("batch", "restart"),
     some_fast(itertools.product([(), (0,), (2, 3)], [1, 5]), [((0,), 1), ((2, 3), 5)]),

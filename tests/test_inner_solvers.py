@@ -64,6 +64,7 @@ def test_bounds_of_the_heat_equation_are_gershgorins(kind, dimensions, x64):
     assert 1.0 <= eigenvalues.min() <= eigenvalues.max() <= largest
 
 
+@pytest.mark.fast("solver1")
 @pytest.mark.parametrize("solver", [prdp.GradientDescent(), prdp.HeavyBall()])
 def test_unrolled_gradients_of_the_rhs_are_the_same_method_on_the_transpose(solver, x64):
     a, b, cotangent = heat((1, 9), "dirichlet", 0.3), random(2, 3, 1, 9), random(3, 3, 1, 9)

@@ -284,6 +284,7 @@ def test_a_file_system_without_locks_is_told_as_such(tmp_path, monkeypatch):
         RunFolder(tmp_path / "run").acquire()
 
 
+@pytest.mark.slow
 def test_a_compiled_program_is_kept_whole_or_not_at_all(tmp_path):
     """A process that is killed while it writes leaves nothing that others would take for an entry."""
     program = f"""

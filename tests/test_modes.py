@@ -126,6 +126,7 @@ def test_lambda_equals_its_closed_form_and_its_cost_is_counted(name, x64):
     assert float(stats.matvecs) == products
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "solver",
     [
@@ -145,6 +146,7 @@ def test_limits_of_the_modes_at_the_solution(solver, x64):
     close(gradient(Phantom(1500, 0.5), *arguments), exact, 1e-10)
 
 
+@pytest.mark.slow
 def test_neumann_is_richardson_and_reduced_cg_ends_exact(x64):
     c, rhs = jnp.asarray(0.3), random(2, 3, 1, 9)
     richardson = prdp.Richardson(0.4)
@@ -229,6 +231,7 @@ def test_checkpointed_and_long_truncated_are_unrolled(solver, snapshots, x64):
         close(gradient(Truncated(5), *arguments), expected, 1e-11)
 
 
+@pytest.mark.slow
 def test_checkpointed_takes_less_memory():
     rhs = jnp.ones((1, 4096))
 

@@ -66,6 +66,7 @@ def test_interpolation_is_exact_for_lines_and_restriction_its_transpose(boundary
         np.testing.assert_allclose(matrix.sum(1), 1)
 
 
+@pytest.mark.fast("True-periodic")
 @pytest.mark.parametrize(
     ("boundary", "grid"),
     some_fast(

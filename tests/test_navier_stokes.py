@@ -155,6 +155,7 @@ def test_a_converged_step_is_free_of_divergence(solver, x64):
     np.testing.assert_allclose(jnp.mean(solution.value[:, 2], (-1, -2)), 0, atol=1e-12)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("solver", "mode"),
     some_fast(

@@ -100,6 +100,7 @@ def test_a_preset_is_narrowed_from_the_command_line(conf):
         preset_jobs("fig_4", {"physics": ["burgers"]})
 
 
+@pytest.mark.slow
 def test_a_job_is_planned_as_it_will_run(conf, compose_here, run_in_here, tmp_path):
     common = (f"runs_dir={tmp_path}", "epochs=1", "physics=poisson")
     jobs = [("schedule=fixed", "seed=3"), ("seed=3", "schedule=prdp"), ("schedule=fixed",)]

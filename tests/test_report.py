@@ -182,6 +182,7 @@ def row(page, claim):
     return words("<body" + re.search(rf'<tr [^>]*id="claim-{re.escape(claim)}".*?</tr>', page, re.DOTALL)[0])
 
 
+@pytest.mark.slow
 def test_every_claim_has_a_row_with_its_verdict_and_the_numbers_of_its_judgement(page, judgements):
     assert {j.verdict for j in judgements} >= {Verdict.CONTRADICTED, Verdict.UNDECIDED, Verdict.NOT_RUN}
     for j in judgements:

@@ -115,6 +115,7 @@ def test_operators_far_from_one_are_solved_like_others(solver):
         np.testing.assert_allclose(scaled.value * np.float32(scale), plain.value, rtol=2e-4, atol=2e-4)
 
 
+@pytest.mark.fast("solver3")
 @pytest.mark.parametrize(
     ("solver", "n"),
     [
@@ -213,6 +214,7 @@ def test_systems_that_restart_do_not_disturb_others():
         np.testing.assert_allclose(together.value[i], alone.value, rtol=1e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "solver", some_fast(["conjugate_gradient", "jacobi", "gmres_3"], ["conjugate_gradient"])
 )

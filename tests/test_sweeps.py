@@ -165,6 +165,7 @@ WRONG = [
 ]
 
 
+@pytest.mark.fast("arguments3")
 @pytest.mark.parametrize(("arguments", "told"), some_fast(WRONG, WRONG[::3]))
 def test_a_wrong_sweep_is_one_line_before_anything_is_computed(fork_server, tmp_path, arguments, told):
     process, code = fork_server.run(tmp_path / "runs", *arguments)

@@ -56,6 +56,7 @@ CASES = (
 )
 
 
+@pytest.mark.fast("Unrolled-Jacobi")
 @pytest.mark.parametrize(("mode", "solver"), some_fast(CASES, CASES[1:3]), ids=lambda x: type(x).__name__)
 def test_each_lane_of_a_vmap_does_its_own_number_of_iterations(mode, solver, x64):
     operator = prdp.identity((16,), 1, "dirichlet") - 0.1 * prdp.laplacian((16,), 1, 1 / 17, "dirichlet")

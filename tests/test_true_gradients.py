@@ -91,6 +91,7 @@ def test_where_a_krylov_method_has_no_derivative_the_gradient_is_nan_and_says_so
     assert Status(int(stats.status)) is Status.CONVERGED
 
 
+@pytest.mark.slow
 def test_the_readmes_loop_learns_with_unrolled_gradients_from_zero():
     a = heat(16)
     load = jnp.sin(jnp.pi * jnp.arange(1, 17) / 17)
@@ -119,6 +120,7 @@ FAILURES = {
 }
 
 
+@pytest.mark.fast("solver0")
 @pytest.mark.parametrize(
     ("solver", "mode"),
     some_fast(
