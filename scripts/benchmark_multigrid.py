@@ -20,7 +20,7 @@ from prdp.physics import Heat
 from prdp.solvers import Solver
 
 SIZES = {2: (32, 64, 128, 256, 512, 1024), 3: (16, 32, 64, 128)}
-LIMIT = 20_000  # iterations
+LIMIT = 5_000  # iterations
 PECLET = (0.1, 1.0, 10.0, 100.0)
 SOLVERS: tuple[Solver, ...] = (prdp.Multigrid(), prdp.PCG(prdp.Multigrid()), prdp.ConjugateGradient())
 OF_ADVECTION: tuple[Solver, ...] = (
