@@ -54,7 +54,8 @@ class Multigrid(Solver, Preconditioner):
 
     **Where it is not robust**: coefficients that differ strongly between directions (point smoothers reduce only
     errors along the strong one), and advection that dominates with varying coefficients, where Galerkin's coarser
-    operators lose their diagonal dominance. Then use it as a preconditioner of GMRES.
+    operators lose their diagonal dominance. In a vortex on 64^2 points (upwind) the cycles diverge from a cell Péclet
+    number of 1 on. At 1 they still precondition GMRES well; at 10 that stagnates, too, and GMRES alone converges.
 
     Cost: with `s` products per smoothing (`sweeps - 1`; for Gauss-Seidel `3 sweeps - 1`), a cycle of the solver takes
     `2 s + 3` products with `A`, which `matvecs` counts. The coarser levels take up to as much again in one dimension,
