@@ -123,11 +123,11 @@ def _of_function(
     function: Callable[[Any], Any], given: Any, symmetric: bool, transpose: Callable[[Any], Any] | None
 ) -> System:
     """Return the system of a function of one unknown, an array or a pytree with the structure of `given`, the rhs."""
-    layout: Layout | PairLayout = Layout.of(given)
-    rhs = layout.flatten(given)
-    of_complex = is_complex((rhs, jax.eval_shape(function, layout.restore(rhs))))
+    numbers = Layout.of(given)
+    rhs = numbers.flatten(given)
+    of_complex = is_complex((rhs, jax.eval_shape(function, numbers.restore(rhs))))
+    layout = PairLayout(numbers) if of_complex else numbers
     if of_complex:
-        layout = PairLayout(Layout.of(given))
         rhs = layout.flatten(given)
         transpose = None if transpose is None else hermitian_transpose(transpose)
     flatten, restore = layout.flatten, layout.restore
