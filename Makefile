@@ -19,10 +19,11 @@ setup: $(READY) ## create the environment in .venv (other targets do this automa
 $(READY): requirements.txt pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "prdp needs Python 3.11 or later: make PYTHON=...")'
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --require-hashes --no-deps -r requirements.txt
+	$(BIN)/python -m pip install --quiet --no-compile --require-hashes --no-deps -r requirements.txt
 	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
-	# Compile the bytecode: otherwise the first start takes 13 s. Some packages contain files that do not compile.
-	$(BIN)/python -m compileall -q -j 0 $(VENV)/lib prdp || true
+	# Compile the bytecode on all cores, without the packages' own tests: otherwise the first start takes 13 s. Some packages
+	# contain files that do not compile.
+	$(BIN)/python -m compileall -q -j 0 -x 'site-packages/.*/tests/' $(VENV)/lib prdp || true
 	@touch $@
 
 run: $(READY) ## train Heat 2D with PRDP (ARGS="physics=heat1d seed=3" for another run)

@@ -5,7 +5,7 @@
     python scripts/benchmark_sizes.py --dimensions 3 --sizes 16 32 --batches 1
 
 All figures come from one process and are medians of interleaved runs, excluding compile time. Each row is printed as
-soon as it is measured; all sizes take about 20 minutes on two cores. Run it on an otherwise idle machine. The bandwidth
+soon as it is measured; all sizes take about 25 minutes on two cores. Run it on an otherwise idle machine. The bandwidth
 is measured with a triad `a + s b -> a`. For memory, see benchmark_memory.py.
 """
 

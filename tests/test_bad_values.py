@@ -109,9 +109,7 @@ def test_every_key_of_an_option_is_checked(composed, group):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    "values", [pytest.param(FEW, id="few"), pytest.param(BAD, marks=pytest.mark.slow, id="all")]
-)
+@pytest.mark.parametrize("values", [pytest.param(FEW, id="few"), pytest.param(BAD, id="all")])
 def test_every_key_of_the_top_level_is_checked(composed, values):
     config = composed("physics", "heat2d")
     keys = [k for k in config if k not in (*GROUPS, "paper")]

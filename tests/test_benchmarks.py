@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import pytest
 
 import prdp
-from tests.cases import heat, some_fast
+from tests.cases import heat
 
 
 @pytest.fixture
@@ -36,7 +36,7 @@ def test_coefficient_fields_add_to_what_an_iteration_moves(sizes):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("mode", some_fast(["unrolled", "checkpointed"], ["checkpointed"]))
+@pytest.mark.parametrize("mode", ["unrolled", "checkpointed"])
 def test_memory_grows_by_two_arrays_a_state_kept(memory, mode):
     # A state of Jacobi is an iterate and its residual.
     formula = memory.Formula(2, 128, mode, prdp.Jacobi(), learned=True)

@@ -50,7 +50,7 @@ def test_a_dry_run_says_what_there_would_be_and_computes_nothing(train, tmp_path
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("preview", [pytest.param((), marks=pytest.mark.slow), ("dry_run=true",)])
+@pytest.mark.parametrize("preview", [(), ("dry_run=true",)])
 def test_a_folder_that_cannot_be_made_is_refused_in_a_dry_run_too(train, preview):
     done = train(*SMALL, "epochs=2", f"runs_dir={'x' * 300}", *preview)
     assert done.returncode == 1

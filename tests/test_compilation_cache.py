@@ -36,7 +36,8 @@ def damages(content):
         yield content[:at] + bytes([content[at] ^ 1]) + content[at + 1 :]
 
 
-@pytest.mark.parametrize("few", [True, pytest.param(False, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("few", [True, False])
 def test_a_damaged_entry_is_replaced(tmp_path, few):
     assert compiled(tmp_path) == ("", False)
     entries = sorted(tmp_path.glob("*/*-checked"))

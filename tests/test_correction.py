@@ -410,6 +410,7 @@ def test_an_interrupted_navier_stokes_run_continues_to_the_same_history(
     assert_same_history(outcome, refined)
 
 
+@pytest.mark.slow
 def test_a_heat_run_that_corrects_its_solver_leaves_a_complete_record(run_in, tmp_path):
     options = (
         *("physics=heat1d", "physics.points=8", "task=correction", "diff=unrolled", "model.width=8"),

@@ -258,7 +258,7 @@ def test_the_adjoint_tolerance_is_relative_to_the_cotangent(x64):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("mode", some_fast(MODES, ["unrolled"]))
+@pytest.mark.parametrize("mode", MODES)
 def test_the_adjoint_stats_counts_what_the_backward_pass_did(mode):
     a, rhs = heat((1, 9), "dirichlet", 0.3), jnp.asarray(random(0, 2, 1, 9), jnp.float32)
 
@@ -351,8 +351,8 @@ def test_too_small_a_buffer_is_refused_or_nan_but_never_silent():
     ("solver", "operator"),
     [
         (prdp.BiCGStab(), convection(9, random(1, 9))),
-        pytest.param(prdp.ConjugateGradient(), heat((1, 9), "dirichlet"), marks=pytest.mark.slow),
-        pytest.param(prdp.SteepestDescent(), heat((1, 9), "dirichlet"), marks=pytest.mark.slow),
+        (prdp.ConjugateGradient(), heat((1, 9), "dirichlet")),
+        (prdp.SteepestDescent(), heat((1, 9), "dirichlet")),
     ],
 )
 def test_unrolled_krylov_solvers_keep_their_gradient_far_beyond_convergence_in_float32(solver, operator):

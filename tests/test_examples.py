@@ -67,6 +67,7 @@ def test_conductivities_are_found_with_a_quarter_of_the_iterations():
     assert saved >= 65
 
 
+@pytest.mark.slow
 def test_gradients_pass_through_the_matrix_of_conductivities(x64):
     example = load("anisotropic_diffusion")
     rng = np.random.default_rng(0)

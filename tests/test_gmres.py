@@ -124,7 +124,7 @@ def test_value_and_gradient_are_those_of_a_plain_loop(family, restart, cycles, x
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("family", some_fast(FAMILIES, ["non_symmetric"]))
+@pytest.mark.parametrize("family", FAMILIES)
 def test_jvp_vjp_and_finite_differences_agree(family, x64):
     make, arguments = problem(family)
     direction = jax.tree.map(lambda x: random(6, *x.shape), arguments)
@@ -163,7 +163,7 @@ def test_the_vjp_is_linear_in_the_cotangent(x64):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("against", some_fast(["differences", "plain_loop"], ["differences"]))
+@pytest.mark.parametrize("against", ["differences", "plain_loop"])
 def test_second_derivatives_are_right_too(against, x64):
     make, (parameters, rhs, guess) = problem("non_symmetric")
     direction = random(8, *rhs.shape)
@@ -192,7 +192,7 @@ def test_a_whole_krylov_space_gives_the_exact_gradient(restart, x64):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("restart", some_fast([8, 30], [30]))
+@pytest.mark.parametrize("restart", [8, 30])
 def test_float32_gradients_of_converged_cycles_are_those_of_float64(restart, x64):
     # Long before the 30th vector the residual is noise, and with it all that the later ones are made of.
     arguments = random(1, 60), random(2, 3, 60), random(4, 3, 60)
@@ -209,9 +209,7 @@ def test_float32_gradients_of_converged_cycles_are_those_of_float64(restart, x64
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    "operator", some_fast(["upwind_periodic", "dense_non_symmetric"], ["upwind_periodic"])
-)
+@pytest.mark.parametrize("operator", ["upwind_periodic", "dense_non_symmetric"])
 def test_operators_far_from_one_converge_alike_in_float32(operator):
     a = float32(OPERATORS[operator]())
     b = jnp.asarray(random(3, 2, *a.shape), jnp.float32)
@@ -245,7 +243,7 @@ def test_operators_far_from_one_converge_alike_in_float32(operator):
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("restart", "shape"),
-    some_fast(itertools.product([4, 8, 20], [(1, 16), (1, 6, 6)]), [(20, (1, 6, 6))]),
+    list(itertools.product([4, 8, 20], [(1, 16), (1, 6, 6)])),
 )
 def test_a_singular_inconsistent_system_keeps_its_best_iterate(restart, shape):
     a = float32(laplacian(shape, len(shape) - 1, 1.0, "periodic"))
@@ -388,7 +386,7 @@ def test_a_multiple_of_the_identity_is_solved_by_one_vector_in_float32(n):
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("batch", "restart"),
-    some_fast(itertools.product([(), (0,), (2, 3)], [1, 5]), [((0,), 1), ((2, 3), 5)]),
+    list(itertools.product([(), (0,), (2, 3)], [1, 5])),
 )
 def test_any_batch_is_differentiable(batch, restart, x64):
     a = heat((1, 12), "dirichlet", 2.0)
@@ -418,7 +416,7 @@ def test_vmap_over_operators_is_a_loop_over_them(x64):
         np.testing.assert_allclose(x, y, rtol=1e-11, atol=1e-13)
 
 
-@pytest.mark.parametrize("restart", some_fast([1, 2, 12], [2]))
+@pytest.mark.parametrize("restart", [1, 2, 12])
 @pytest.mark.slow
 def test_it_traces_inside_shard_map_and_without_implicit_promotion(restart):
     mesh = jax.make_mesh((1,), ("batch",), axis_types=(jax.sharding.AxisType.Auto,))
@@ -471,7 +469,7 @@ def test_the_program_does_not_grow_with_the_restart():
 @pytest.mark.slow
 @pytest.mark.parametrize(
     "preconditioner",
-    some_fast([prdp.solvers.Diagonal(), prdp.solvers.Fourier()], [prdp.solvers.Diagonal()]),
+    [prdp.solvers.Diagonal(), prdp.solvers.Fourier()],
 )
 def test_preconditioned_cycles_have_exact_gradients(preconditioner, x64):
     solver = prdp.solvers.Preconditioned(prdp.GMRES(3), preconditioner)

@@ -130,9 +130,9 @@ def test_lambda_equals_its_closed_form_and_its_cost_is_counted(name, x64):
 @pytest.mark.parametrize(
     "solver",
     [
-        pytest.param(prdp.Jacobi(), marks=pytest.mark.slow),
+        prdp.Jacobi(),
         prdp.Jacobi(relaxation=0.7),
-        pytest.param(prdp.Richardson(), marks=pytest.mark.slow),
+        prdp.Richardson(),
     ],
 )
 def test_limits_of_the_modes_at_the_solution(solver, x64):

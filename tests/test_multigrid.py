@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import prdp
+from benchmark_multigrid import convection as advection
 from prdp import Status
 from prdp.linalg import Transfer, coarsen
 from tests.cases import convection, random, some_fast
@@ -66,6 +67,14 @@ def test_interpolation_is_exact_for_lines_and_restriction_its_transpose(boundary
         np.testing.assert_allclose(matrix.sum(1), 1)
 
 
+def upwinded(matrix):
+    """Matrices with the least symmetric diffusion that leaves no positive entry beside the diagonal, or no negative."""
+    sign = np.sign(np.trace(matrix, axis1=-2, axis2=-1))[..., None, None]
+    matrix = sign * matrix
+    added = np.maximum(0, np.maximum(matrix, np.swapaxes(matrix, -1, -2))) * (1 - np.eye(matrix.shape[-1]))
+    return sign * (matrix - added + added.sum(-1)[..., None] * np.eye(matrix.shape[-1]))
+
+
 @pytest.mark.fast("True-periodic")
 @pytest.mark.parametrize(
     ("boundary", "grid"),
@@ -75,7 +84,7 @@ def test_interpolation_is_exact_for_lines_and_restriction_its_transpose(boundary
     ),
 )
 @pytest.mark.parametrize("constant", [True, False])
-def test_galerkins_operator_is_the_product_of_the_three(boundary, grid, constant, x64):
+def test_galerkins_operator_is_the_product_of_the_three_upwinded(boundary, grid, constant, x64):
     offsets = tuple(itertools.product((-1, 0, 1), repeat=len(grid)))
     rng = np.random.default_rng(0)
     shape = () if constant else (2, 1, *grid)
@@ -96,7 +105,7 @@ def test_galerkins_operator_is_the_product_of_the_three(boundary, grid, constant
         pytest.skip("three points in one dimension are nearest neighbours")
     interpolation = matrix_of(along("interpolate", transfers), *coarse.shape)
     restriction = matrix_of(along("restrict", transfers), *fine.shape)
-    expected = restriction @ np.asarray(fine.as_dense()) @ interpolation
+    expected = upwinded(restriction @ np.asarray(fine.as_dense()) @ interpolation)
     np.testing.assert_allclose(coarse.as_dense(), expected, atol=1e-12)
     np.testing.assert_allclose(
         coarsen(fine.transpose())[0].as_dense(), np.swapaxes(expected, -1, -2), atol=1e-12
@@ -156,14 +165,34 @@ def test_jumping_coefficients_are_solved_by_few_cycles(smoother, x64):
     np.testing.assert_array_equal(solution.status, Status.CONVERGED)
 
 
+@pytest.mark.parametrize(
+    ("peclet", "solver", "iterations"),
+    [
+        pytest.param(1.0, prdp.Multigrid(), 8, id="cycles"),
+        pytest.param(10.0, prdp.Multigrid("gauss_seidel"), 26, id="gauss_seidel", marks=pytest.mark.slow),
+        pytest.param(
+            100.0,
+            prdp.Preconditioned(prdp.BiCGStab(), prdp.Multigrid()),
+            24,
+            id="bicgstab",
+            marks=pytest.mark.slow,
+        ),
+    ],
+)
+def test_vortices_are_solved_by_upwinded_cycles(peclet, solver, iterations):
+    # With Galerkin's operators alone the cycles diverge, and preconditioned Krylov methods stagnate at 10.
+    a = advection(64, peclet, vortex=True)
+    solution = prdp.solve(a, random(0, 1, *a.shape).astype(jnp.float32), solver=solver, iterations=iterations)
+    np.testing.assert_array_equal(solution.status, Status.CONVERGED)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "smoother"),
-    some_fast(
+    list(
         itertools.product(
             ["diffusion", "upwind_periodic", "upwind_dirichlet", "channels"], ["auto", "gauss_seidel"]
-        ),
-        [("upwind_periodic", "gauss_seidel")],
+        )
     ),
 )
 def test_a_cycle_is_linear_and_its_transpose_is_that_of_the_transposed_operator(name, smoother, x64):

@@ -23,6 +23,7 @@ def branching(compose, data_dir):
     return Branching(parse(compose(*SMALL, f"data_dir={data_dir}")), 2)
 
 
+@pytest.mark.slow
 def test_a_branch_is_the_very_run_of_that_schedule(branching, run_in, tmp_path):
     reached = branching.root()
     for level in (3, 3, 3):

@@ -92,6 +92,7 @@ def test_converged_jacobi_iterations_are_the_papers(dimensions, points, form, ex
     assert converged_iterations(Jacobi(), heat.operator(), states, 1e-5) == pytest.approx(expected, abs=slack)
 
 
+@pytest.mark.slow
 def test_converged_gmres_cycles_of_burgers_are_near_the_papers(cache):
     burgers = Burgers(1, 256)
     data = TrajectoryData(FourierSeries(modes=20), train_samples=40).load(burgers, np.float32, cache)

@@ -205,6 +205,7 @@ def test_pcg_iterates_are_those_of_the_textbook(x64):
             assert int(found.matvecs[i]) == k + 1
 
 
+@pytest.mark.slow
 def test_products_of_the_preconditioner_are_counted(x64):
     a = heat((1, 9), "dirichlet", 0.4)
     options = {"iterations": 3, "tolerance": 0.0}

@@ -77,12 +77,12 @@ def test_presets_of_the_same_trainings_share_their_runs(conf, a, b):
 @pytest.mark.parametrize(
     ("part", "of"),
     [
-        pytest.param("fig_2", "fig_10", marks=pytest.mark.slow),
+        ("fig_2", "fig_10"),
         ("fig_5", "fig_6"),
-        pytest.param("fig_3", "fast", marks=pytest.mark.slow),
-        pytest.param("fig_4", "fig_6", marks=pytest.mark.slow),
-        pytest.param("fig_7", "fig_6", marks=pytest.mark.slow),
-        pytest.param("table_1", "fig_24", marks=pytest.mark.slow),
+        ("fig_3", "fast"),
+        ("fig_4", "fig_6"),
+        ("fig_7", "fig_6"),
+        ("table_1", "fig_24"),
     ],
 )
 @pytest.mark.slow

@@ -100,9 +100,7 @@ def kill_at(moment, rng, fork_server, runs):
     return "training" if any(RunFolder(f).checkpoint.exists() for f in running) else "between"
 
 
-@pytest.mark.parametrize(
-    "kills", [("nowhere", "training", "writing"), pytest.param(20, marks=pytest.mark.slow, id="20 at random")]
-)
+@pytest.mark.parametrize("kills", [("nowhere", "training", "writing"), pytest.param(20, id="20 at random")])
 @pytest.mark.slow
 def test_a_sweep_that_is_killed_again_and_again_ends_with_the_same_records(
     fork_server, uninterrupted, tmp_path, kills

@@ -121,14 +121,12 @@ def test_together_each_seed_has_the_record_of_a_single_run(tmp_path, run_seeds_i
 @pytest.mark.parametrize(
     ("overrides", "lockstep"),
     [
-        pytest.param("physics=heat1d solver.warm_start=true", True, marks=pytest.mark.slow),
+        ("physics=heat1d solver.warm_start=true", True),
         ("physics=heat1d diff=unrolled", False),
-        pytest.param(
-            "physics=poisson solver=steepest_descent physics.parameters=3", True, marks=pytest.mark.slow
-        ),
-        pytest.param("physics=heat1d schedule=tolerance_prdp", True, marks=pytest.mark.slow),
-        pytest.param("physics=burgers data.train_samples=50", True, marks=pytest.mark.slow),
-        pytest.param("physics=burgers data.train_samples=50", False, marks=pytest.mark.slow),
+        ("physics=poisson solver=steepest_descent physics.parameters=3", True),
+        ("physics=heat1d schedule=tolerance_prdp", True),
+        ("physics=burgers data.train_samples=50", True),
+        ("physics=burgers data.train_samples=50", False),
     ],
 )
 @pytest.mark.slow

@@ -87,6 +87,7 @@ def test_warm_starts_go_with_any_tolerance(compose, diff):
     parse(compose("physics=heat1d", "solver.warm_start=true", f"diff={diff}"))
 
 
+@pytest.mark.slow
 def test_warm_starts_reach_the_error_of_converged_solves_with_a_fortieth_of_the_iterations(run_in, tmp_path):
     def cost(*overrides):
         frame = history(run_in(tmp_path, "physics=poisson", "schedule=fixed", *overrides))

@@ -126,14 +126,14 @@ def test_a_warm_vjp_is_affine_in_the_cotangent(x64):
     np.testing.assert_allclose(cold[2], cold[0] + cold[1], rtol=1e-12)
 
 
-@pytest.mark.fast("jacobi-mode0")
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("solver", "mode"),
     [
         ("jacobi", prdp.Implicit()),
         ("jacobi", prdp.Unrolled(400)),
         ("conjugate_gradient", prdp.Implicit()),
-        pytest.param("gmres_3", prdp.Implicit(), marks=pytest.mark.slow),
+        ("gmres_3", prdp.Implicit()),
     ],
 )
 def test_converged_gradients_do_not_depend_on_the_guesses(solver, mode, x64):
@@ -160,6 +160,7 @@ def test_converged_gradients_do_not_depend_on_the_guesses(solver, mode, x64):
         np.testing.assert_allclose(warm, cold, atol=1e-10 * float(jnp.abs(cold).max()))
 
 
+@pytest.mark.slow
 def test_the_gradient_from_a_converged_guess_is_that_of_the_k_step_map(x64):
     a, b = heat((1, 9), "dirichlet", 0.3), random(0, 1, 9)
     guess = jacobi(a, b, 500)
@@ -196,6 +197,7 @@ def test_only_implicit_takes_a_guess_for_lambda(mode):
         prdp.solve(a, b, differentiation=mode, iterations=3, adjoint_guess=b)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("scan", [True, False])
 def test_each_sample_goes_on_from_its_own_solution_whatever_the_order(scan, x64):
     task, model = chain(), Scale()

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 from jaxtyping import Array
 
 from prdp.linalg.operators import Leaf
-from prdp.linalg.stencils import Offset, Stencil
+from prdp.linalg.stencils import Offset, Stencil, shift
 from prdp.linalg.transfer import Transfer
 
 # An axis with so few points is not coarsened further.
@@ -22,7 +22,8 @@ def coarsen(operator: Stencil) -> tuple[Stencil, tuple[Transfer, ...]]:
     * A stencil of nearest neighbours with constant coefficients is rediscretised on the uniform coarser grid, see
       `_rediscretised`. Its coarser stencil has constant coefficients too, for any number of points.
     * Every other stencil gives `R A P` (Galerkin), with `P` the interpolation and `R` its scaled transpose, which has
-      offsets from -1 to 1 along every axis again. `R A P` of the transpose is the transpose of `R A P`.
+      offsets from -1 to 1 along every axis again. If it is not symmetric, it is made an M-matrix, see `_upwinded`:
+      `R A P` of an upwind difference is close to a central one. The result for `A^T` is the transpose of that for `A`.
 
     Args:
         operator: a stencil whose offsets are -1, 0 or 1 along every axis.
@@ -30,7 +31,8 @@ def coarsen(operator: Stencil) -> tuple[Stencil, tuple[Transfer, ...]]:
     Returns:
         The coarser stencil and the transfers; no transfers if no axis has more than four points.
 
-    Source: Trottenberg, Oosterlee & Schüller, *Multigrid*, sections 2.3 (rediscretisation) and 7.7.4 (Galerkin).
+    Source: Trottenberg, Oosterlee & Schüller, *Multigrid*, sections 2.3 (rediscretisation) and 7.7.4 (Galerkin);
+    Kuzmin & Turek, *J. Comput. Phys.* 175 (2002), 525-558 (discrete upwinding).
     """
     grid, d = operator.grid, len(operator.grid)
     uniform = is_uniform(operator) and all(sum(map(abs, o)) <= 1 for o in operator.offsets)
@@ -46,6 +48,8 @@ def coarsen(operator: Stencil) -> tuple[Stencil, tuple[Transfer, ...]]:
     points = {t.axis: t.coarse for t in transfers}
     rank = len(operator.shape)
     shape = tuple(points.get(axis - rank, n) for axis, n in enumerate(operator.shape))
+    if transfers and not uniform and not operator.symmetric:
+        terms = _upwinded(terms, shape[rank - d :], operator.boundary)
     return replace(operator, coefficients=tuple(terms.values()), offsets=tuple(terms), shape=shape), transfers
 
 
@@ -118,6 +122,39 @@ def _galerkin(terms: Terms, transfer: Transfer) -> Terms:
             )
             found.setdefault(offset, []).append(seam)
     return {offset: transfer.ratio * sum(parts) for offset, parts in found.items()}
+
+
+def _upwinded(terms: Terms, grid: tuple[int, ...], boundary: str) -> Terms:
+    """Return the terms with the smallest symmetric diffusion added that leaves no positive off-diagonal entry.
+
+    For every pair of neighbours `i` and `j`, with a diagonal that is positive (else with the opposite signs),
+
+        d_ij = max(0, a_ij, a_ji),   a_ij <- a_ij - d_ij,   a_ji <- a_ji - d_ij,   a_ii <- a_ii + d_ij,   a_jj likewise.
+
+    Row and column sums are kept. An M-matrix has positive diagonal and no positive off-diagonal entries: its solutions
+    do not oscillate, and Jacobi smooths them.
+    """
+    d = len(grid)
+    centre = (0,) * d
+    diagonal = jnp.asarray(terms[centre])
+    over = tuple(range(-min(d, diagonal.ndim), 0))
+    sign = jnp.where(jnp.mean(diagonal, over, keepdims=True) < 0, -1, 1).astype(diagonal.dtype)
+    changed = dict(terms)
+    for forth in sorted({max(o, _opposite(o)) for o in terms} - {centre}):
+        back = _opposite(forth)
+        entry, partner = (jnp.asarray(terms.get(o, 0.0)) for o in (forth, back))
+        added = jnp.maximum(0, jnp.maximum(sign * entry, sign * shift(partner, forth, grid, boundary)))
+        if boundary == "dirichlet":
+            added = added * shift(jnp.ones(grid, added.dtype), forth, grid, boundary)
+        of_partner = shift(added, back, grid, boundary)
+        changed[forth] = entry - sign * added
+        changed[back] = partner - sign * of_partner
+        changed[centre] = changed[centre] + sign * (added + of_partner)
+    return changed
+
+
+def _opposite(offset: Offset) -> Offset:
+    return tuple(-o for o in offset)
 
 
 def _line(coefficient: Leaf, transfer: Transfer, dimensions: int) -> Array:
