@@ -55,7 +55,7 @@ class Multigrid(Solver, Preconditioner):
     Galerkin's operator of an upwind difference is close to a central one, and cycles with it diverge where advection
     dominates. Coarser operators that are not symmetric are therefore upwinded, see `prdp.linalg.coarsen`. Where
     streamlines are closed, the cycles still grow with the cell Péclet number, since a coarser grid has more numerical
-    diffusion: in a vortex on 64^2 points it takes 8, 32 and 51 cycles to 1e-5 at Péclet 1, 10 and 100. There, let them
+    diffusion: in a vortex on 64^2 points it takes 6, 23 and 43 cycles to 1e-5 at Péclet 1, 10 and 100. There, let them
     precondition GMRES, which takes 1, 3 and 5 restarts of 8.
 
     **Where it is not robust**: coefficients that differ strongly between directions, since point smoothers reduce only
