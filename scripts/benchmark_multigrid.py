@@ -5,6 +5,7 @@ Iterations and time to a relative residual of 1e-5. Part of `benchmark_sizes.py`
     python scripts/benchmark_multigrid.py --sizes 32 256 --dimensions 2
 """
 
+import math
 from collections.abc import Iterator, Sequence
 from functools import partial
 from typing import Any
@@ -53,9 +54,9 @@ def multigrid_table(sizes: dict[int, Sequence[int]], repeats: int) -> Iterator[s
         for n in points:
             for name, operator in problems(d, n).items():
                 cells, (cycles, _, cg) = measured(operator, SOLVERS, repeats)
-                # Times to a tolerance that was not reached are no times to compare.
-                ratio = f"{cg / cycles:.1f}" if all(cell.isdigit() for cell in cells[::2]) else "-"
-                yield f"| {name} {n}^{d} | {' | '.join(cells)} | {ratio} |"
+                ratio = cg / cycles
+                cells.append("-" if math.isnan(ratio) else f"{ratio:.1f}")
+                yield f"| {name} {n}^{d} | {' | '.join(cells)} |"
 
 
 def convection(points: int, peclet: float, *, vortex: bool) -> Operator:
@@ -98,24 +99,25 @@ def advection_table(sizes: Sequence[int], repeats: int) -> Iterator[str]:
 def measured(
     operator: Operator, solvers: Sequence[Solver], repeats: int
 ) -> tuple[list[str], tuple[float, ...]]:
-    """Return iterations and milliseconds of each solver as cells, and the seconds."""
+    """Return iterations and milliseconds of each solver as cells, and the seconds to the tolerance, or NaN."""
 
     def solve(b: Any, a: Operator, solver: Solver) -> Any:
-        has_cycles = prdp.Multigrid in (type(solver), type(getattr(solver, "preconditioner", None)))
-        return prdp.solve(
-            a, b, solver=solver, iterations=CYCLES if has_cycles else PRODUCTS // solver.matvecs_per_iteration
-        )
+        has_cycles = isinstance(getattr(solver, "preconditioner", solver), prdp.Multigrid)
+        limit = CYCLES if has_cycles else PRODUCTS // solver.matvecs_per_iteration
+        return prdp.solve(a, b, solver=solver, iterations=limit)
 
     rhs = jnp.asarray(np.random.default_rng(0).standard_normal((1, *operator.shape), np.float32))
     programs = [jax.jit(partial(solve, solver=solver)).lower(rhs, operator).compile() for solver in solvers]
     seconds = timed([lambda p=p: p(rhs, operator) for p in programs], repeats)  # type: ignore[misc]
-    cells = []
+    cells, reached = [], []
     for program, taken in zip(programs, seconds, strict=True):
         solution = program(rhs, operator)
         status = prdp.Status(int(solution.status[0]))
-        reached = "" if status == prdp.Status.CONVERGED else f" ({status.name.lower().replace('_', ' ')})"
-        cells += [f"{int(solution.iterations[0])}{reached}", f"{1e3 * taken:.3g}"]
-    return cells, tuple(seconds)
+        converged = status == prdp.Status.CONVERGED
+        remark = "" if converged else f" ({status.name.lower().replace('_', ' ')})"
+        cells += [f"{int(solution.iterations[0])}{remark}", f"{1e3 * taken:.3g}"]
+        reached.append(taken if converged else math.nan)
+    return cells, tuple(reached)
 
 
 def tables(sizes: dict[int, Sequence[int]], repeats: int) -> Iterator[str]:

@@ -39,17 +39,19 @@ def coarsen(operator: Stencil) -> tuple[Stencil, tuple[Transfer, ...]]:
     transfers = tuple(
         Transfer(axis - d, n, operator.boundary, uniform) for axis, n in enumerate(grid) if n > FEWEST
     )
+    if not transfers:
+        return operator, ()
     terms = dict(zip(operator.offsets, operator.coefficients, strict=True))
+    points = {t.axis: t.coarse for t in transfers}
+    rank = len(operator.shape)
+    shape = tuple(points.get(axis - rank, n) for axis, n in enumerate(operator.shape))
     if uniform:
         terms = _rediscretised(terms, transfers)
     else:
         for transfer in transfers:
             terms = _galerkin(terms, transfer)
-    points = {t.axis: t.coarse for t in transfers}
-    rank = len(operator.shape)
-    shape = tuple(points.get(axis - rank, n) for axis, n in enumerate(operator.shape))
-    if transfers and not uniform and not operator.symmetric:
-        terms = _upwinded(terms, shape[rank - d :], operator.boundary)
+        if not operator.symmetric:
+            terms = _upwinded(terms, shape[rank - d :], operator.boundary)
     return replace(operator, coefficients=tuple(terms.values()), offsets=tuple(terms), shape=shape), transfers
 
 
