@@ -109,6 +109,18 @@ def test_a_rival_is_called_by_what_differs_from_converged_training(columns, name
     assert (rival.name, rival.kind) == (name, kind)
 
 
+def test_where_no_run_is_implicit_unrolled_is_the_reference():
+    unrolled = {"diff": "unrolled", "diff.steps": None}
+    runs = [*arm(**unrolled), *arm("prdp", level=4, **unrolled), *arm("prdp", level=4, diff="jfb")]
+    problem = only(runs)
+    assert {r.name: r.kind for r in problem.rivals} == {
+        "converged": "converged",
+        "PRDP": "PRDP",
+        "JFB + PRDP": "mode",
+    }
+    assert problem.prdp is not None
+
+
 def test_a_cold_start_in_records_that_do_not_say_so():
     problem = only([*arm("prdp"), *arm("prdp", **{"solver.warm_start": True})])
     assert [(r.name, r.runs) for r in problem.rivals] == [("PRDP", 3), ("warm start + PRDP", 3)]

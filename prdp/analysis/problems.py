@@ -1,4 +1,4 @@
-"""What tables and figures know of each physics: its title, its place in their order, its kind, its reference solver."""
+"""What tables and figures know of each physics: title, place in their order, kind, reference solver and mode."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -65,3 +65,13 @@ def is_inverse(physics: pd.Series) -> pd.Series:
 def reference_solver(physics: str, solvers: pd.Series) -> str:
     """Return the solver that the rivals of a problem are compared with, given the solvers of its runs."""
     return problem(physics).solver or str(solvers.mode()[0])
+
+
+def reference_mode(modes: pd.Series) -> str:
+    """Return the mode that the rivals of a problem are compared with, given the modes of its runs.
+
+    The first exact one that any run has: implicit, unrolled or checkpointed; implicit without any.
+    """
+    return next(
+        (mode for mode in ("implicit", "unrolled", "checkpointed") if (modes == mode).any()), "implicit"
+    )

@@ -57,7 +57,7 @@ def searched(problem: Comparison) -> str:
 
 
 def regrets(problem: Comparison, oracle: pd.DataFrame) -> list[Regret]:
-    """Return the regret of each schedule over K with implicit training, on the seeds that were searched."""
+    """Return the regret of each schedule over K with the problem's reference mode, on the seeds that were searched."""
     schedules = (
         r
         for r in problem.rivals

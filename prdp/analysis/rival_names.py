@@ -1,4 +1,4 @@
-"""What a rival is called: how it differs from converged implicit training with the reference solver of its problem."""
+"""What a rival is called: how it differs from converged training with the reference solver and mode of its problem."""
 
 import pandas as pd
 
@@ -16,7 +16,6 @@ CONVERGED, PRDP, SCHEDULE, MODE, SOLVER, WARM = (
 KINDS = (CONVERGED, PRDP, SCHEDULE, MODE, SOLVER, WARM)
 TWO_STAGES, DEADLINE, DIRECT, CG = "two stages", "PRDP with deadline", "direct", "CG"
 
-_REFERENCE_MODE = "implicit"
 # What distinguishes the rivals of a problem; all other settings distinguish problems.
 _RIVAL = ("solver", "diff", "schedule")
 # Names in print. Others are shown as they are, with spaces for underscores.
@@ -42,10 +41,11 @@ def named(runs: pd.DataFrame) -> pd.DataFrame:
     own = runs.groupby("problem")["solver"].transform(
         lambda used: problems.reference_solver(runs.loc[used.index[0], "physics"], used)
     )
+    own_mode = runs.groupby("problem")["diff"].transform(problems.reference_mode)
     warm = runs["solver.warm_start"] if "solver.warm_start" in runs else pd.Series(False, runs.index)
     runs = runs.assign(
         _solver=runs["solver"].where(runs["solver"] != own, ""),
-        _mode=runs["diff"].where(runs["diff"] != _REFERENCE_MODE, _budget(runs)),
+        _mode=runs["diff"].where(runs["diff"] != own_mode, _budget(runs)),
         _warm=warm.fillna(False).astype(bool),
     )
     rows = runs.to_dict("records")

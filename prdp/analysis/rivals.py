@@ -23,7 +23,7 @@ class Rival:
     """One way to train on a problem: a solver, a mode, a start and a schedule.
 
     Attributes:
-        name: how it differs from converged implicit training with the problem's reference solver.
+        name: how it differs from converged training with the problem's reference solver and mode.
         kind: one of `KINDS`.
         schedule: its name in the configuration.
         runs: number of runs, one per seed.
@@ -104,12 +104,12 @@ class Comparison:
 
     @property
     def converged(self) -> Rival | None:
-        """Converged implicit training with the problem's reference solver."""
+        """Converged training with the problem's reference solver and mode."""
         return self._only(CONVERGED)
 
     @property
     def prdp(self) -> Rival | None:
-        """PRDP with implicit training and the problem's reference solver."""
+        """PRDP with the problem's reference solver and mode."""
         return self._only(PRDP)
 
     def no_worse(self, rival: Rival, other: Rival) -> bool:

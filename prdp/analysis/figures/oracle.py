@@ -66,7 +66,7 @@ def _in_lines(panels: list[Any]) -> list[list[Any]]:
 
 
 def _runs(records: Records, problem: str, seed: int) -> pd.DataFrame:
-    """Return the finished runs of one seed, one for each schedule over K with implicit training."""
+    """Return the finished runs of one seed, one for each schedule over K with the problem's reference mode."""
     chosen = records.of(*EXPERIMENTS).where(
         physics=physics_of(problem),
         scale="small" if problem.endswith(REDUCED) else "full",

@@ -21,8 +21,8 @@ _PRODUCTS = (
     "those of training and validation."
 )
 _NOTES = [
-    "The name of a rival says how it differs from converged implicit training with the problem's reference solver "
-    "(Jacobi; GMRES for Burgers).",
+    "The name of a rival says how it differs from converged training with the problem's reference solver (Jacobi; "
+    "GMRES for Burgers and Navier-Stokes) and mode (implicit; where no run is implicit, unrolled).",
     _PRODUCTS,
     "Pareto front: no other rival of the problem is at least as cheap and as accurate (by medians). A rival with a "
     "diverged run is not on it. In seconds a rival is on it unless the 95 % interval of another's seconds lies below "
