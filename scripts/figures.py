@@ -12,10 +12,8 @@ import argparse
 from pathlib import Path
 
 from prdp.analysis import Records, load
-from prdp.analysis.claims import load_claims
-from prdp.analysis.figures import FIGURES, FORMATS, FigureSpec, NothingToDraw, Reference, save
-from prdp.analysis.gradients import load_gradients
-from prdp.analysis.regret import load_oracles
+from prdp.analysis.figures import FIGURES, FORMATS, FigureSpec, NothingToDraw, save
+from prdp.analysis.reference import load_reference
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -41,8 +39,7 @@ def main() -> None:
     if unknown:
         parser.error(f"no figure {', '.join(unknown)}; there are {', '.join(FIGURES)}")
     records = load(arguments.records)
-    claims = {claim.id: claim for claim in load_claims(arguments.paper)}
-    reference = Reference(claims, load_oracles(arguments.records), load_gradients(arguments.records))
+    reference = load_reference(arguments.records, arguments.paper)
     for name in arguments.names or FIGURES:
         spec = FIGURES[name]
         try:

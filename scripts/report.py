@@ -11,9 +11,8 @@ from pathlib import Path
 
 from prdp.analysis import load
 from prdp.analysis.claims import judge, load_claims
-from prdp.analysis.figures import FIGURES, Reference
-from prdp.analysis.gradients import load_gradients
-from prdp.analysis.regret import load_oracles
+from prdp.analysis.figures import FIGURES
+from prdp.analysis.reference import load_reference
 from prdp.analysis.report import render
 from prdp.analysis.report.differences import load_differences
 from prdp.analysis.report.pictures import load_pictures
@@ -37,10 +36,10 @@ def main() -> None:
     titles = {path.stem: preset_title(path.stem, CONF) for path in (CONF / "experiment").glob("*.yaml")}
     claims = load_claims(arguments.paper)
     judgements = judge(claims, records)
-    searched = Reference(oracles=load_oracles(arguments.records), gradients=load_gradients(arguments.records))
+    reference = load_reference(arguments.records, arguments.paper)
     differences = load_differences(arguments.differences, claims)
     pictures = load_pictures(arguments.pictures)
-    page = render(records, judgements, TABLES, FIGURES, titles, searched, differences, pictures)
+    page = render(records, judgements, TABLES, FIGURES, titles, reference, differences, pictures)
     write_text(arguments.out, page)
     print(f"{arguments.out}: {len(page.encode()) / 1e6:.1f} MB from {len(records.summaries)} runs")
 

@@ -8,7 +8,7 @@ import argparse
 from pathlib import Path
 
 from prdp.analysis import load
-from prdp.analysis.claims import load_claims
+from prdp.analysis.reference import load_reference
 from prdp.analysis.tables import TABLES, NothingToShow
 from prdp.atomic import write_text
 
@@ -23,11 +23,11 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=ROOT / "results" / "tables")
     arguments = parser.parse_args()
     records = load(arguments.records)
-    paper = {claim.id: claim for claim in load_claims(arguments.paper)}
+    reference = load_reference(arguments.records, arguments.paper)
     for name in arguments.names or TABLES:
         spec = TABLES[name]
         try:
-            table = spec.build(records, paper)
+            table = spec.build(records, reference)
         except NothingToShow as nothing:
             print(f"{name}: nothing to show ({nothing})")
             continue

@@ -13,6 +13,7 @@ from prdp.analysis.figures.sufficiency import draw_final_errors
 from prdp.analysis.figures.wall_clock import share_saved
 from prdp.analysis.problems import PROBLEMS, place, problem, title
 from prdp.analysis.quantities import QUANTITIES, Selection
+from prdp.analysis.reference import Reference
 from prdp.analysis.tables import TABLES
 from tests.conftest import ROOT
 from tests.made_up_records import CONTROLLER, pair, records, run
@@ -48,7 +49,7 @@ def strangers():
 
 @pytest.mark.parametrize("table", ["savings", "table_1", "levels", "wall_clock", "rivals"])
 def test_a_stranger_has_its_own_rows_in_every_table(strangers, table):
-    frame = TABLES[table].build(strangers, {}).frame
+    frame = TABLES[table].build(strangers, Reference()).frame
     rows = [" ".join(row) for row in frame.astype(str).to_numpy().tolist()]
     for name in STRANGERS.values():
         assert any(name in row or shown(name) in row for row in rows), name
@@ -125,7 +126,7 @@ def test_a_quantity_has_one_number_in_claims_tables_and_figures(fan):
     paper = load_claims(ROOT / "results" / "paper.yaml")
     claims = {j.claim.id: j.ours for j in judge(paper, fan)}
     tables = {
-        name: TABLES[name].build(fan, {c.id: c for c in paper}).frame
+        name: TABLES[name].build(fan, Reference({c.id: c for c in paper})).frame
         for name in ("savings", "wall_clock", "levels")
     }
     # The share of seconds saved.

@@ -22,7 +22,6 @@ from prdp.analysis.claims import load_claims
 from prdp.analysis.figures import (
     FIGURES,
     NothingToDraw,
-    Reference,
     draw_strings,
     draw_trajectories,
     save,
@@ -39,6 +38,7 @@ from prdp.analysis.figures.style import HOVER, PRDP, hover, level_colour, plain_
 from prdp.analysis.figures.sufficiency import draw_final_errors
 from prdp.analysis.figures.wall_clock import same_device, seconds, share_saved
 from prdp.analysis.quantities import common_error, paper_account, parameters
+from prdp.analysis.reference import Reference
 from prdp.analysis.statistics import Statistic, describe
 from prdp.models import MLP
 from tests.made_up_records import CONVERGED, EPOCHS, UPDATES, everything, made_up

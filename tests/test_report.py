@@ -20,11 +20,12 @@ import pytest
 
 from prdp.analysis import readme_table
 from prdp.analysis.claims import Claim, Judgement, Verdict, judge, load_claims
-from prdp.analysis.figures import FIGURES, FigureSpec, NothingToDraw, Reference, svg
+from prdp.analysis.figures import FIGURES, FigureSpec, NothingToDraw, svg
 from prdp.analysis.figures.style import HOVER
 from prdp.analysis.paper import Setting
 from prdp.analysis.problem_verdicts import sentences
 from prdp.analysis.records import Records, load, save
+from prdp.analysis.reference import Reference
 from prdp.analysis.report import render
 from prdp.analysis.report.differences import load_differences
 from prdp.analysis.report.inline import inline
@@ -237,7 +238,7 @@ def test_every_figure_and_table_is_shown_or_named_with_why_not(page, records, ju
     said, paper = words(page), {j.claim.id: j.claim for j in judgements}
     reference = Reference(paper)
     figures = {spec: attempt(spec.draw, records, reference) for spec in FIGURES.values()}
-    tables = {spec: attempt(spec.build, records, paper) for spec in TABLES.values()}
+    tables = {spec: attempt(spec.build, records, reference) for spec in TABLES.values()}
     for spec, made in {**figures, **tables}.items():
         kind = "Figure" if spec in figures else "Table"
         missing = isinstance(made, Exception)
@@ -453,7 +454,7 @@ def test_texts_are_escaped(records):
         raise NothingToDraw(evil)
 
     frame = pd.DataFrame({evil: [evil]})
-    table = TableSpec("t", evil, ("fig_4",), lambda records, paper: Table(evil, frame, [evil]))
+    table = TableSpec("t", evil, ("fig_4",), lambda records, reference: Table(evil, frame, [evil]))
     figure = FigureSpec("f", evil, ("fig_4",), nothing, evil)
     picture = Picture(evil, evil, evil, 1, 1, "data:,")
     page = render(records, [verdict], {"t": table}, {"f": figure}, {"fig_4": evil}, pictures=[picture])

@@ -10,6 +10,7 @@ from prdp.analysis.figures import FIGURES, svg
 from prdp.analysis.figures.labels import Label, label_points
 from prdp.analysis.figures.style import canvas
 from prdp.analysis.problems import physics_of, title
+from prdp.analysis.reference import Reference
 from prdp.analysis.regret import load_oracles, regrets
 from prdp.analysis.regret import searched as searched_name
 from prdp.analysis.rival_sentence import sentence
@@ -161,7 +162,7 @@ def test_seconds_count_only_if_timed_alone_and_of_the_commit_that_most_have():
     problem = only([*base(), *beside, *other])
     seconds = {r.name: r.costs["seconds"].runs for r in problem.rivals}
     assert seconds == {"converged": 3, "PRDP": 3, "linear": 0, "matched": 0}
-    frame = TABLES["rivals"].build(records(*base(), *beside, *other), {}).frame.set_index("rival")
+    frame = TABLES["rivals"].build(records(*base(), *beside, *other), Reference()).frame.set_index("rival")
     assert frame.loc[["linear", "matched"], "seconds"].tolist() == ["-", "-"]
 
 
@@ -296,7 +297,7 @@ def test_regret_is_against_the_best_as_accurate_and_the_best_as_cheap():
     assert ours.iterations.mean == pytest.approx((24 / 16 + 24 / 20) / 2)
     assert ours.error.mean == pytest.approx((0.018 / 0.018 + 0.02 / 0.016 + 0.022 / 0.03) / 3)
     assert found["converged"].error.mean == pytest.approx((0.018 / 0.01 + 0.02 / 0.016 + 0.022 / 0.03) / 3)
-    table = regret(records(*base()), {"heat1d": searched}).frame.set_index("schedule")
+    table = regret(records(*base()), Reference(oracles={"heat1d": searched})).frame.set_index("schedule")
     shown = ["problem", "iterations", "seeds", "seeds without match", "seeds of the error"]
     # Two seeds: 1.35 ± 12.7 * 0.21 / sqrt(2).
     assert table.loc["PRDP", shown].tolist() == [*("Heat 1D", "1.35 ± 0.21 (-0.56 to 3.26)", "2", "1", "3")]
@@ -319,7 +320,7 @@ def test_the_oracle_of_a_smaller_problem_has_its_own_name():
     assert searched_name(only(small)) == "heat1d_small"
     assert (physics_of("heat1d_small"), title("heat1d_small")) == ("heat1d", "Heat 1D (reduced)")
     assert (physics_of("navier_stokes"), title("navier_stokes")) == ("navier_stokes", "Navier-Stokes")
-    table = regret(records(*small), {"heat1d_small": oracle([(1, 12, 0.01, [1])])})
+    table = regret(records(*small), Reference(oracles={"heat1d_small": oracle([(1, 12, 0.01, [1])])}))
     assert set(table.frame["problem"]) == {"Heat 1D (reduced)"}
 
 
@@ -342,7 +343,7 @@ def test_oracles_are_read_by_their_physics(tmp_path):
 
 def test_the_tables_have_every_rival_and_say_what_is_not_reached():
     runs = [*base(), inverse("a", [600] * 9, 1e-5, schedule="fixed"), inverse("b", [9] * 9, 1e-3, diff="jfb")]
-    frame = TABLES["rivals"].build(records(*runs), {}).frame.set_index("rival")
+    frame = TABLES["rivals"].build(records(*runs), Reference()).frame.set_index("rival")
     assert list(frame.index) == ["converged", "PRDP"]
     assert frame.loc["PRDP", ["products", "seconds", "error x1e-2", "Pareto front"]].tolist() == [
         "80 ± 0",
@@ -352,11 +353,11 @@ def test_the_tables_have_every_rival_and_say_what_is_not_reached():
     ]
     assert frame.loc["PRDP", "against converged, %"] == "+0.0 (0.0 to 0.0)"
     assert frame.loc["converged", "Pareto front"] == "-"
-    poisson = TABLES["rivals_poisson"].build(records(*runs), {}).frame.set_index("rival")
+    poisson = TABLES["rivals_poisson"].build(records(*runs), Reference()).frame.set_index("rival")
     assert poisson.loc["JFB + PRDP", ["products", "final error"]].tolist() == ["not reached", "1.0e-03"]
     assert poisson.loc["converged", ["products", "updates"]].tolist() == ["10,800", "9"]
     with pytest.raises(NothingToShow):
-        TABLES["rivals_poisson"].build(records(*base()), {})
+        TABLES["rivals_poisson"].build(records(*base()), Reference())
 
 
 def test_the_figures_have_a_panel_for_each_problem_and_cost():

@@ -10,16 +10,29 @@ import pytest
 import tables as command
 from prdp.analysis import save
 from prdp.analysis.claims import load_claims
+from prdp.analysis.reference import Reference
 from prdp.analysis.tables import TABLES, NothingToShow, Table
 from tests.made_up_records import SHAPE, pair, records, run
 
 ROOT = Path(__file__).resolve().parents[1]
-PAPER = {claim.id: claim for claim in load_claims(ROOT / "results" / "paper.yaml")}
+FRONT = pd.DataFrame(
+    {
+        "seed": range(10),
+        "iterations_total": 1,
+        "val_error": 1e-9,
+        "test_error": 1e-9,
+        "levels": [[1]] * 10,
+        "block": 1,
+    }
+)
+REFERENCE = Reference(
+    {claim.id: claim for claim in load_claims(ROOT / "results" / "paper.yaml")}, {"heat1d": FRONT}
+)
 EXPERIMENTS = {path.stem for path in (ROOT / "conf" / "experiment").glob("*.yaml")}
 
 
 def build(name, *runs):
-    table = TABLES[name].build(records(*runs), PAPER)
+    table = TABLES[name].build(records(*runs), REFERENCE)
     assert all(isinstance(cell, str) for row in table.frame.to_numpy() for cell in row)
     assert table.frame.columns.is_unique
     return table
@@ -38,9 +51,9 @@ def cells(table, **where):
 def test_a_table_without_runs_says_so(spec):
     assert set(spec.experiments) <= {*EXPERIMENTS, "own"}
     with pytest.raises(NothingToShow):
-        spec.build(records(), PAPER)
+        spec.build(records(), REFERENCE)
     with pytest.raises(NothingToShow):
-        spec.build(records(*pair(["another"])), PAPER)
+        spec.build(records(*pair(["another"])), REFERENCE)
 
 
 def test_special_characters_are_escaped():

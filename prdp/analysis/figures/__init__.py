@@ -1,6 +1,6 @@
 """Records -> the paper's figures; plain arrays -> its example trajectories."""
 
-from prdp.analysis.figures.base import FigureSpec, NothingToDraw, Reference
+from prdp.analysis.figures.base import FigureSpec, NothingToDraw
 from prdp.analysis.figures.catalogue import FIGURES
 from prdp.analysis.figures.style import FORMATS, save, svg
 from prdp.analysis.figures.trajectories import draw_strings, draw_trajectories
@@ -10,7 +10,6 @@ __all__ = [
     "FORMATS",
     "FigureSpec",
     "NothingToDraw",
-    "Reference",
     "draw_strings",
     "draw_trajectories",
     "save",

@@ -9,9 +9,10 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from prdp.analysis.figures import style
-from prdp.analysis.figures.base import Reference, name_of, of_common_seeds, panels, seeds_of
+from prdp.analysis.figures.base import name_of, of_common_seeds, panels, seeds_of
 from prdp.analysis.figures.curves import draw_band, draw_errors, draw_staircases, table
 from prdp.analysis.records import Records
+from prdp.analysis.reference import Reference
 
 # Draws one kind of run into a panel.
 Row = Callable[..., None]

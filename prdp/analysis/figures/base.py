@@ -1,7 +1,7 @@
 """The specification of a figure, and the choice of its runs."""
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass
 from functools import reduce
 from typing import Any
 
@@ -10,8 +10,8 @@ from matplotlib.figure import Figure
 
 from prdp.analysis.problems import is_inverse, place, title
 from prdp.analysis.records import Records
+from prdp.analysis.reference import Reference
 from prdp.analysis.statistics import Statistic, describe
-from prdp.analysis.tables.cells import Paper
 from prdp.analysis.verdicts import in_seeds
 
 # Small runs of everything. A figure shows them, labelled as reduced, while its own experiment has no runs.
@@ -20,26 +20,6 @@ FAST = "fast"
 
 class NothingToDraw(ValueError):
     """There is no run that the figure could show."""
-
-
-@dataclass(frozen=True)
-class Reference:
-    """What figures show beside the records.
-
-    Attributes:
-        paper: the paper's numbers, as claims by id; figures mark those that they find.
-        oracles: the best schedules in hindsight by problem (see `regret.load_oracles`).
-        gradients: the errors of training gradients (see `gradients.load_gradients`).
-    """
-
-    paper: Paper = field(default_factory=dict)
-    oracles: Mapping[str, pd.DataFrame] = field(default_factory=dict)
-    gradients: pd.DataFrame = field(default_factory=lambda: pd.DataFrame({"problem": [], "time": []}))
-
-    def share(self, claim: str) -> float | None:
-        """Return the paper's number of a claim in percent as a share; null if there is none."""
-        found = self.paper.get(claim)
-        return None if found is None or found.paper is None else found.paper / 100
 
 
 @dataclass(frozen=True)

@@ -6,8 +6,9 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from prdp.analysis.figures import style
-from prdp.analysis.figures.base import FAST, Reference, name_of, panels
+from prdp.analysis.figures.base import FAST, name_of, panels
 from prdp.analysis.records import Records
+from prdp.analysis.reference import Reference
 
 
 def decisions(history: pd.DataFrame, tau_step: float) -> tuple[pd.DataFrame, pd.DataFrame]:

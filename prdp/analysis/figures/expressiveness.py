@@ -9,9 +9,10 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, NullLocator
 
 from prdp.analysis.figures import style
-from prdp.analysis.figures.base import Reference, converged, name_of, panels, seeds_of
+from prdp.analysis.figures.base import converged, name_of, panels, seeds_of
 from prdp.analysis.quantities import parameters
 from prdp.analysis.records import Records
+from prdp.analysis.reference import Reference
 from prdp.analysis.statistics import Statistic, describe
 
 # The paper reports an error proportional to n^(-1/5).

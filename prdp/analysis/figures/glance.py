@@ -3,12 +3,13 @@
 from matplotlib.figure import Figure
 
 from prdp.analysis.figures import style
-from prdp.analysis.figures.base import FAST, Reference, converged, name_of, of_common_seeds, panels, seeds_of
+from prdp.analysis.figures.base import FAST, converged, name_of, of_common_seeds, panels, seeds_of
 from prdp.analysis.figures.curves import draw_errors
 from prdp.analysis.figures.fan import write_excess
 from prdp.analysis.figures.savings import draw_savings
 from prdp.analysis.figures.wall_clock import draw_seconds
 from prdp.analysis.records import Records
+from prdp.analysis.reference import Reference
 
 
 @style.styled

@@ -8,10 +8,11 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, NullLocator
 
 from prdp.analysis.figures import style
-from prdp.analysis.figures.base import NothingToDraw, Reference
+from prdp.analysis.figures.base import NothingToDraw
 from prdp.analysis.gradients import TIMES
 from prdp.analysis.problems import place, title
 from prdp.analysis.records import Records
+from prdp.analysis.reference import Reference
 from prdp.analysis.rival_names import mode_name
 
 # Colours that stay apart for the colour-blind (Okabe and Ito), and markers.

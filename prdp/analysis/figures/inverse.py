@@ -9,9 +9,10 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator
 
 from prdp.analysis.figures import style
-from prdp.analysis.figures.base import FAST, NothingToDraw, Reference, pick
+from prdp.analysis.figures.base import FAST, NothingToDraw, pick
 from prdp.analysis.quantities import account, common_error, first_reach, paper_account
 from prdp.analysis.records import Records
+from prdp.analysis.reference import Reference
 
 # Schedule -> its name, colour and line style.
 _LINES = {

@@ -9,10 +9,11 @@ from matplotlib.figure import Figure
 
 from prdp.analysis.comparison import finished, tidy
 from prdp.analysis.figures import style
-from prdp.analysis.figures.base import NothingToDraw, Reference
+from prdp.analysis.figures.base import NothingToDraw
 from prdp.analysis.figures.labels import Label, label_points
 from prdp.analysis.problems import REDUCED, is_inverse, physics_of, place, title
 from prdp.analysis.records import Records
+from prdp.analysis.reference import Reference
 from prdp.analysis.rival_names import CONVERGED, DEADLINE, PRDP, TWO_STAGES, named
 
 EXPERIMENTS = ("rivals", "fig_4", "fig_6", "fig_8")

@@ -10,11 +10,12 @@ from matplotlib.ticker import MaxNLocator
 
 from prdp.analysis.comparison import case_columns, distinguish, tidy
 from prdp.analysis.figures import style
-from prdp.analysis.figures.base import NothingToDraw, Reference
+from prdp.analysis.figures.base import NothingToDraw
 from prdp.analysis.figures.curves import draw_errors, draw_staircases
 from prdp.analysis.problems import place, title
 from prdp.analysis.quantities import savings
 from prdp.analysis.records import OWN, Records
+from prdp.analysis.reference import Reference
 from prdp.analysis.tables.cells import Group, groups
 
 _COLOURS = [style.PRDP, *sns.color_palette("colorblind").as_hex()]

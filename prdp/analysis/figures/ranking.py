@@ -8,10 +8,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from prdp.analysis.figures import style
-from prdp.analysis.figures.base import Reference
 from prdp.analysis.figures.rivals import COSTS, LOOKS, costed, is_refined, kinds, title
 from prdp.analysis.quantities import COMMON_ERROR
 from prdp.analysis.records import Records
+from prdp.analysis.reference import Reference
 from prdp.analysis.rival_names import CONVERGED, PRDP
 from prdp.analysis.rivals import Comparison, Rival, pareto_front
 from prdp.analysis.statistics import Statistic

@@ -10,9 +10,10 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from prdp.analysis.figures import style
-from prdp.analysis.figures.base import NothingToDraw, Reference
+from prdp.analysis.figures.base import NothingToDraw
 from prdp.analysis.figures.labels import Label, label_points
 from prdp.analysis.records import Records
+from prdp.analysis.reference import Reference
 from prdp.analysis.rival_names import CONVERGED, MODE, PRDP, SCHEDULE, SOLVER, WARM
 from prdp.analysis.rivals import EXPERIMENT, Comparison, Rival, compare, pareto_front
 

@@ -8,9 +8,10 @@ from matplotlib.ticker import MaxNLocator
 
 from prdp.analysis.comparison import finished
 from prdp.analysis.figures import style
-from prdp.analysis.figures.base import FAST, Reference, interval, name_of, panels, seeds_of
+from prdp.analysis.figures.base import FAST, interval, name_of, panels, seeds_of
 from prdp.analysis.quantities import savings
 from prdp.analysis.records import Records
+from prdp.analysis.reference import Reference
 
 # The distance of the paper's marks from the bar of PRDP.
 _MARK = 1.62

@@ -8,10 +8,11 @@ from matplotlib.ticker import FixedLocator, NullLocator
 
 from prdp.analysis.comparison import tidy
 from prdp.analysis.figures import style
-from prdp.analysis.figures.base import FAST, Reference, panels
+from prdp.analysis.figures.base import FAST, panels
 from prdp.analysis.figures.fan import converged_level, draw_fan
 from prdp.analysis.quantities import fan, sufficient
 from prdp.analysis.records import Records
+from prdp.analysis.reference import Reference
 
 
 @style.styled

@@ -11,9 +11,10 @@ from matplotlib.ticker import LogFormatter
 
 from prdp.analysis.comparison import finished
 from prdp.analysis.figures import style
-from prdp.analysis.figures.base import FAST, NothingToDraw, Reference, interval
+from prdp.analysis.figures.base import FAST, NothingToDraw, interval
 from prdp.analysis.figures.labels import Label, label_points
 from prdp.analysis.records import Records
+from prdp.analysis.reference import Reference
 from prdp.analysis.tables.cells import Group, groups, runs_of
 from prdp.analysis.tables.table import NothingToShow
 from prdp.analysis.verdicts import in_seeds

@@ -10,9 +10,10 @@ from matplotlib.patches import Patch
 
 from prdp.analysis.comparison import tidy, timed_alone
 from prdp.analysis.figures import style
-from prdp.analysis.figures.base import FAST, Reference, converged, interval, name_of, panels, percent
+from prdp.analysis.figures.base import FAST, converged, interval, name_of, panels, percent
 from prdp.analysis.quantities import time_saved, timed_in_blocks
 from prdp.analysis.records import Records
+from prdp.analysis.reference import Reference
 from prdp.analysis.statistics import Statistic
 
 PARTS = ("seconds_train", "seconds_validate", "seconds_compile")

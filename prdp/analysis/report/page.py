@@ -10,19 +10,19 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
 
 from prdp.analysis import readme_table
-from prdp.analysis.claims import Claim, Judgement, Verdict
+from prdp.analysis.claims import Judgement, Verdict
 from prdp.analysis.claims_report import by_setting, default, readings, tally
-from prdp.analysis.figures import FigureSpec, NothingToDraw, Reference, svg
+from prdp.analysis.figures import FigureSpec, NothingToDraw, svg
 from prdp.analysis.figures.base import FAST
 from prdp.analysis.problem_verdicts import sentences
 from prdp.analysis.records import Records
+from prdp.analysis.reference import Reference
 from prdp.analysis.report.differences import TITLE, Difference, explain, unexplained
 from prdp.analysis.report.inline import inline
 from prdp.analysis.report.pictures import Picture
 from prdp.analysis.report.provenance import Coverage, Provenance, cover, describe, needed, trace
 from prdp.analysis.rivals import EXPERIMENT
 from prdp.analysis.tables import NothingToShow, Table, TableSpec
-from prdp.analysis.tables.rivals import regret
 
 _SYMBOL = re.compile(r"\bK_(eps|epsilon|max)\b")
 _POWER = re.compile(r"(\d*e-\d+)")
@@ -57,7 +57,7 @@ def render(
     tables: Mapping[str, TableSpec],
     figures: Mapping[str, FigureSpec],
     titles: Mapping[str, str],
-    searched: Reference = Reference(),
+    reference: Reference = Reference(),
     differences: Sequence[Difference] = (),
     pictures: Sequence[Picture] = (),
 ) -> str:
@@ -69,14 +69,13 @@ def render(
         tables: the tables to show, by name.
         figures: the figures to show, by name.
         titles: titles of experiments by name. Experiments without title or job are left out.
-        searched: what was computed beside the runs, see `Reference`.
+        reference: what was computed beside the runs. Its paper is that of the judgements.
         differences: topics that explain claims that are not reproduced. Claims in no topic are shown with their reason.
         pictures: figures that need no records.
     """
     coverage = cover(records, titles)
-    paper = {j.claim.id: j.claim for j in judgements}
-    shown = [_table(spec, records, paper, coverage) for spec in tables.values()]
-    reference = replace(searched, paper=paper)
+    reference = replace(reference, paper={j.claim.id: j.claim for j in judgements})
+    shown = [_table(spec, records, reference, coverage) for spec in tables.values()]
     drawn = [
         _figure(spec, records, reference, coverage, needed(records, spec.experiments, FAST))
         for spec in figures.values()
@@ -108,8 +107,7 @@ def render(
         pictures=pictures,
         tally=tally,
         shown=[item.spec.name for item in drawn if item.content],
-        choice="choice" in {t.spec.name for t in shown if t.content},
-        regret=_regret(records, searched.oracles),
+        filled={t.spec.name for t in shown if t.content},
         rivals=trace(records, coverage, (EXPERIMENT,)),
         tables=[t for t in shown if t.content],
         figures=[f for f in drawn if f.content],
@@ -163,20 +161,13 @@ def _figure(
 
 
 def _table(
-    spec: TableSpec, records: Records, paper: Mapping[str, Claim], coverage: Mapping[str, Coverage]
+    spec: TableSpec, records: Records, reference: Reference, coverage: Mapping[str, Coverage]
 ) -> Exhibit:
     provenance = trace(records, coverage, spec.experiments)
     try:
-        return Exhibit(spec, provenance, spec.build(records, paper))
+        return Exhibit(spec, provenance, spec.build(records, reference))
     except NothingToShow as reason:
         return Exhibit(spec, provenance, None, str(reason))
-
-
-def _regret(records: Records, oracles: Mapping[str, pd.DataFrame]) -> Table | None:
-    try:
-        return regret(records, oracles)
-    except NothingToShow:
-        return None
 
 
 def _waiting(judgements: Sequence[Judgement], experiment: str) -> int:

@@ -5,17 +5,15 @@ from typing import NamedTuple
 
 import pandas as pd
 
-from prdp.analysis.claims import Claim
 from prdp.analysis.comparison import diverged, finished, tidy
 from prdp.analysis.problems import is_inverse, place, title
 from prdp.analysis.quantities import excess
 from prdp.analysis.records import OWN, Records
+from prdp.analysis.reference import Reference
 from prdp.analysis.statistics import Statistic, describe
 from prdp.analysis.tables.table import NothingToShow, Table
 
 EMPTY = "-"
-# Claims by id.
-Paper = Mapping[str, Claim]
 
 
 class Group(NamedTuple):
@@ -160,7 +158,7 @@ def change(statistic: Statistic) -> str:
     return f"{100 * statistic.mean:+.1f}" + interval(statistic, 100, 1)
 
 
-def printed(paper: Paper, claim: str, group: Group | None = None) -> str:
+def printed(reference: Reference, claim: str, group: Group | None = None) -> str:
     """Return the paper's number of a claim without its unit.
 
     It is empty without one, and for reduced problems and schedules that the paper does not have.
@@ -168,9 +166,10 @@ def printed(paper: Paper, claim: str, group: Group | None = None) -> str:
     known = group is None or (
         group.first["scale"] == "full" and group.first["schedule"] in ("prdp", "fixed", "linear")
     )
-    if claim not in paper or not known:
+    if claim not in reference.paper or not known:
         return EMPTY
-    numbers = [x for x in (paper[claim].paper, paper[claim].spread) if x is not None]
+    found = reference.paper[claim]
+    numbers = [x for x in (found.paper, found.spread) if x is not None]
     return " ± ".join(f"{x:g}" for x in numbers)
 
 

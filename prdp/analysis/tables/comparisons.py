@@ -4,13 +4,13 @@ import pandas as pd
 
 from prdp.analysis.quantities import QUANTITIES, Selection, matvecs_saved, parameters
 from prdp.analysis.records import Records
+from prdp.analysis.reference import Reference
 from prdp.analysis.tables.cells import (
     EMPTY,
     FINAL,
     HEAD,
     PARTS,
     Group,
-    Paper,
     against,
     error,
     extent,
@@ -27,7 +27,7 @@ from prdp.analysis.tables.table import Table
 _AGAINST = "Against: mean difference of the final error by seed, relative to the other arm's (95 % interval)."
 
 
-def fig_13(records: Records, paper: Paper) -> Table:
+def fig_13(records: Records, reference: Reference) -> Table:
     """Return refinement by iterations and refinement by tolerance."""
     runs = runs_of(records, "fig_13", "table_1")
     runs = runs.assign(matvecs_saved=matvecs_saved(runs))
@@ -52,7 +52,7 @@ def fig_13(records: Records, paper: Paper) -> Table:
     return table("Refining by iterations and by tolerance (figure 13)", runs, columns, notes)
 
 
-def fig_26(records: Records, paper: Paper) -> Table:
+def fig_26(records: Records, reference: Reference) -> Table:
     """Return PRDP on the validation error and on the training loss."""
     runs = runs_of(records, "fig_26")
     runs = runs[runs["schedule"] == "prdp"]
@@ -95,7 +95,7 @@ def _apart(group: Group) -> str:
     return f"Width {int(group.first['model.width'])}, {group.first['arm']}: {seeds}."
 
 
-def fig_25(records: Records, paper: Paper) -> Table:
+def fig_25(records: Records, reference: Reference) -> Table:
     """Return savings and errors of Heat 1D by the size of its network."""
     runs = runs_of(records, "fig_25")
     runs = runs[runs["is_converged"] | (runs["schedule"] == "prdp")].sort_values("model.width")
@@ -115,7 +115,8 @@ def fig_25(records: Records, paper: Paper) -> Table:
     exponent = EMPTY if ours is None else spread(ours, 1, 3)
     notes = [
         f"Error of PRDP over the number of parameters n: n^p with p = {exponent}, fitted by seed (paper: about "
-        f"{printed(paper, 'fig_25.exponent')}); savings in the paper: about {printed(paper, 'fig_25.savings')} %.",
+        f"{printed(reference, 'fig_25.exponent')}); savings in the paper: about "
+        f"{printed(reference, 'fig_25.savings')} %.",
         *(_apart(group) for group in groups(runs) if not _far(group).empty),
     ]
     return table("Savings and network size, Heat 1D (figure 25)", runs, columns, notes)

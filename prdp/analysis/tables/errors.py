@@ -4,13 +4,13 @@ import pandas as pd
 
 from prdp.analysis.quantities import MARGIN, sufficient
 from prdp.analysis.records import OWN, Records
+from prdp.analysis.reference import Reference
 from prdp.analysis.tables.cells import (
     EMPTY,
     FINAL,
     HEAD,
     PARTS,
     Group,
-    Paper,
     against,
     error,
     extent,
@@ -33,7 +33,7 @@ _NOTES = [
 ]
 
 
-def table_1(records: Records, paper: Paper) -> Table:
+def table_1(records: Records, reference: Reference) -> Table:
     """Return the errors of converged training and of schedules."""
     runs = runs_of(records, "table_1", "fast", OWN)
     runs = runs[runs["is_converged"] | (runs["schedule"] != "fixed")]
@@ -44,7 +44,7 @@ def table_1(records: Records, paper: Paper) -> Table:
 
     columns = {
         **HEAD,
-        "paper": lambda group: printed(paper, f"error.{group.first['physics']}.{arm(group)}", group),
+        "paper": lambda group: printed(reference, f"error.{group.first['physics']}.{arm(group)}", group),
         **FINAL,
         **_READINGS,
         "against converged, %": lambda group: (
@@ -58,7 +58,7 @@ def table_1(records: Records, paper: Paper) -> Table:
     return table("Final validation errors (table 1)", runs, columns, notes)
 
 
-def levels(records: Records, paper: Paper) -> Table:
+def levels(records: Records, reference: Reference) -> Table:
     """Return the errors by fixed level, and K_max by the rule."""
     runs = runs_of(records, "fig_4", "fig_6", "fig_8", "fig_10", "fast", OWN)
     found = {case: sufficient(group) for case, group in runs.groupby("case")}
@@ -81,12 +81,12 @@ def levels(records: Records, paper: Paper) -> Table:
         "K_max: the lowest fixed K beyond which the error does not improve. By seed, the 95 % interval of its error "
         f"less that at K_eps, relative to the latter, includes 0 and ends at {100 * MARGIN:.0f} % or less. Perhaps "
         "K_max: the lowest whose interval includes 0 but ends above, so that more seeds have to decide. The paper has "
-        f"{printed(paper, 'fig_4.level')} for Heat 1D.",
+        f"{printed(reference, 'fig_4.level')} for Heat 1D.",
     ]
     return table("Errors by fixed number of iterations (figures 4, 6, 8, 10)", runs, columns, notes)
 
 
-def readings(records: Records, paper: Paper) -> Table:
+def readings(records: Records, reference: Reference) -> Table:
     """Return the results of alternative readings of the paper, and of the default ones."""
     physics = records.of("readings").summaries.get("physics", pd.Series(dtype=object)).unique()
     runs = runs_of(records, "readings", "table_1")

@@ -6,7 +6,8 @@ from prdp.analysis.comparison import finished
 from prdp.analysis.quantities import COMMON_ERROR, common_account, paper_account
 from prdp.analysis.quantities.poisson import PoissonAccount
 from prdp.analysis.records import Records
-from prdp.analysis.tables.cells import EMPTY, Paper, groups, printed, runs_of
+from prdp.analysis.reference import Reference
+from prdp.analysis.tables.cells import EMPTY, groups, printed, runs_of
 from prdp.analysis.tables.table import NothingToShow, Table
 
 _NOTES = [
@@ -21,7 +22,7 @@ _NOTES = [
 ]
 
 
-def table_4_1(records: Records, paper: Paper) -> Table:
+def table_4_1(records: Records, reference: Reference) -> Table:
     """Return the savings of PRDP in the six problems."""
     rows = []
     for first, ours, fair in _accounts(records, "table_4_1"):
@@ -34,9 +35,9 @@ def table_4_1(records: Records, paper: Paper) -> Table:
                 "P": str(parameters),
                 "solver": solver,
                 "diff": diff,
-                "paper: cost": f"{printed(paper, claim + '.cost')}K",
-                "paper: saved": f"{printed(paper, claim + '.saved')}K",
-                "paper: %": printed(paper, claim + ".savings"),
+                "paper: cost": f"{printed(reference, claim + '.cost')}K",
+                "paper: saved": f"{printed(reference, claim + '.saved')}K",
+                "paper: %": printed(reference, claim + ".savings"),
                 "ours: cost": f"{ours.baseline_cost / 1e3:.1f}K",
                 "ours: saved": f"{(ours.baseline_cost - ours.cost) / 1e3:.1f}K",
                 "ours: %, paper's account": f"{100 * ours.savings:.1f}",
@@ -49,7 +50,7 @@ def table_4_1(records: Records, paper: Paper) -> Table:
     return Table("Poisson inverse problems (table in section 4.1)", pd.DataFrame(rows), _NOTES)
 
 
-def fig_3(records: Records, paper: Paper) -> Table:
+def fig_3(records: Records, reference: Reference) -> Table:
     """Return the savings of each schedule with 1 parameter, and those of other readings of the paper."""
     rows = []
     for first, ours, fair in _accounts(records, "fig_3", "readings"):
@@ -62,7 +63,7 @@ def fig_3(records: Records, paper: Paper) -> Table:
             {
                 "problem": problem if not isinstance(residual, str) else f"{problem}, residual {residual}",
                 "schedule": first["arm"],
-                "paper: %": printed(paper, claim),
+                "paper: %": printed(reference, claim),
                 "ours: %, paper's account": f"{100 * ours.savings:.1f}",
                 "updates charged": f"{ours.updates} against {ours.baseline_updates}",
                 "% to a common error (updates)": _fair(fair),

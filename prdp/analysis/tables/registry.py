@@ -4,11 +4,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from prdp.analysis.records import OWN, Records
-from prdp.analysis.tables.cells import Paper
+from prdp.analysis.reference import Reference
 from prdp.analysis.tables.comparisons import fig_13, fig_25, fig_26
 from prdp.analysis.tables.errors import levels, readings, table_1
 from prdp.analysis.tables.poisson import fig_3, table_4_1
-from prdp.analysis.tables.rivals import choice, rivals, rivals_poisson
+from prdp.analysis.tables.rivals import choice, regret, rivals, rivals_poisson
 from prdp.analysis.tables.savings import savings, wall_clock
 from prdp.analysis.tables.table import Table
 
@@ -21,13 +21,13 @@ class TableSpec:
         name: the name of its files.
         title: its subject.
         experiments: the experiments whose runs it shows.
-        build: all records and the paper's claims by id -> the table; raises `NothingToShow` without runs.
+        build: all records and the reference -> the table; raises `NothingToShow` without runs.
     """
 
     name: str
     title: str
     experiments: tuple[str, ...]
-    build: Callable[[Records, Paper], Table]
+    build: Callable[[Records, Reference], Table]
 
 
 TABLES: dict[str, TableSpec] = {
@@ -50,5 +50,6 @@ TABLES: dict[str, TableSpec] = {
         TableSpec("rivals", "Rivals of PRDP", ("rivals", OWN), rivals),
         TableSpec("rivals_poisson", "Rivals of PRDP on Poisson", ("rivals", OWN), rivals_poisson),
         TableSpec("choice", "The cheapest rivals that are no worse than PRDP", ("rivals", OWN), choice),
+        TableSpec("regret", "Regret against the best schedules in hindsight", ("rivals", OWN), regret),
     )
 }

@@ -1,17 +1,18 @@
 """The rivals of each problem: their costs and errors, the cheapest of each kind, and the regret of schedules."""
 
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 
 import pandas as pd
 
 from prdp.analysis.quantities import COMMON_ERROR, MARGIN
 from prdp.analysis.records import Records
+from prdp.analysis.reference import Reference
 from prdp.analysis.regret import regrets, searched
 from prdp.analysis.rival_names import KINDS
 from prdp.analysis.rivals import EXPERIMENT, Comparison, Rival, cheapest, compare, pareto_front, within_margin
 from prdp.analysis.statistics import Statistic
-from prdp.analysis.tables.cells import EMPTY, Paper, change, interval, median, spread
+from prdp.analysis.tables.cells import EMPTY, change, interval, median, spread
 from prdp.analysis.tables.table import NothingToShow, Table
 
 _FRONT = {"matvecs": "products", "seconds": "seconds"}
@@ -32,7 +33,7 @@ _NOTES = [
 _SPENT = {"products": "matvecs", "iterations": "iterations_total", "executed": "iterations_executed_total"}
 
 
-def rivals(records: Records, paper: Paper) -> Table:
+def rivals(records: Records, reference: Reference) -> Table:
     """Return the rivals of the problems with a network."""
     found = [c for c in compare(records) if not c.to_common_error]
     notes = [
@@ -45,7 +46,7 @@ def rivals(records: Records, paper: Paper) -> Table:
     return _table("Rivals: modes, schedules, solvers and warm starts", _rows(found, _network_cells), notes)
 
 
-def rivals_poisson(records: Records, paper: Paper) -> Table:
+def rivals_poisson(records: Records, reference: Reference) -> Table:
     """Return the rivals of the Poisson inverse problem."""
     found = [c for c in compare(records) if c.to_common_error]
     notes = [
@@ -56,7 +57,7 @@ def rivals_poisson(records: Records, paper: Paper) -> Table:
     return _table("Rivals on the Poisson inverse problem (1 parameter)", _rows(found, _poisson_cells), notes)
 
 
-def choice(records: Records, paper: Paper) -> Table:
+def choice(records: Records, reference: Reference) -> Table:
     """Return, for each problem, the cheapest rival of each kind whose error is no worse than PRDP's."""
     rows = [row for problem in compare(records) for row in _choice(problem)]
     notes = [
@@ -73,7 +74,7 @@ def choice(records: Records, paper: Paper) -> Table:
     return _table("The cheapest rivals that are no worse than PRDP", rows, notes)
 
 
-def regret(records: Records, oracles: Mapping[str, pd.DataFrame]) -> Table:
+def regret(records: Records, reference: Reference) -> Table:
     """Return the regret of the schedules on the problems whose best schedules were searched."""
     rows = [
         {
@@ -87,8 +88,8 @@ def regret(records: Records, oracles: Mapping[str, pd.DataFrame]) -> Table:
             "error on": "test set" if found.held_out else "validation samples",
         }
         for problem in compare(records)
-        if searched(problem) in oracles and not problem.variant
-        for found in regrets(problem, oracles[searched(problem)])
+        if searched(problem) in reference.oracles and not problem.variant
+        for found in regrets(problem, reference.oracles[searched(problem)])
     ]
     notes = [
         "Iterations: those of the schedule, divided by those of the cheapest monotone schedule that ends at least as "
@@ -98,6 +99,8 @@ def regret(records: Records, oracles: Mapping[str, pd.DataFrame]) -> Table:
         "Mean ± one standard deviation over seeds, with the 95 % interval of the mean.",
         "The best schedules were chosen on the validation samples, the others were not: a regret in iterations, or in "
         "the error of these samples, is an upper bound.",
+        "A number below 1: the schedule beats all that were found. The search is pruned and changes K only every few "
+        "epochs.",
     ]
     return _table("Regret against the best schedules in hindsight", rows, notes)
 

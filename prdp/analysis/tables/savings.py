@@ -6,6 +6,7 @@ from prdp.analysis.comparison import BUSY, finished, timed_alone
 from prdp.analysis.problems import title
 from prdp.analysis.quantities import matvecs_saved, time_saved, timed_in_blocks
 from prdp.analysis.records import OWN, Records
+from prdp.analysis.reference import Reference
 from prdp.analysis.statistics import describe
 from prdp.analysis.tables.cells import (
     EMPTY,
@@ -13,7 +14,6 @@ from prdp.analysis.tables.cells import (
     PARTS,
     Column,
     Group,
-    Paper,
     extent,
     groups,
     interval,
@@ -27,14 +27,14 @@ from prdp.analysis.tables.cells import (
 from prdp.analysis.tables.table import Table
 
 
-def savings(records: Records, paper: Paper) -> Table:
+def savings(records: Records, reference: Reference) -> Table:
     """Return the savings of schedules in iterations and in matrix-vector products."""
     runs = runs_of(records, "fig_6", "fig_8", "fig_10", "table_1", "fast", OWN)
     runs = runs.assign(matvecs_saved=matvecs_saved(runs))
     final, levels = number("iterations_final"), extent("iterations_final")
 
     def claim(kind: str) -> Column:
-        return lambda group: printed(paper, kind.format(group.first["physics"]), group)
+        return lambda group: printed(reference, kind.format(group.first["physics"]), group)
 
     def parts(group: Group) -> str:
         found = [claim(f"savings.{{}}.{part}")(group) for part in ("incomplete", "progressive")]
@@ -44,7 +44,7 @@ def savings(records: Records, paper: Paper) -> Table:
         **HEAD,
         "paper: total %": claim("savings.{}.total"),
         "paper: IC + PR": parts,
-        "paper: K_eps": lambda group: _converged(paper, group),
+        "paper: K_eps": lambda group: _converged(reference, group),
         "paper: K_max": claim("level.{}.final"),
         "ours: total %": percent("savings"),
         "smallest to largest": extent("savings", 100, 1),
@@ -62,7 +62,7 @@ def savings(records: Records, paper: Paper) -> Table:
     return table("Savings of schedules (figures 6 to 10)", chosen, columns, notes)
 
 
-def wall_clock(records: Records, paper: Paper) -> Table:
+def wall_clock(records: Records, reference: Reference) -> Table:
     """Return the seconds of converged training and of schedules by device, and the share saved."""
     runs = runs_of(records, "fig_24", "fast", OWN)
     runs = runs[runs["is_converged"] | (runs["schedule"] != "fixed")]
@@ -82,7 +82,7 @@ def wall_clock(records: Records, paper: Paper) -> Table:
         return cell
 
     def claim(suffix: str) -> Column:
-        return lambda group: printed(paper, f"wall_clock.{group.first['physics']}{suffix}", group)
+        return lambda group: printed(reference, f"wall_clock.{group.first['physics']}{suffix}", group)
 
     columns = {
         "problem": HEAD["problem"],
@@ -99,7 +99,7 @@ def wall_clock(records: Records, paper: Paper) -> Table:
         "with compilation": percent("saved_all"),
         "paper: no validation": claim(".no_validation"),
         "ours: no validation": percent("saved_unvalidated"),
-        "paper: solver's share": lambda group: _implied(paper, group),
+        "paper: solver's share": lambda group: _implied(reference, group),
         "ours: solver's share": percent("solver_share"),
     }
     notes = [
@@ -128,13 +128,13 @@ def wall_clock(records: Records, paper: Paper) -> Table:
     return table("Wall-clock time (figure 24)", runs[runs["schedule"] != "fixed"], columns, notes)
 
 
-def _implied(paper: Paper, group: Group) -> str:
+def _implied(reference: Reference, group: Group) -> str:
     """Return the solver's share of an update, in %, that the paper's savings of time and of iterations imply."""
     physics = group.first["physics"]
     names = f"wall_clock.{physics}", f"savings.{physics}.total"
-    if EMPTY in (printed(paper, name, group) for name in names):
+    if EMPTY in (printed(reference, name, group) for name in names):
         return EMPTY
-    time, iterations = (paper[name].paper for name in names)
+    time, iterations = (reference.paper[name].paper for name in names)
     return f"{100 * time / iterations:.0f}" if time and iterations else EMPTY
 
 
@@ -152,8 +152,8 @@ _SHARES = {
 }
 
 
-def _converged(paper: Paper, group: Group) -> str:
+def _converged(reference: Reference, group: Group) -> str:
     # For a configured K_eps the claim is that it converges.
     claim = f"level.{group.first['physics']}.converged"
-    known = printed(paper, claim, group)
-    return known if known == EMPTY else str(paper[claim].parameters.get("level", known))
+    known = printed(reference, claim, group)
+    return known if known == EMPTY else str(reference.paper[claim].parameters.get("level", known))
