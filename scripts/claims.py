@@ -15,8 +15,9 @@ from pathlib import Path
 from prdp.analysis import load, readme_table
 from prdp.analysis.claims import Verdict, judge, load_claims
 from prdp.analysis.claims_report import as_json, as_markdown, as_text
+from prdp.analysis.regret import load_oracles
 from prdp.analysis.report import differences
-from prdp.analysis.rival_sentence import sentence
+from prdp.analysis.rival_sentence import hindsight, sentence
 from prdp.atomic import write_json, write_text
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -42,7 +43,8 @@ def main() -> None:
     write_text(arguments.out / "differences.md", differences.as_markdown(topics, judgements))
     write_text(arguments.out / "verdicts.md", readme_table.page(judgements))
     if arguments.out == RESULTS:
-        write_text(README, readme_table.placed(README.read_text(), judgements, sentence(records)))
+        more = sentence(records), hindsight(records, load_oracles(arguments.records))
+        write_text(README, readme_table.placed(README.read_text(), judgements, *more))
     print(as_markdown(judgements) if arguments.markdown else as_text(judgements))
     if arguments.strict and any(j.verdict is Verdict.CONTRADICTED for j in judgements):
         sys.exit(1)

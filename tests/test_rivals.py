@@ -13,7 +13,7 @@ from prdp.analysis.problems import physics_of, title
 from prdp.analysis.reference import Reference
 from prdp.analysis.regret import load_oracles, regrets
 from prdp.analysis.regret import searched as searched_name
-from prdp.analysis.rival_sentence import sentence
+from prdp.analysis.rival_sentence import hindsight, sentence
 from prdp.analysis.rivals import compare, pareto_front
 from prdp.analysis.tables import TABLES, NothingToShow
 from prdp.analysis.tables.rivals import regret
@@ -254,6 +254,14 @@ def test_one_sentence_has_the_cheapest_rival_that_is_shown_to_be_no_worse():
     assert "on Heat 1D JFB + PRDP (50 % of PRDP's products, its error +1.0 (1.0 to 1.0) %)" in said
     said = sentence(records(*base(), *worse, *dear, *other))
     assert said.endswith("on Heat 1D none is shown to be both.")
+
+
+def test_one_sentence_has_the_regret_of_each_problem_that_was_searched():
+    front = oracle([(seed, 6, 0.01, [1]) for seed in SEEDS])
+    assert hindsight(records(*base()), {}) == hindsight(records(), {"heat1d": front}) == ""
+    assert hindsight(records(*base()), {"heat1d": front, "burgers": front}).endswith(
+        ": 4.0 (4.0 to 4.0) on Heat 1D."
+    )
 
 
 def test_poisson_is_charged_until_the_common_error():

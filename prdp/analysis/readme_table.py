@@ -80,12 +80,12 @@ def page(judgements: list[Judgement]) -> str:
     return "\n\n".join([head, said, table(judgements), *NOTES, f"All claims by outcome:\n\n{counted}"]) + "\n"
 
 
-def block(judgements: list[Judgement], rivals: str = "") -> str:
+def block(judgements: list[Judgement], *more: str) -> str:
     """Return the answer in short: sentences, and a table of the printed settings and the defaults.
 
     Args:
         judgements: the verdicts.
-        rivals: one more sentence, see `rival_sentence`.
+        more: further sentences, see `rival_sentence`; empty ones are left out.
     """
     by_id = {j.claim.id: j for j in judgements}
     lines = [
@@ -104,7 +104,7 @@ def block(judgements: list[Judgement], rivals: str = "") -> str:
             f"**{verdict.value}**" if verdict else "",
         ]
         lines.append(f"| {' | '.join(shown)} |")
-    said = "\n".join(f"- {sentence}" for sentence in (*brief(judgements), *filter(None, [rivals])))
+    said = "\n".join(f"- {sentence}" for sentence in (*brief(judgements), *filter(None, more)))
     return f"{said}\n\n" + "\n".join(lines)
 
 
@@ -118,7 +118,7 @@ def _short(judgement: Judgement | None) -> str:
     )
 
 
-def placed(text: str, judgements: list[Judgement], rivals: str = "") -> str:
+def placed(text: str, judgements: list[Judgement], *more: str) -> str:
     """Return a text with the answer between its two marks.
 
     Raises:
@@ -128,4 +128,4 @@ def placed(text: str, judgements: list[Judgement], rivals: str = "") -> str:
     _, end, after = rest.partition(END)
     if not (begin and end):
         raise ValueError(f"there is no place for the verdicts: {BEGIN} ... {END}")
-    return f"{before}{BEGIN}\n{block(judgements, rivals)}\n{END}{after}"
+    return f"{before}{BEGIN}\n{block(judgements, *more)}\n{END}{after}"

@@ -1,11 +1,15 @@
-"""PRDP's place among its rivals, in one sentence."""
+"""PRDP's place among its rivals and beside the best schedules in hindsight, each in one sentence."""
 
 import math
+from collections.abc import Mapping
+
+import pandas as pd
 
 from prdp.analysis.records import Records
+from prdp.analysis.regret import regrets, searched
 from prdp.analysis.rival_names import MODE, SCHEDULE, WARM
 from prdp.analysis.rivals import Comparison, Rival, cheapest, compare, within_margin
-from prdp.analysis.tables.cells import change
+from prdp.analysis.tables.cells import change, interval
 
 # Those that keep PRDP's solver: of another one, a product does something else.
 _KINDS = (MODE, SCHEDULE, WARM)
@@ -44,3 +48,17 @@ def _no_worse(problem: Comparison, rival: Rival, prdp: Rival) -> bool:
     if rival.attained is None:
         return False
     return problem.to_common_error or within_margin(rival.excess(prdp))
+
+
+def hindsight(records: Records, oracles: Mapping[str, pd.DataFrame]) -> str:
+    """Return PRDP's regret in iterations on each problem that was searched; empty without any."""
+    parts = []
+    for problem in compare(records):
+        if searched(problem) not in oracles or problem.variant:
+            continue
+        found = [r for r in regrets(problem, oracles[searched(problem)]) if r.rival is problem.prdp]
+        if found and found[0].iterations.runs:
+            times = found[0].iterations
+            parts.append(f"{times.mean:.1f}{interval(times, 1, 1)} on {problem.title}")
+    said = "**Hindsight**: PRDP's iterations over those of the cheapest rising K found to be as accurate: "
+    return f"{said}{', '.join(parts)}." if parts else ""

@@ -1,6 +1,6 @@
 """Validation error over iterations: the best schedules in hindsight, PRDP, two stages and fixed K."""
 
-from itertools import groupby, pairwise
+from itertools import pairwise
 from typing import Any
 
 import pandas as pd
@@ -19,7 +19,7 @@ from prdp.analysis.rival_names import CONVERGED, DEADLINE, PRDP, TWO_STAGES, nam
 EXPERIMENTS = ("rivals", "fig_4", "fig_6", "fig_8")
 # The part of errors that is shown, relative to the smallest of the panel.
 _CUT = 6.0
-_COLUMNS = 5
+_COLUMNS = 5  # in a row
 
 
 @style.styled
@@ -37,10 +37,7 @@ def oracle(records: Records, reference: Reference) -> Figure:
     ]
     if not panels:
         raise NothingToDraw("no problem with a network was searched for its best schedules and trained")
-    # At most five panels in a row, and no two problems in one row.
-    lines = [
-        line for _, group in groupby(panels, key=lambda panel: panel[0]) for line in _in_lines(list(group))
-    ]
+    lines = [panels[i : i + _COLUMNS] for i in range(0, len(panels), _COLUMNS)]
     rows, columns = len(lines), max(map(len, lines))
     figure = style.canvas(2.9 * columns, 3.0 * rows + 0.3)
     axes = figure.subplots(rows, columns, squeeze=False)
@@ -60,10 +57,6 @@ def oracle(records: Records, reference: Reference) -> Figure:
     for ax, labels, curve in labelled:
         label_points(ax, labels, curve)
     return figure
-
-
-def _in_lines(panels: list[Any]) -> list[list[Any]]:
-    return [panels[i : i + _COLUMNS] for i in range(0, len(panels), _COLUMNS)]
 
 
 def _runs(records: Records, problem: str, seed: int) -> pd.DataFrame:
