@@ -71,7 +71,7 @@ def _correction_jvp(size: int, primals: Any, tangents: Any) -> tuple[Array, Arra
     d_basis = _basis_tangent(partial(scaled, operator), krylov, dr, moved)
     # Elementwise products and sums instead of einsum: XLA fuses their transposes into one pass.
     dv_y = jnp.sum(y[..., :, None] * d_basis, axis=-2)
-    (pulled,) = jax.linear_transpose(partial(scaled, operator), e)(e)
+    (pulled,) = jax.vjp(partial(scaled, operator), e)[1](e)
     pulled = jnp.sum(d_basis * pulled[..., None, :], axis=-1)
     _, dw_y = jax.jvp(scaled, (operator, combine(y, krylov.basis)), (d_operator, dv_y))
     right = moved_e + pulled + images_of(dr - dw_y)
@@ -109,7 +109,8 @@ def _basis_tangent(scaled: Any, krylov: Krylov, dr: Array, moved: Array) -> Arra
     right = jnp.concatenate([dr[..., None, :], moved[..., : m - 1, :]], axis=-2)
 
     def pull_back(v: Array) -> Array:
-        return jax.linear_transpose(scaled, v)(v)[0]
+        # Not `linear_transpose`, which ignores how a product differentiates itself (see `Stencil.mv`).
+        return jax.vjp(scaled, v)[1](v)[0]
 
     def outside(w: Array, j: Any) -> Array:
         """Return `P_j w`."""
