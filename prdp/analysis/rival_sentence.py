@@ -59,6 +59,7 @@ def hindsight(records: Records, oracles: Mapping[str, pd.DataFrame]) -> str:
         found = [r for r in regrets(problem, oracles[searched(problem)]) if r.rival is problem.prdp]
         if found and found[0].iterations.runs:
             times = found[0].iterations
-            parts.append(f"{times.mean:.1f}{interval(times, 1, 1)} on {problem.title}")
+            told = interval(times, 1, 1) or ("" if problem.to_common_error else " (one seed)")
+            parts.append(f"{times.mean:.1f}{told} on {problem.title}")
     said = "**Hindsight**: PRDP's iterations over those of the cheapest rising K found to be as accurate: "
     return f"{said}{', '.join(parts)}." if parts else ""
