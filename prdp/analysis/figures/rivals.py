@@ -40,7 +40,7 @@ _NAMED = 20
 def costed(records: Records) -> list[tuple[Comparison, str]]:
     """Return the problems with each cost that may be compared.
 
-    Seconds are shown where more than PRDP and converged training were timed alone, on one commit.
+    Seconds are shown where PRDP and at least two others were timed alone, on one commit.
 
     Raises:
         NothingToDraw: no problem has runs.
@@ -51,8 +51,9 @@ def costed(records: Records) -> list[tuple[Comparison, str]]:
         raise NothingToDraw(f"no run of {EXPERIMENT}")
     found = []
     for problem in problems:
-        timed = sum(r.costs["seconds"].runs > 0 for r in problem.rivals) > 2
-        found += [(problem, cost) for cost in (COSTS if timed else ("matvecs",))]
+        timed = [r for r in problem.rivals if r.costs["seconds"].runs]
+        comparable = problem.prdp in timed and len(timed) > 2
+        found += [(problem, cost) for cost in (COSTS if comparable else ("matvecs",))]
     return found
 
 
