@@ -10,7 +10,7 @@ import argparse
 from pathlib import Path
 
 from prdp.analysis import load
-from prdp.analysis.claims import judge, load_claims
+from prdp.analysis.claims import judge
 from prdp.analysis.figures import FIGURES
 from prdp.analysis.reference import load_reference
 from prdp.analysis.report import render
@@ -34,9 +34,9 @@ def main() -> None:
     arguments = parser.parse_args()
     records = load(arguments.records)
     titles = {path.stem: preset_title(path.stem, CONF) for path in (CONF / "experiment").glob("*.yaml")}
-    claims = load_claims(arguments.paper)
-    judgements = judge(claims, records)
     reference = load_reference(arguments.records, arguments.paper)
+    claims = list(reference.paper.values())
+    judgements = judge(claims, records)
     differences = load_differences(arguments.differences, claims)
     pictures = load_pictures(arguments.pictures)
     page = render(records, judgements, TABLES, FIGURES, titles, reference, differences, pictures)

@@ -1,7 +1,7 @@
 """Regret: how far a schedule is from the best one in hindsight (found by `scripts/oracle.py`)."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -66,6 +66,15 @@ def regrets(problem: Comparison, oracle: pd.DataFrame) -> list[Regret]:
     fronts = _by_seed(problem, oracle)
     found = [_regret(rival, fronts) for rival in schedules]
     return [r for r in found if r.error.runs]
+
+
+def of_searched(
+    problems: Iterable[Comparison], oracles: Mapping[str, pd.DataFrame]
+) -> Iterator[tuple[Comparison, Regret]]:
+    """Yield the regrets on each problem whose best schedules were searched: the paper's, without its variants."""
+    for problem in problems:
+        if searched(problem) in oracles and not problem.variant:
+            yield from ((problem, found) for found in regrets(problem, oracles[searched(problem)]))
 
 
 def _by_seed(problem: Comparison, oracle: pd.DataFrame) -> Mapping[int, pd.DataFrame]:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 import pandas as pd
 
 from prdp.analysis.records import Records
-from prdp.analysis.regret import regrets, searched
+from prdp.analysis.regret import of_searched
 from prdp.analysis.rival_names import MODE, SCHEDULE, WARM
 from prdp.analysis.rivals import Comparison, Rival, cheapest, compare, within_margin
 from prdp.analysis.tables.cells import change, interval
@@ -53,12 +53,9 @@ def _no_worse(problem: Comparison, rival: Rival, prdp: Rival) -> bool:
 def hindsight(records: Records, oracles: Mapping[str, pd.DataFrame]) -> str:
     """Return PRDP's regret in iterations on each problem that was searched; empty without any."""
     parts = []
-    for problem in compare(records):
-        if searched(problem) not in oracles or problem.variant:
-            continue
-        found = [r for r in regrets(problem, oracles[searched(problem)]) if r.rival is problem.prdp]
-        if found and found[0].iterations.runs:
-            times = found[0].iterations
+    for problem, found in of_searched(compare(records), oracles):
+        times = found.iterations
+        if found.rival is problem.prdp and times.runs:
             told = interval(times, 1, 1) or ("" if problem.to_common_error else " (one seed)")
             parts.append(f"{times.mean:.1f}{told} on {problem.title}")
     said = "**Hindsight**: PRDP's iterations over those of the cheapest rising K found to be as accurate: "

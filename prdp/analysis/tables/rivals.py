@@ -8,7 +8,7 @@ import pandas as pd
 from prdp.analysis.quantities import COMMON_ERROR, MARGIN
 from prdp.analysis.records import Records
 from prdp.analysis.reference import Reference
-from prdp.analysis.regret import regrets, searched
+from prdp.analysis.regret import of_searched
 from prdp.analysis.rival_names import KINDS
 from prdp.analysis.rivals import EXPERIMENT, Comparison, Rival, cheapest, compare, pareto_front, within_margin
 from prdp.analysis.statistics import Statistic
@@ -87,9 +87,7 @@ def regret(records: Records, reference: Reference) -> Table:
             "seeds of the error": str(found.error.runs),
             "error on": "test set" if found.held_out else "validation samples",
         }
-        for problem in compare(records)
-        if searched(problem) in reference.oracles and not problem.variant
-        for found in regrets(problem, reference.oracles[searched(problem)])
+        for problem, found in of_searched(compare(records), reference.oracles)
     ]
     notes = [
         "Iterations: those of the schedule, divided by those of the cheapest monotone schedule that ends at least as "
