@@ -38,7 +38,6 @@ SEARCHES = {
     "heat2d_small": Search(10, (1, 2, 3, 4, 6, 8, 12, 18, 44), 24),
     "heat3d_small": Search(25, (1, 2, 4, 8, 14), 4),
     "burgers": Search(20, (4, 6, 8, 10, 12, 16, 23), 10),
-    # Width 3 finds nothing as good as PRDP: it keeps the cheapest, the dearest and one between.
     "navier_stokes_small": Search(25, (1, 2, 4, 8, 19), 6),
 }
 

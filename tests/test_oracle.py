@@ -87,6 +87,25 @@ def test_thinning_keeps_the_ends(width):
     assert np.all(np.diff([n.cost for n in kept]) > 0)
 
 
+def test_thinning_drops_what_adds_least_to_the_front():
+    # In squares of decades, the front loses 0.1, 1.9 and 0.1 without the second, the third and the fourth.
+    nodes = [
+        node(1, 1e4, 9),
+        node(10, 10**3.9, 9),
+        node(100, 1e2, 9),
+        node(1000, 10**1.9, 9),
+        node(10**4, 10.0, 9),
+    ]
+    assert thinned(nodes, 3) == [nodes[0], nodes[2], nodes[4]]
+    assert thinned(nodes, 2) == [nodes[0], nodes[4]]
+
+
+def test_thinning_keeps_beaten_nodes_of_low_level_only_if_there_is_room():
+    front, beaten = [node(1, 4.0, 5), node(2, 2.0, 5), node(3, 1.0, 5)], [node(2, 3.0, 2), node(3, 3.5, 1)]
+    assert thinned(sorted(front + beaten, key=lambda n: n.cost), 3) == front
+    assert thinned(front + beaten, 4) == [front[0], front[1], beaten[0], front[2]]
+
+
 def test_a_block_that_does_not_divide_the_epochs_is_refused(compose, data_dir):
     with pytest.raises(ValueError, match="block=4: allowed are the divisors of epochs=6"):
         Branching(parse(compose(*SMALL, f"data_dir={data_dir}")), 4)
