@@ -5,6 +5,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from prdp.config import ConfigError
 from prdp.suite import campaign
 from prdp.suite.campaign import Stage, choose, stages, status_table, survey
 from prdp.suite.plan import Job
@@ -61,6 +62,14 @@ def test_a_stage_takes_a_part_of_a_preset_one_seed_after_the_other(tmp_path, mon
     assert stage.jobs == tuple(
         ("physics=b", f"schedule={s}", f"seed={n}") for n in (2, 1) for s in ("x", "y")
     )
+
+
+def test_a_stage_without_jobs_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(campaign, "preset_jobs", lambda name, given: [("physics=a",)])
+    path = tmp_path / "campaign.yaml"
+    path.write_text("stages: [{title: t, decides: d, preset: rivals, only: {scale: full}}]")
+    with pytest.raises(ConfigError, match="t: only={'scale': 'full'} leaves no job of preset rivals"):
+        stages(path, {})
 
 
 def test_the_next_run_is_of_the_most_important_stage_that_may_start(entries):

@@ -10,6 +10,7 @@ import pandas as pd
 from omegaconf import OmegaConf
 
 from prdp.analysis.comparison import BUSY, timed_alone
+from prdp.config import ConfigError
 from prdp.records import CPUContention, RunFolder
 from prdp.suite.cost import estimate
 from prdp.suite.grids import Overrides, expand
@@ -62,6 +63,9 @@ def stages(path: Path, groups: Mapping[str, Collection[str]]) -> list[Stage]:
     Args:
         path: of the file, `conf/campaign.yaml`.
         groups: names of the configuration groups, and of the options of each.
+
+    Raises:
+        ConfigError: If a stage has no jobs.
     """
     content = OmegaConf.to_container(OmegaConf.load(path), resolve=True)
     assert isinstance(content, dict)
@@ -82,6 +86,8 @@ def _jobs(node: Mapping[str, Any], groups: Mapping[str, Collection[str]]) -> lis
         return expand(node["grids"], {}, groups)
     only = expand([node["only"]], {}, groups)
     jobs = [job for job in preset_jobs(node["preset"], {}) if any(set(part) <= set(job) for part in only)]
+    if not jobs:
+        raise ConfigError(f"{node['title']}: only={node['only']} leaves no job of preset {node['preset']}")
     # What is compared runs in turn, because machines drift.
     seeds = list(dict.fromkeys(_seed(job) for job in jobs))
     return sorted(jobs, key=lambda job: seeds.index(_seed(job)))
@@ -102,7 +108,7 @@ def survey(every: Sequence[Stage], summaries: pd.DataFrame, common: Sequence[str
     recorded = summaries.assign(alone=timed_alone(summaries)).set_index("run")
     found = []
     for stage in every:
-        jobs = plan(stage.jobs, common)
+        jobs = plan(stage.jobs, common, feasible=False)
         for job, seconds in zip(jobs, estimate(jobs, summaries), strict=True):
             found.append(Entry(stage, job, _state(stage, job, recorded), seconds))
     return found

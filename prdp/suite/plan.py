@@ -36,23 +36,24 @@ class Job:
         return not self.config["overwrite"] and RunFolder(self.folder).finished_summary() is not None
 
 
-def plan(jobs: Iterable[Overrides], common: Iterable[str] = ()) -> list[Job]:
+def plan(jobs: Iterable[Overrides], common: Iterable[str] = (), *, feasible: bool = True) -> list[Job]:
     """Return the planned jobs, after checking every configuration. Hydra must have been initialised.
 
     Args:
         jobs: the overrides of each job.
         common: further overrides for all jobs.
+        feasible: whether to check also that each can run: its solver and mode support its operator, and it fits into
+            memory. A survey leaves that to the run, because the solves are traced for it.
 
     Raises:
-        ConfigError: If a configuration is invalid, if its solver or mode does not support its operator, or if it cannot
-            fit into memory.
+        ConfigError: If a configuration is invalid or not feasible.
     """
     common, planned = tuple(common), []
     for overrides in jobs:
         # Compose configurations that differ only in the seed just once, because composing dominates the run time.
         seeds = [x for x in overrides if re.fullmatch(r"seed=-?\d+", x)]
         rest = tuple(x for x in overrides if x not in seeds)
-        config = _parse(rest, common)
+        config = _parse(rest, common, feasible)
         config = config.with_seed(int(seeds[-1].removeprefix("seed="))) if seeds else config
         folder = config.general.runs / run_name(config.identity(), config.determinants())
         planned.append(Job(overrides, folder, config.plain))
@@ -60,11 +61,12 @@ def plan(jobs: Iterable[Overrides], common: Iterable[str] = ()) -> list[Job]:
 
 
 @functools.cache
-def _parse(overrides: Overrides, common: Overrides) -> Config:
+def _parse(overrides: Overrides, common: Overrides, feasible: bool) -> Config:
     try:
         config = parse(compose("config", overrides=[*overrides, *common]))
-        check_system(config)
-        check_memory(config)
+        if feasible:
+            check_system(config)
+            check_memory(config)
         return config
     except ConfigError as error:
         raise ConfigError(f"{' '.join(overrides)}: {error}") from error
