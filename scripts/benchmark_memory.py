@@ -187,7 +187,9 @@ def print_peak(mode: str) -> None:
     # Compare with the resident memory, not with the peak so far, which compilation has already raised.
     before = int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
     jax.block_until_ready(compiled(*arguments))
-    after = 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    # Not `ru_maxrss`: it begins at the peak of the process that started this one.
+    status = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
+    after = 1024 * int(status["VmHWM"].split()[0])
     print(after - before, bytes_needed(compiled) - arguments[0].nbytes)
 
 
