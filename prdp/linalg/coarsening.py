@@ -7,7 +7,7 @@ import jax.numpy as jnp
 from jaxtyping import Array
 
 from prdp.linalg.operators import Leaf
-from prdp.linalg.stencils import Offset, Stencil, shift
+from prdp.linalg.stencils import Offset, Stencil, opposite, shift
 from prdp.linalg.transfer import Transfer
 
 # An axis with so few points is not coarsened further.
@@ -142,8 +142,8 @@ def _upwinded(terms: Terms, grid: tuple[int, ...], boundary: str) -> Terms:
     over = tuple(range(-min(d, diagonal.ndim), 0))
     sign = jnp.where(jnp.mean(diagonal, over, keepdims=True) < 0, -1, 1).astype(diagonal.dtype)
     changed = dict(terms)
-    for forth in sorted({max(o, _opposite(o)) for o in terms} - {centre}):
-        back = _opposite(forth)
+    for forth in sorted({max(o, opposite(o)) for o in terms} - {centre}):
+        back = opposite(forth)
         entry, partner = (jnp.asarray(terms.get(o, 0.0)) for o in (forth, back))
         added = jnp.maximum(0, jnp.maximum(sign * entry, sign * shift(partner, forth, grid, boundary)))
         if boundary == "dirichlet":
@@ -153,10 +153,6 @@ def _upwinded(terms: Terms, grid: tuple[int, ...], boundary: str) -> Terms:
         changed[back] = partner - sign * of_partner
         changed[centre] = changed[centre] + sign * (added + of_partner)
     return changed
-
-
-def _opposite(offset: Offset) -> Offset:
-    return tuple(-o for o in offset)
 
 
 def _line(coefficient: Leaf, transfer: Transfer, dimensions: int) -> Array:

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from prdp.linalg.operators import Leaf, Operator, number, static
-from prdp.linalg.stencils import Offset, Stencil, finite_of_batch, returns_home, shift
+from prdp.linalg.stencils import Offset, Stencil, finite_of_batch, opposite, returns_home, shift
 
 # (row channel, column channel, offset)
 Term = tuple[int, int, Offset]
@@ -69,7 +69,7 @@ class CoupledStencil(Operator):
         """Return `A^T`: channels swapped, offsets negated, and coefficient fields shifted accordingly."""
         if self.symmetric:
             return self
-        terms = tuple((j, i, tuple(-o for o in offset)) for i, j, offset in self.terms)
+        terms = tuple((j, i, opposite(offset)) for i, j, offset in self.terms)
         coefficients = tuple(
             shift(c, offset, self.grid, self.boundary)
             for c, (*_, offset) in zip(self.coefficients, terms, strict=True)

@@ -64,7 +64,7 @@ class Stencil(Operator):
 
     def transpose(self) -> "Stencil":
         """Return `A^T`: offsets negated, and coefficient fields shifted accordingly."""
-        offsets = tuple(tuple(-i for i in o) for o in self.offsets)
+        offsets = tuple(map(opposite, self.offsets))
         coefficients = tuple(
             shift(c, o, self.grid, self.boundary) for c, o in zip(self.coefficients, offsets, strict=True)
         )
@@ -126,6 +126,11 @@ def finite_of_batch(coefficients: tuple[Leaf, ...], dimensions: int) -> tuple[Le
     return tuple(finite(c) if jnp.ndim(c) > dimensions else c for c in coefficients)
 
 
+def opposite(offset: Offset) -> Offset:
+    """Return the offset of the way back."""
+    return tuple(-o for o in offset)
+
+
 def returns_home(offset: Offset, grid: tuple[int, ...], boundary: str) -> bool:
     """Whether `x + offset` is `x`, including multiples of the period on a periodic grid."""
     if boundary == "periodic":
@@ -141,7 +146,7 @@ def shift(coefficient: Leaf, offset: Offset, grid: tuple[int, ...], boundary: st
     batch = jnp.shape(coefficient)[: max(0, jnp.ndim(coefficient) - len(grid))]
     coefficient = jnp.broadcast_to(coefficient, (*batch, *grid))
     if boundary == "periodic":
-        return jnp.roll(coefficient, tuple(-o for o in offset), tuple(axes))
+        return jnp.roll(coefficient, opposite(offset), tuple(axes))
     for axis, o in zip(axes, offset, strict=True):
         n = coefficient.shape[axis]
         pad = [(0, 0)] * coefficient.ndim
