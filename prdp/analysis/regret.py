@@ -1,6 +1,5 @@
 """Regret: how far a schedule is from the best one in hindsight (found by `scripts/oracle.py`)."""
 
-import math
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
@@ -22,11 +21,11 @@ class Regret(NamedTuple):
 
     Attributes:
         rival: the schedule.
-        iterations: its iterations divided by those of the cheapest schedule that ends at least as accurate.
+        iterations: its iterations divided by those of the cheapest schedule of the front that is at least as accurate.
         error: its error divided by that of the schedule with the smallest validation error among those that take at
-            most as many iterations; both on the held-out test set, if every seed has test errors, else on the
-            validation samples.
-        held_out: whether `error` is that of the test set.
+            most as many iterations.
+        held_out: whether accuracy in both is that on the held-out test set, as where every seed has test errors; else
+            it is that on the validation samples.
         unmatched: seeds on which no schedule found is as accurate; `iterations` excludes them.
     """
 
@@ -86,16 +85,22 @@ def _by_seed(problem: Comparison, oracle: pd.DataFrame) -> Mapping[int, pd.DataF
 
 
 def _regret(rival: Rival, fronts: Mapping[int, pd.DataFrame]) -> Regret:
-    iterations, errors, tests, unmatched = [], [], [], 0
-    for seed in sorted(set(fronts) & set(rival.errors)):
-        front, error, spent = fronts[seed], rival.errors[seed], rival.iterations[seed]
-        accurate = front.loc[front["val_error"] <= error, "iterations_total"]
+    seeds = sorted(set(fronts) & set(rival.errors))
+    held_out = bool(seeds) and all(seed in rival.tests and _has_tests(fronts[seed]) for seed in seeds)
+    measure, own = ("test_error", rival.tests) if held_out else ("val_error", rival.errors)
+    iterations, errors, unmatched = [], [], 0
+    for seed in seeds:
+        front, spent = fronts[seed], rival.iterations[seed]
+        accurate = front.loc[front[measure] <= own[seed], "iterations_total"]
         cheap = front[front["iterations_total"] <= spent]
         unmatched += accurate.empty
         iterations += [] if accurate.empty else [spent / accurate.min()]
         if not cheap.empty:
+            # The search chooses on the validation samples.
             best = cheap.sort_values("val_error", kind="stable").iloc[0]
-            errors.append(error / best["val_error"])
-            tests.append(rival.tests.get(seed, math.nan) / best.get("test_error", math.nan))
-    held_out = bool(tests) and not any(map(math.isnan, tests))
-    return Regret(rival, describe(iterations), describe(tests if held_out else errors), held_out, unmatched)
+            errors.append(own[seed] / best[measure])
+    return Regret(rival, describe(iterations), describe(errors), held_out, unmatched)
+
+
+def _has_tests(front: pd.DataFrame) -> bool:
+    return "test_error" in front and bool(front["test_error"].notna().all())

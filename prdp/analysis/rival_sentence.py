@@ -36,8 +36,8 @@ def sentence(records: Records) -> str:
         if best is None or not share < 1:
             none.append(problem.title)
             continue
-        error = "" if problem.to_common_error else f", its error {change(best.excess(prdp))} %"
-        parts.append(f"on {problem.title} {best.name} ({100 * share:.0f} % of PRDP's products{error})")
+        error = "" if problem.to_common_error else f", error {change(best.excess(prdp))} %"
+        parts.append(f"on {problem.title} {best.name} ({100 * share:.0f} % of the products{error})")
     if none:
         parts.append(f"on {', '.join(none)} none is shown to be both")
     said = "**Rivals** with PRDP's solver and fewer matrix-vector products, at most 10 % above its error: "
@@ -52,11 +52,23 @@ def _no_worse(problem: Comparison, rival: Rival, prdp: Rival) -> bool:
 
 def hindsight(records: Records, oracles: Mapping[str, pd.DataFrame]) -> str:
     """Return PRDP's regret in iterations on each problem that was searched; empty without any."""
-    parts = []
+    parts, none = [], []
     for problem, found in of_searched(compare(records), oracles):
+        if found.rival is not problem.prdp:
+            continue
         times = found.iterations
-        if found.rival is problem.prdp and times.runs:
-            told = interval(times, 1, 1) or ("" if problem.to_common_error else " (one seed)")
-            parts.append(f"{times.mean:.1f}{told} on {problem.title}")
+        if not times.runs:
+            none.append(problem.title)
+            continue
+        seeds = "" if problem.to_common_error else f" ({_of(times.runs, times.runs + found.unmatched)})"
+        parts.append(f"{times.mean:.1f}{interval(times, 1, 1)} on {problem.title}{seeds}")
+    if none:
+        parts.append(f"none was found on {', '.join(none)}")
     said = "**Hindsight**: PRDP's iterations over those of the cheapest rising K found to be as accurate: "
     return f"{said}{', '.join(parts)}." if parts else ""
+
+
+def _of(some: int, seeds: int) -> str:
+    if some < seeds:
+        return f"{some} of {seeds} seeds"
+    return "one seed" if seeds == 1 else f"{seeds} seeds"

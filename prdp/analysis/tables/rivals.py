@@ -85,18 +85,18 @@ def regret(records: Records, reference: Reference) -> Table:
             "seeds without match": str(found.unmatched),
             "error": spread(found.error, 1, 2) + interval(found.error, 1, 2),
             "seeds of the error": str(found.error.runs),
-            "error on": "test set" if found.held_out else "validation samples",
+            "measured on": "test set" if found.held_out else "validation samples",
         }
         for problem, found in of_searched(compare(records), reference.oracles)
     ]
     notes = [
-        "Iterations: those of the schedule, divided by those of the cheapest monotone schedule that ends at least as "
+        "Iterations: those of the schedule, divided by those of the cheapest schedule of the front that is at least as "
         "accurate. Seeds without match are those on which no schedule found does: the iterations leave them out.",
         "Error: that of the schedule, divided by that of the best schedule found that takes at most as many "
-        "iterations; on a held-out test set if all seeds have one.",
+        "iterations.",
         "Mean ± one standard deviation over seeds, with the 95 % interval of the mean.",
-        "The best schedules were chosen on the validation samples, the others were not: a regret in iterations, or in "
-        "the error of these samples, is an upper bound.",
+        "The front was chosen on the validation samples. Both regrets are measured on a held-out test set if all seeds "
+        "have test errors; on the validation samples they are upper bounds, since only the front was chosen on them.",
         "A number below 1: the schedule beats all that were found. The search is pruned and changes K only every few "
         "epochs.",
     ]
