@@ -63,8 +63,8 @@ def hindsight(records: Records, oracles: Mapping[str, pd.DataFrame]) -> str:
         seeds = "" if problem.to_common_error else f" ({_of(times.runs, times.runs + found.unmatched)})"
         parts.append(f"{times.mean:.1f}{interval(times, 1, 1)} on {problem.title}{seeds}")
     if none:
-        parts.append(f"none was found on {', '.join(none)}")
-    said = "**Hindsight**: PRDP's iterations over those of the cheapest rising K found to be as accurate: "
+        parts.append(f"none on {', '.join(none)}")
+    said = "**Hindsight**: PRDP's iterations over those of the cheapest rising K found as accurate: "
     return f"{said}{', '.join(parts)}." if parts else ""
 
 
