@@ -5,9 +5,9 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from prdp.config import ConfigError
 from prdp.suite import campaign
 from prdp.suite.campaign import Stage, choose, stages, status_table, survey
+from prdp.suite.grids import GridError
 from prdp.suite.plan import Job
 
 TIMED = Stage("timed", "a clock", True, (("a",), ("b",)))
@@ -68,7 +68,7 @@ def test_a_stage_without_jobs_is_refused(tmp_path, monkeypatch):
     monkeypatch.setattr(campaign, "preset_jobs", lambda name, given: [("physics=a",)])
     path = tmp_path / "campaign.yaml"
     path.write_text("stages: [{title: t, decides: d, preset: rivals, only: {scale: full}}]")
-    with pytest.raises(ConfigError, match="leaves no job of preset rivals"):
+    with pytest.raises(GridError, match="leaves no job of preset rivals"):
         stages(path, {})
 
 

@@ -82,6 +82,10 @@ def test_a_sweep_is_refused_as_a_whole(conf):  # noqa: F811
         plan([("physics=heat1d", "epochs=1"), ("physics=heat1d", "model.width=65536")])
 
 
+def test_a_survey_lists_what_cannot_fit(conf):  # noqa: F811
+    assert len(plan([("physics=heat1d", "model.width=65536")], feasible=False)) == 1
+
+
 def test_memory_is_that_of_the_machine_or_of_its_group(monkeypatch, tmp_path):
     whole = memory.available()
     assert whole > 2**28

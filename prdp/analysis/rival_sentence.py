@@ -10,6 +10,7 @@ from prdp.analysis.regret import of_searched
 from prdp.analysis.rival_names import MODE, SCHEDULE, WARM
 from prdp.analysis.rivals import Comparison, Rival, cheapest, compare, within_margin
 from prdp.analysis.tables.cells import change, interval
+from prdp.analysis.verdicts import in_seeds
 
 # Those that keep PRDP's solver: of another one, a product does something else.
 _KINDS = (MODE, SCHEDULE, WARM)
@@ -60,15 +61,10 @@ def hindsight(records: Records, oracles: Mapping[str, pd.DataFrame]) -> str:
         if not times.runs:
             none.append(problem.title)
             continue
-        seeds = "" if problem.to_common_error else f" ({_of(times.runs, times.runs + found.unmatched)})"
+        matched = f"{times.runs} of " if found.unmatched else ""
+        seeds = "" if problem.to_common_error else f" ({matched}{in_seeds(times.runs + found.unmatched)})"
         parts.append(f"{times.mean:.1f}{interval(times, 1, 1)} on {problem.title}{seeds}")
     if none:
         parts.append(f"none on {', '.join(none)}")
     said = "**Hindsight**: PRDP's iterations over those of the cheapest rising K found as accurate: "
     return f"{said}{', '.join(parts)}." if parts else ""
-
-
-def _of(some: int, seeds: int) -> str:
-    if some < seeds:
-        return f"{some} of {seeds} seeds"
-    return "one seed" if seeds == 1 else f"{seeds} seeds"

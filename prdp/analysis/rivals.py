@@ -12,6 +12,7 @@ from prdp.analysis.quantities import COMMON_ERROR, MARGIN, by_seed, first_reach
 from prdp.analysis.records import OWN, Records
 from prdp.analysis.rival_names import CONVERGED, KINDS, PRDP, named
 from prdp.analysis.statistics import Statistic, describe, relative_difference
+from prdp.analysis.verdicts import in_seeds
 
 EXPERIMENT = "rivals"
 _TEST = "test_error_final"
@@ -95,7 +96,7 @@ class Comparison:
             return ""
         if len(counts) > 1:
             return f"{counts[0]} to {counts[-1]} seeds"
-        return "1 seed" if counts[0] == 1 else f"{counts[0]} seeds"
+        return in_seeds(counts[0])
 
     @property
     def to_common_error(self) -> bool:

@@ -10,10 +10,9 @@ import pandas as pd
 from omegaconf import OmegaConf
 
 from prdp.analysis.comparison import BUSY, timed_alone
-from prdp.config import ConfigError
 from prdp.records import CPUContention, RunFolder
 from prdp.suite.cost import estimate
-from prdp.suite.grids import Overrides, expand
+from prdp.suite.grids import GridError, Overrides, expand
 from prdp.suite.plan import Job, plan
 from prdp.suite.presets import preset_jobs
 
@@ -65,7 +64,7 @@ def stages(path: Path, groups: Mapping[str, Collection[str]]) -> list[Stage]:
         groups: names of the configuration groups, and of the options of each.
 
     Raises:
-        ConfigError: If a stage has no jobs.
+        GridError: If a stage has no jobs.
     """
     content = OmegaConf.to_container(OmegaConf.load(path), resolve=True)
     assert isinstance(content, dict)
@@ -87,7 +86,7 @@ def _jobs(node: Mapping[str, Any], groups: Mapping[str, Collection[str]]) -> lis
     only = expand([node["only"]], {}, groups)
     jobs = [job for job in preset_jobs(node["preset"], {}) if any(set(part) <= set(job) for part in only)]
     if not jobs:
-        raise ConfigError(f"{node['title']}: only={node['only']} leaves no job of preset {node['preset']}")
+        raise GridError(f"{node['title']}: only={node['only']} leaves no job of preset {node['preset']}")
     # What is compared runs in turn, because machines drift.
     seeds = list(dict.fromkeys(_seed(job) for job in jobs))
     return sorted(jobs, key=lambda job: seeds.index(_seed(job)))
