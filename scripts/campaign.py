@@ -21,7 +21,7 @@ from hydra import initialize_config_dir
 from prdp.analysis import load
 from prdp.analysis.comparison import timed_alone
 from prdp.locks import lock
-from prdp.suite import preset_groups
+from prdp.suite import GridError, preset_groups
 from prdp.suite.campaign import Entry, Stage, choose, is_idle, stages, status_table, survey
 from prdp.suite.collect import collect
 from prdp.suite.cost import duration
@@ -41,7 +41,10 @@ def main() -> None:
     parser.add_argument("--limit", type=int, help="stop after so many runs")
     arguments = parser.parse_args()
     with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
-        every = stages(ROOT / "conf" / "campaign.yaml", preset_groups())
+        try:
+            every = stages(ROOT / "conf" / "campaign.yaml", preset_groups())
+        except GridError as error:
+            sys.exit(f"error: conf/campaign.yaml: {error}")
         if arguments.status:
             show(survey(every, load(RECORDS).summaries, COMMON))
             return

@@ -53,6 +53,7 @@ def test_a_run_of_uncommitted_code_does_not_count_as_timed(entries):
 
 def test_a_stage_takes_a_part_of_a_preset_one_seed_after_the_other(tmp_path, monkeypatch):
     jobs = [(f"physics={p}", f"schedule={s}", f"seed={n}") for p in "ab" for s in "xy" for n in (2, 1)]
+    monkeypatch.setattr(campaign, "preset_names", lambda: ["rivals"])
     monkeypatch.setattr(campaign, "preset_jobs", lambda name, given: jobs if name == "rivals" else [])
     path = tmp_path / "campaign.yaml"
     path.write_text(
@@ -65,10 +66,36 @@ def test_a_stage_takes_a_part_of_a_preset_one_seed_after_the_other(tmp_path, mon
 
 
 def test_a_stage_without_jobs_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(campaign, "preset_names", lambda: ["rivals"])
     monkeypatch.setattr(campaign, "preset_jobs", lambda name, given: [("physics=a",)])
     path = tmp_path / "campaign.yaml"
     path.write_text("stages: [{title: t, decides: d, preset: rivals, only: {scale: full}}]")
     with pytest.raises(GridError, match="leaves no job of preset rivals"):
+        stages(path, {})
+
+
+@pytest.mark.parametrize(
+    ("stage", "message"),
+    [
+        (
+            "{title: t, decides: d, alne: true, grids: [{seed: 1}]}",
+            "t: alne: no such key; allowed are .*alone",
+        ),
+        ("{title: t, decides: d, grids: [{seed: 1}], only: {seed: 1}}", "t: only: no such key"),
+        ("{title: t, grids: [{seed: 1}]}", "t: decides: this key is needed"),
+        ("{title: t, decides: d, preset: rivals}", "t: only: this key is needed"),
+        (
+            "{title: t, decides: d, preset: rivalz, only: {seed: 1}}",
+            "t: preset=rivalz: allowed are fig_4, rivals",
+        ),
+        ("{decides: d, grids: [{seed: 1}]}", "without a title: title: this key is needed"),
+    ],
+)
+def test_a_stage_with_wrong_keys_is_refused(tmp_path, monkeypatch, stage, message):
+    monkeypatch.setattr(campaign, "preset_names", lambda: ["fig_4", "rivals"])
+    path = tmp_path / "campaign.yaml"
+    path.write_text(f"stages: [{stage}]")
+    with pytest.raises(GridError, match=message):
         stages(path, {})
 
 

@@ -91,12 +91,7 @@ class Comparison:
     @property
     def seeds(self) -> str:
         """The number of seeds in words, as a range if rivals differ; empty for an inverse problem."""
-        counts = sorted({r.runs for r in self.rivals})
-        if self.to_common_error:
-            return ""
-        if len(counts) > 1:
-            return f"{counts[0]} to {counts[-1]} seeds"
-        return in_seeds(counts[0])
+        return "" if self.to_common_error else in_seeds(*(r.runs for r in self.rivals))
 
     @property
     def to_common_error(self) -> bool:

@@ -107,6 +107,9 @@ class Judgement:
         return f"{self.runs} of {self.claim.seeds}"
 
 
-def in_seeds(count: int) -> str:
-    """Return a number of seeds in words."""
-    return "1 seed" if count == 1 else f"{count} seeds"
+def in_seeds(*counts: int) -> str:
+    """Return a number of seeds in words; several numbers that differ give a range."""
+    least, most = min(counts), max(counts)
+    if least < most:
+        return f"{least} to {most} seeds"
+    return "1 seed" if most == 1 else f"{most} seeds"

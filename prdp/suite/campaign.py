@@ -14,7 +14,7 @@ from prdp.records import CPUContention, RunFolder
 from prdp.suite.cost import estimate
 from prdp.suite.grids import GridError, Overrides, expand
 from prdp.suite.plan import Job, plan
-from prdp.suite.presets import preset_jobs
+from prdp.suite.presets import preset_jobs, preset_names
 
 
 @dataclass(frozen=True)
@@ -64,29 +64,38 @@ def stages(path: Path, groups: Mapping[str, Collection[str]]) -> list[Stage]:
         groups: names of the configuration groups, and of the options of each.
 
     Raises:
-        GridError: If a stage has no jobs.
+        GridError: If a key is unknown or missing, there is no such preset, or a stage has no jobs.
     """
     content = OmegaConf.to_container(OmegaConf.load(path), resolve=True)
     assert isinstance(content, dict)
-    return [
-        Stage(
-            node["title"],
-            node["decides"],
-            node.get("alone", False),
-            tuple(_jobs(node, groups)),
-            node.get("since"),
-        )
-        for node in content["stages"]
-    ]
+    return [_stage(node, groups) for node in content["stages"]]
+
+
+def _stage(node: Mapping[str, Any], groups: Mapping[str, Collection[str]]) -> Stage:
+    title = node.get("title", "a stage without a title")
+    source = ["grids"] if "grids" in node else ["preset", "only"]
+    needed = ["title", "decides", *source]
+    known = [*needed, "alone", "since"]
+    for key in node:
+        if key not in known:
+            raise GridError(f"{title}: {key}: no such key; allowed are {', '.join(known)}")
+    for key in needed:
+        if key not in node:
+            raise GridError(f"{title}: {key}: this key is needed")
+    alone, since = node.get("alone", False), node.get("since")
+    return Stage(title, node["decides"], alone, tuple(_jobs(node, groups)), since)
 
 
 def _jobs(node: Mapping[str, Any], groups: Mapping[str, Collection[str]]) -> list[Overrides]:
     if "grids" in node:
         return expand(node["grids"], {}, groups)
+    preset, presets = node["preset"], preset_names()
+    if preset not in presets:
+        raise GridError(f"{node['title']}: preset={preset}: allowed are {', '.join(presets)}")
     only = expand([node["only"]], {}, groups)
-    jobs = [job for job in preset_jobs(node["preset"], {}) if any(set(part) <= set(job) for part in only)]
+    jobs = [job for job in preset_jobs(preset, {}) if any(set(part) <= set(job) for part in only)]
     if not jobs:
-        raise GridError(f"{node['title']}: only={node['only']} leaves no job of preset {node['preset']}")
+        raise GridError(f"{node['title']}: only={node['only']} leaves no job of preset {preset}")
     # What is compared runs in turn, because machines drift.
     seeds = list(dict.fromkeys(_seed(job) for job in jobs))
     return sorted(jobs, key=lambda job: seeds.index(_seed(job)))

@@ -112,9 +112,7 @@ def name_of(records: Records) -> str:
 
 def seeds_of(records: Records) -> str:
     """Return the number of seeds in words, as a range if schedules differ."""
-    counts = [len(seeds) for seeds in _seeds(records)]
-    least, most = min(counts), max(counts)
-    return in_seeds(most) if least == most else f"{least} to {most} seeds"
+    return in_seeds(*map(len, _seeds(records)))
 
 
 def of_common_seeds(records: Records) -> Records:

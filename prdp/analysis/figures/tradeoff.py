@@ -81,13 +81,8 @@ def _panel(ax: Axes, case: pd.DataFrame) -> list[Label]:
     ax.margins(y=0.15)
     ax.yaxis.set_major_formatter(_PlainLogFormatter())
     ax.yaxis.set_minor_formatter(_PlainLogFormatter(minor_thresholds=(1, 0.4)))
-    ax.set_title(f"{arms[0].name}\n{_seeds(arms)}", pad=4)
+    ax.set_title(f"{arms[0].name}\n{in_seeds(*(len(arm.done) for arm in arms))}", pad=4)
     return labels
-
-
-def _seeds(arms: list[Group]) -> str:
-    counts = sorted({len(arm.done) for arm in arms})
-    return in_seeds(counts[0]) if len(counts) == 1 else f"{counts[0]} to {counts[-1]} seeds"
 
 
 def _point(ax: Axes, arm: Group) -> list[Label]:
