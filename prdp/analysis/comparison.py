@@ -32,7 +32,9 @@ def tidy(records: Records) -> pd.DataFrame:
     Raises:
         ValueError: two records have the same configuration and seed but different numbers.
     """
-    runs = records.summaries.copy()
+    # As objects all strings are one block of memory; each Arrow column would be copied by itself, thousands of times.
+    strings = records.summaries.select_dtypes("str").columns
+    runs = records.summaries.astype(dict.fromkeys(strings, object)).copy()
     if runs.empty:
         return runs.assign(case=0, arm="", variant="", is_converged=False)
     runs["is_converged"] = (runs["schedule"] == "fixed") & (
