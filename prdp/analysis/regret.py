@@ -17,23 +17,26 @@ _PREFIX = "oracle_"
 
 
 class Regret(NamedTuple):
-    """The regret of a schedule against the schedules found by search, over seeds.
+    """The regret of a schedule against the best one known, over all seeds that were searched.
+
+    Known are the schedules found by search, and the schedule itself. So a seed on which the search found nothing better
+    counts as 1 and is not left out, which would keep only the seeds on which the schedule does badly.
 
     Attributes:
         rival: the schedule.
-        iterations: its iterations divided by those of the cheapest schedule of the front that is at least as accurate.
-        error: its error divided by that of the schedule with the smallest validation error among those that take at
-            most as many iterations.
+        iterations: its iterations divided by those of the cheapest known schedule that is at least as accurate.
+        error: its error divided by that of the known schedule with the smallest validation error among those that take
+            at most as many iterations. On a test set it may be below 1.
         held_out: whether accuracy in both is that on the held-out test set, as where every seed has test errors; else
             it is that on the validation samples.
-        unmatched: seeds on which no schedule found is as accurate; `iterations` excludes them.
+        unbeaten: seeds on which no schedule found is as accurate with fewer iterations.
     """
 
     rival: Rival
     iterations: Statistic
     error: Statistic
     held_out: bool
-    unmatched: int
+    unbeaten: int
 
 
 def load_oracles(folder: Path) -> dict[str, pd.DataFrame]:
@@ -88,18 +91,18 @@ def _regret(rival: Rival, fronts: Mapping[int, pd.DataFrame]) -> Regret:
     seeds = sorted(set(fronts) & set(rival.errors))
     held_out = bool(seeds) and all(seed in rival.tests and _has_tests(fronts[seed]) for seed in seeds)
     measure, own = ("test_error", rival.tests) if held_out else ("val_error", rival.errors)
-    iterations, errors, unmatched = [], [], 0
+    iterations, errors, unbeaten = [], [], 0
     for seed in seeds:
         front, spent = fronts[seed], rival.iterations[seed]
-        accurate = front.loc[front[measure] <= own[seed], "iterations_total"]
-        cheap = front[front["iterations_total"] <= spent]
-        unmatched += accurate.empty
-        iterations += [] if accurate.empty else [spent / accurate.min()]
-        if not cheap.empty:
-            # The search chooses on the validation samples.
-            best = cheap.sort_values("val_error", kind="stable").iloc[0]
-            errors.append(own[seed] / best[measure])
-    return Regret(rival, describe(iterations), describe(errors), held_out, unmatched)
+        cost = front["iterations_total"]
+        accurate = cost[(cost < spent) & (front[measure] <= own[seed])]
+        unbeaten += accurate.empty
+        iterations.append(1.0 if accurate.empty else spent / accurate.min())
+        # The search chooses on the validation samples.
+        better = front[(cost <= spent) & (front["val_error"] < rival.errors[seed])]
+        best = own[seed] if better.empty else better.sort_values("val_error", kind="stable")[measure].iloc[0]
+        errors.append(own[seed] / best)
+    return Regret(rival, describe(iterations), describe(errors), held_out, unbeaten)
 
 
 def _has_tests(front: pd.DataFrame) -> bool:

@@ -53,18 +53,12 @@ def _no_worse(problem: Comparison, rival: Rival, prdp: Rival) -> bool:
 
 def hindsight(records: Records, oracles: Mapping[str, pd.DataFrame]) -> str:
     """Return PRDP's regret in iterations on each problem that was searched; empty without any."""
-    parts, none = [], []
+    parts = []
     for problem, found in of_searched(compare(records), oracles):
-        if found.rival is not problem.prdp:
-            continue
-        times = found.iterations
-        if not times.runs:
-            none.append(problem.title)
-            continue
-        matched = f"{times.runs} of " if found.unmatched else ""
-        seeds = "" if problem.to_common_error else f" ({matched}{in_seeds(times.runs + found.unmatched)})"
-        parts.append(f"{times.mean:.1f}{interval(times, 1, 1)} on {problem.title}{seeds}")
-    if none:
-        parts.append(f"none on {', '.join(none)}")
-    said = "**Hindsight**: PRDP's iterations over those of the cheapest rising K found as accurate: "
+        if found.rival is problem.prdp:
+            times = found.iterations
+            seeds = "" if problem.to_common_error else in_seeds(times.runs)
+            details = "; ".join(filter(None, (interval(times, 1, 1).strip(" ()"), seeds)))
+            parts.append(f"{times.mean:.1f}{f' ({details})' if details else ''} on {problem.title}")
+    said = "**Hindsight**: PRDP's iterations over the fewest known that reach its error: "
     return f"{said}{', '.join(parts)}." if parts else ""

@@ -81,24 +81,24 @@ def regret(records: Records, reference: Reference) -> Table:
             "problem": problem.title,
             "schedule": found.rival.name,
             "iterations": spread(found.iterations, 1, 2) + interval(found.iterations, 1, 2),
-            "seeds": str(found.iterations.runs),
-            "seeds without match": str(found.unmatched),
             "error": spread(found.error, 1, 2) + interval(found.error, 1, 2),
-            "seeds of the error": str(found.error.runs),
+            "seeds": str(found.iterations.runs),
+            "unbeaten": str(found.unbeaten),
             "measured on": "test set" if found.held_out else "validation samples",
         }
         for problem, found in of_searched(compare(records), reference.oracles)
     ]
     notes = [
-        "Iterations: those of the schedule, divided by those of the cheapest schedule of the front that is at least as "
-        "accurate. Seeds without match are those on which no schedule found does: the iterations leave them out.",
-        "Error: that of the schedule, divided by that of the best schedule found that takes at most as many "
+        "Iterations: those of the schedule, divided by those of the cheapest known schedule that is at least as "
+        "accurate. Known are those found by search and the schedule itself, so that 1 means that nothing better was "
+        "found. Unbeaten: seeds on which nothing found is as accurate with fewer iterations.",
+        "Error: that of the schedule, divided by that of the best known schedule that takes at most as many "
         "iterations.",
         "Mean ± one standard deviation over seeds, with the 95 % interval of the mean.",
-        "The front was chosen on the validation samples. Both regrets are measured on a held-out test set if all seeds "
-        "have test errors; on the validation samples they are upper bounds, since only the front was chosen on them.",
-        "A number below 1: the schedule beats all that were found. The search is pruned and changes K only every few "
-        "epochs.",
+        "The search chooses on the validation samples. Both regrets are measured on a held-out test set if all seeds "
+        "have test errors, where that of the error may be below 1.",
+        "The search is over schedules whose K only rises, pruned, and changes K only every few epochs: a finer one may "
+        "find larger regrets.",
     ]
     return _table("Regret against the best schedules in hindsight", rows, notes)
 
