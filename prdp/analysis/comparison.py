@@ -33,7 +33,7 @@ def tidy(records: Records) -> pd.DataFrame:
         ValueError: two records have the same configuration and seed but different numbers.
     """
     # As objects all strings are one block of memory; each Arrow column would be copied by itself, thousands of times.
-    strings = records.summaries.select_dtypes("str").columns
+    strings = [str(c) for c in records.summaries.select_dtypes("str")]
     runs = records.summaries.astype(dict.fromkeys(strings, object)).copy()
     if runs.empty:
         return runs.assign(case=0, arm="", variant="", is_converged=False)

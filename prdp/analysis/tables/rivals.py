@@ -8,7 +8,7 @@ import pandas as pd
 from prdp.analysis.quantities import COMMON_ERROR, MARGIN
 from prdp.analysis.records import Records
 from prdp.analysis.reference import Reference
-from prdp.analysis.regret import of_searched
+from prdp.analysis.regret import Regret, of_searched
 from prdp.analysis.rival_names import KINDS
 from prdp.analysis.rivals import EXPERIMENT, Comparison, Rival, cheapest, compare, pareto_front, within_margin
 from prdp.analysis.statistics import Statistic
@@ -84,7 +84,7 @@ def regret(records: Records, reference: Reference) -> Table:
             "error": spread(found.error, 1, 2) + interval(found.error, 1, 2),
             "seeds": str(found.iterations.runs),
             "unbeaten": str(found.unbeaten),
-            "measured on": "test set" if found.held_out else "validation samples",
+            "measured on": _measure(problem, found),
         }
         for problem, found in of_searched(compare(records), reference.oracles)
     ]
@@ -101,6 +101,12 @@ def regret(records: Records, reference: Reference) -> Table:
         "find larger regrets.",
     ]
     return _table("Regret against the best schedules in hindsight", rows, notes)
+
+
+def _measure(problem: Comparison, found: Regret) -> str:
+    if problem.to_common_error:
+        return "the parameters"
+    return "test set" if found.held_out else "validation samples"
 
 
 def _rows(
