@@ -33,8 +33,8 @@ def tidy(records: Records) -> pd.DataFrame:
         ValueError: two records have the same configuration and seed but different numbers.
     """
     # As objects all strings are one block of memory; each Arrow column would be copied by itself, thousands of times.
-    strings = [str(c) for c in records.summaries.select_dtypes("str")]
-    runs = records.summaries.astype(dict.fromkeys(strings, object)).copy()
+    strings: pd.DataFrame = records.summaries.select_dtypes("str")
+    runs = records.summaries.astype(dict.fromkeys(strings.columns, object)).copy()
     if runs.empty:
         return runs.assign(case=0, arm="", variant="", is_converged=False)
     runs["is_converged"] = (runs["schedule"] == "fixed") & (
