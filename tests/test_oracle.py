@@ -69,6 +69,14 @@ def test_a_wide_search_finds_the_front_of_all_monotone_schedules(branching):
     assert found["val_error"].is_monotonic_decreasing
 
 
+def test_the_last_list_has_all_that_was_found(branching):
+    first, second, last = search(branching, (1, 4, 9), 1)
+    assert (len(first), len(second)) == (1, 1)
+    level = second[0].levels[-1]
+    ends = [branching.extend(second[0], k) for k in (1, 4, 9) if k >= level]
+    assert [(n.levels, n.error) for n in last] == [(n.levels, n.error) for n in undominated(ends)]
+
+
 def test_only_what_nothing_beats_is_kept():
     kept = undominated(
         [node(10, 1.0, 2), node(10, 0.9, 2), node(20, 0.9, 2), node(20, 0.95, 1), node(30, 0.5, 3)]

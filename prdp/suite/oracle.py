@@ -79,12 +79,13 @@ class Branching:
 def search(branching: Branching, levels: Sequence[int], width: int) -> Iterator[list[Node]]:
     """Yield, after each block, the schedules to continue: at most `width` undominated ones, cheapest first.
 
-    A schedule is dominated if another one has no higher cost, error and current K. The last list approximates the
-    Pareto front of cost and final error over all monotone schedules with the given levels. Its costs are upper bounds
-    of the optimal costs, because the search is pruned.
+    After the last block nothing continues, and the list has all undominated ones. A schedule is dominated if another
+    one has no higher cost, error and current K. The last list approximates the Pareto front of cost and final error
+    over all monotone schedules with the given levels. Its costs are upper bounds of the optimal costs, because the
+    search is pruned.
     """
     front = [branching.root()]
-    for _ in range(branching.blocks):
+    for left in reversed(range(branching.blocks)):
         children = [
             branching.extend(node, level)
             for node in front
@@ -92,7 +93,8 @@ def search(branching: Branching, levels: Sequence[int], width: int) -> Iterator[
             if not node.levels or level >= node.levels[-1]
         ]
         usable = [child for child in children if child.error < float("inf")]
-        front = thinned(undominated(usable), width)
+        found = undominated(usable)
+        front = thinned(found, width) if left else found
         yield front
 
 
