@@ -58,7 +58,9 @@ def hindsight(records: Records, oracles: Mapping[str, pd.DataFrame]) -> str:
         if found.rival is problem.prdp:
             times = found.iterations
             seeds = "" if problem.to_common_error else in_seeds(times.runs)
-            details = "; ".join(filter(None, (interval(times, 1, 1).strip(" ()"), seeds)))
+            # Without a spread, as where PRDP is the best known on all seeds, an interval says nothing more.
+            spread = interval(times, 1, 1).strip(" ()") if times.std else ""
+            details = "; ".join(filter(None, (spread, seeds)))
             parts.append(f"{times.mean:.1f}{f' ({details})' if details else ''} on {problem.title}")
     said = "**Hindsight**: PRDP's iterations over the fewest known that reach its error: "
     return f"{said}{', '.join(parts)}." if parts else ""
