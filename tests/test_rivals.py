@@ -143,6 +143,24 @@ def test_products_are_forward_and_adjoint_and_errors_are_paired_by_seed():
     assert rival.share(problem.converged, "matvecs") == pytest.approx(71 / 200)
 
 
+def test_products_that_were_counted_by_an_older_rule_are_withdrawn_and_said_to_be():
+    gmres = {"physics": "burgers", "solver": "gmres", "solver.restart": 2}
+    # 60 cycles with K = 10, 24 with K = 4; a cycle takes three products, of which the last did not count.
+    older = [*arm("linear", cost=120, seeds=(1,), **gmres), *arm("linear", cost=180, seeds=(2, 3), **gmres)]
+    runs = [*arm(cost=180, **gmres), *arm("prdp", level=4, cost=72, error=0.021, **gmres), *older]
+    problem = only(runs)
+    rival = named(problem, "linear")
+    assert (rival.costs["matvecs"].runs, rival.costs["iterations_total"].runs) == (0, 3)
+    assert np.isnan(rival.share(problem.converged, "matvecs"))
+    assert [r.name for r in pareto_front(problem.rivals, "matvecs")] == ["PRDP", "converged"]
+    table = TABLES["rivals"].build(records(*runs), Reference()).frame.set_index("rival")
+    assert table["products"].to_dict() == {"converged": "360 ± 0", "PRDP": "144 ± 0", "linear": "-"}
+    assert FIGURES["rivals"].draw(records(*runs)).axes[0].get_xlabel().endswith("\nwithdrawn: linear")
+    assert (
+        FIGURES["ranking"].draw(records(*runs)).axes[0].get_xlabel().endswith("\nproducts withdrawn: linear")
+    )
+
+
 def test_the_last_of_two_runs_counts_and_seconds_of_other_devices_do_not():
     elsewhere = arm("prdp", seconds=9.0, device="gpu: A", seeds=(1,))
     again = arm("prdp", seconds=2.0, seeds=(2,), recorded="2026-02-01T00:00:00Z", note="again")

@@ -27,7 +27,8 @@ def tidy(records: Records) -> pd.DataFrame:
     Added columns: `case` (a number), `arm` (the label of the schedule), `variant` (the settings in which a case differs
     from others of its physics and scale; may be empty), `is_converged` (a fixed schedule at K_eps), `iterations_mean`
     (K over the epochs), `executed_savings` (by iterations executed, against K_eps in every solve), `matvecs` (forward
-    and adjoint), `seconds` (training and validation).
+    and adjoint; NaN if they were counted by an older rule, see `counted_otherwise`), `seconds` (training and
+    validation).
 
     Raises:
         ValueError: two records have the same configuration and seed but different numbers.
@@ -41,7 +42,8 @@ def tidy(records: Records) -> pd.DataFrame:
         runs["iterations_final"] == runs["converged_iterations"]
     )
     runs["iterations_mean"] = (1 - runs["savings"]) * runs["converged_iterations"]
-    runs["matvecs"] = runs["matvecs_total"] + runs["adjoint_matvecs_total"]
+    products = runs["matvecs_total"] + runs["adjoint_matvecs_total"]
+    runs["matvecs"] = products.mask(counted_otherwise(runs))
     runs["executed_savings"] = 1 - runs["iterations_executed_total"] / runs["iterations_converged_total"]
     runs["seconds"] = runs["seconds_train"] + runs["seconds_validate"]
     case = case_columns(runs)
@@ -89,6 +91,18 @@ def timed_alone(runs: pd.DataFrame) -> pd.Series:
     elsewhere = runs.get("busy_elsewhere", pd.Series(math.nan, index=runs.index))
     changed = runs.get("uncommitted_changes", pd.Series(False, index=runs.index))
     return (elsewhere.astype(float) <= BUSY) & ~changed.eq(True)
+
+
+def counted_otherwise(runs: pd.DataFrame) -> pd.Series:
+    """Return which runs counted products by an older rule, so that they cannot be compared with those of others.
+
+    A cycle of GMRES takes `restart + 1` products, the last one for its residual. Until 26 November 2026 it counted as
+    `restart`: those runs have fewer forward products than cycles executed times `restart + 1`.
+    """
+    if "solver.restart" not in runs:
+        return pd.Series(False, runs.index)
+    cycle = runs["solver.restart"].where(runs["solver"] == "gmres").astype(float) + 1
+    return runs["matvecs_total"] < cycle * runs["iterations_executed_total"]
 
 
 def baseline(runs: pd.DataFrame, column: str, *, same_conditions: bool = False) -> pd.Series:

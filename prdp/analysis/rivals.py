@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 from prdp.analysis import problems
-from prdp.analysis.comparison import CONDITIONS, diverged, finished, tidy, timed_alone
+from prdp.analysis.comparison import CONDITIONS, counted_otherwise, diverged, finished, tidy, timed_alone
 from prdp.analysis.quantities import COMMON_ERROR, MARGIN, by_seed, first_reach
 from prdp.analysis.records import OWN, Records
 from prdp.analysis.rival_names import CONVERGED, KINDS, PRDP, named
@@ -35,7 +35,8 @@ class Rival:
         error: statistics of the errors, with the interval of their median.
         costs: what it spent, by name (see `COSTS`), with the intervals of the medians. For an inverse problem, costs
             are those until the parameter error is at most `COMMON_ERROR` for the first time; no runs if it never is.
-            Seconds are those of training and validation of runs that may be compared (see `timed_together`).
+            Seconds are those of training and validation of runs that may be compared (see `timed_together`). There
+            are no products if one of its runs counted them by an older rule (see `counted_otherwise`).
         attained: the error that the costs buy: the median error, or `COMMON_ERROR` for an inverse problem. Null if a
             run diverged or never reached that error.
     """
@@ -199,9 +200,11 @@ def _rival(arm: pd.DataFrame, records: Records) -> Rival:
     to_common_error = problems.problem(first["physics"]).kind == "inverse"
     spent = (_until_common_error(done, records) if to_common_error else done[list(COSTS)]).astype(float)
     spent.loc[~done["timed"], "seconds"] = math.nan
+    if counted_otherwise(arm).any():
+        spent["matvecs"] = math.nan
     costs = {c: describe(spent[c], interval_of="median", diverged=lost) for c in COSTS}
     attained = error.median if not to_common_error else COMMON_ERROR
-    usable = not lost and costs["matvecs"].runs > 0
+    usable = not lost and costs["iterations_total"].runs > 0
     return Rival(
         name=first["rival"],
         kind=first["kind"],

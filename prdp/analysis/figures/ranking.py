@@ -65,7 +65,12 @@ def _folded(lost: list[Rival]) -> list[str]:
     """Return the rivals without a cost as lines of text."""
     diverged = [r.name for r in lost if r.diverged]
     missed = [f"{r.name} ({r.error.median:.2g})" for r in lost if not r.diverged and r.attained is None]
-    said = (("diverged", diverged), (f"not reached by {len(missed)} (they end at)", missed))
+    withdrawn = [r.name for r in lost if not r.diverged and r.attained is not None]
+    said = (
+        ("diverged", diverged),
+        (f"not reached by {len(missed)} (they end at)", missed),
+        ("products withdrawn", withdrawn),
+    )
     return [
         line for name, found in said if found for line in textwrap.wrap(f"{name}: {', '.join(found)}", 60)
     ]

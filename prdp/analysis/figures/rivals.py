@@ -112,12 +112,9 @@ def title(problem: Comparison) -> str:
 def _scatter(ax: Axes, problem: Comparison, cost: str) -> tuple[list[Label], list[tuple[float, float]]]:
     """Draw the rivals of a problem; return their labels by importance, and the Pareto front."""
     drawn = [r for r in problem.rivals if r.error.runs and r.costs[cost].runs]
-    lost = [r.name for r in problem.rivals if not r.error.runs]
     ax.set_title(title(problem), pad=9)
     ax.set(ylabel="final validation error, median")
-    ax.set_xlabel(
-        "\n".join([COSTS[cost], *textwrap.wrap(f"diverged: {', '.join(lost)}" if lost else "", 70)])
-    )
+    ax.set_xlabel("\n".join([COSTS[cost], *_absent(problem, cost)]))
     if not drawn:
         return [], []
     limit = _limit(problem, drawn)
@@ -132,6 +129,16 @@ def _scatter(ax: Axes, problem: Comparison, cost: str) -> tuple[list[Label], lis
     _limits(ax, drawn, named, cost, limit)
     order = sorted(drawn, key=lambda r: (r.kind not in (CONVERGED, PRDP), r not in best, r.error.median))
     return [_label(r, cost, limit, named=r in named) for r in order], corners
+
+
+def _absent(problem: Comparison, cost: str) -> list[str]:
+    """Return which rivals have no point, and why, as lines of text."""
+    lost = [r.name for r in problem.rivals if not r.error.runs]
+    without = [r.name for r in problem.rivals if r.error.runs and not r.costs[cost].runs]
+    said = [f"diverged: {', '.join(lost)}"] if lost else []
+    if without:
+        said.append(f"withdrawn: {', '.join(without)}" if cost == "matvecs" else f"{len(without)} withdrawn")
+    return [line for text in said for line in textwrap.wrap(text, 70)]
 
 
 def _limit(problem: Comparison, drawn: list[Rival]) -> float:

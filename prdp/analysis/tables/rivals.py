@@ -28,7 +28,8 @@ _NOTES = [
     "Pareto front: no other rival of the problem is at least as cheap and as accurate (by medians). A rival with a "
     "diverged run is not on it. In seconds a rival is on it unless the 95 % interval of another's seconds lies below "
     "its own; while a rival of the problem has no such interval, nobody is.",
-    "Seconds of runs that were not timed alone, on one device and of one commit, are withdrawn.",
+    "Seconds of runs that were not timed alone, on one device and of one commit, are withdrawn. So are products of "
+    "rivals with a run from before 26 November 2026, when a cycle of GMRES counted without its residual.",
 ]
 _SPENT = {"products": "matvecs", "iterations": "iterations_total", "executed": "iterations_executed_total"}
 
