@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from prdp.analysis.comparison import timed_alone
-from prdp.records import CPUContention, cpu_contention
+from prdp.records import CPUContention, cpu_contention, provenance
 
 TICKS = os.sysconf("SC_CLK_TCK")
 
@@ -75,3 +75,10 @@ def test_seconds_count_only_if_taken_alone():
     assert list(timed_alone(runs)) == [True, True, False, False]
     # Records of before it was measured.
     assert list(timed_alone(pd.DataFrame({"seed": [1, 2]}))) == [False, False]
+
+
+def test_a_run_bound_to_one_processor_does_not_pass_for_one_with_two(monkeypatch):
+    monkeypatch.setattr(cpu_contention.os, "sched_getaffinity", lambda _: {1})
+    assert provenance()["cpu_count"] == 1
+    monkeypatch.delattr(cpu_contention.os, "sched_getaffinity")
+    assert provenance()["cpu_count"] == os.cpu_count()

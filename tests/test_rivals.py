@@ -170,16 +170,17 @@ def test_the_last_of_two_runs_counts_and_seconds_of_other_devices_do_not():
     assert problem.prdp.cost("seconds") == pytest.approx(2.0)
 
 
-def test_seconds_count_only_if_timed_alone_and_of_the_commit_that_most_have():
+def test_seconds_count_only_if_timed_alone_on_the_processors_and_of_the_commit_that_most_have():
     beside = arm("linear", seconds=3.0)
     for summary, _, _ in beside:
         summary["busy_elsewhere"] = 0.2
     other = arm("matched", seconds=4.0)
     for summary, _, _ in other:
         summary["commit"] = "another"
-    problem = only([*base(), *beside, *other])
+    fewer = arm("two_stage", seconds=5.0, cpu_count=1)
+    problem = only([*base(), *beside, *other, *fewer])
     seconds = {r.name: r.costs["seconds"].runs for r in problem.rivals}
-    assert seconds == {"converged": 3, "PRDP": 3, "linear": 0, "matched": 0}
+    assert seconds == {"converged": 3, "PRDP": 3, "linear": 0, "matched": 0, "two stages": 0}
     frame = TABLES["rivals"].build(records(*base(), *beside, *other), Reference()).frame.set_index("rival")
     assert frame.loc[["linear", "matched"], "seconds"].tolist() == ["-", "-"]
 

@@ -14,7 +14,7 @@ from prdp.analysis.records import GENERAL, GROUPS, Records
 _NUMBERS = ("status", "val_error_final", "iterations_total", "matvecs_total", "adjoint_matvecs_total")
 _NAMES = {"prdp": "PRDP", "tolerance_prdp": "PRDP by tolerance"}
 # Seconds are compared between runs that share these ...
-CONDITIONS = ("device", "commit")
+CONDITIONS = ("device", "cpu_count", "commit")
 # ... and count if other processes took at most this share of CPU time.
 BUSY = 0.05
 # It follows from other settings and would only make labels longer.
@@ -111,7 +111,7 @@ def baseline(runs: pd.DataFrame, column: str, *, same_conditions: bool = False) 
     Args:
         runs: rows of `tidy`, including the baselines.
         column: of the baseline.
-        same_conditions: ignore baselines on another device or of another commit.
+        same_conditions: ignore baselines that differ in one of `CONDITIONS`.
     """
     case = ["case", *(c for c in CONDITIONS if same_conditions and c in runs)]
     converged = finished(runs[runs["is_converged"]])

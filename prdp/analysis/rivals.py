@@ -7,7 +7,15 @@ from dataclasses import dataclass
 import pandas as pd
 
 from prdp.analysis import problems
-from prdp.analysis.comparison import CONDITIONS, counted_otherwise, diverged, finished, tidy, timed_alone
+from prdp.analysis.comparison import (
+    CONDITIONS,
+    counted_otherwise,
+    diverged,
+    finished,
+    number,
+    tidy,
+    timed_alone,
+)
 from prdp.analysis.quantities import COMMON_ERROR, MARGIN, by_seed, first_reach
 from prdp.analysis.records import OWN, Records
 from prdp.analysis.rival_names import CONVERGED, KINDS, PRDP, named
@@ -148,10 +156,10 @@ def within_margin(excess: Statistic) -> bool:
 def timed_together(runs: pd.DataFrame) -> pd.Series:
     """Return which runs of a problem may be compared by seconds.
 
-    They were timed alone, on the device and of the commit that most of these share.
+    They were timed alone, under the conditions (`CONDITIONS`) that most of these share.
     """
     alone = timed_alone(runs)
-    conditions = runs[list(CONDITIONS)].apply(tuple, axis=1)
+    conditions = number(runs, [c for c in CONDITIONS if c in runs])
     return alone & (conditions == conditions[alone].mode()[0]) if alone.any() else alone
 
 

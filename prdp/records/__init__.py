@@ -1,6 +1,6 @@
 """The records of a run: its folder, the columns of its history, and its summary."""
 
-from prdp.records.cpu_contention import CPUContention
+from prdp.records.cpu_contention import CPUContention, usable_processors
 from prdp.records.holding import if_possible, working
 from prdp.records.provenance import provenance
 from prdp.records.schema import COLUMNS, HOUSEKEEPING, history_frame, read_rows, summarise
@@ -20,5 +20,6 @@ __all__ = [
     "read_rows",
     "run_name",
     "summarise",
+    "usable_processors",
     "working",
 ]

@@ -11,6 +11,13 @@ _IDLE = (3, 4)
 _COUNTED = 8
 
 
+def usable_processors() -> int:
+    """Return how many processors this process may use, which may be fewer than the machine has."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
 class CPUContention:
     """Measures the CPU load of other processes from its creation on.
 
@@ -31,8 +38,7 @@ class CPUContention:
         if now is None or self._began is None:
             return None
         busy, own, wall = (after - before for after, before in zip(now, self._began, strict=True))
-        processors = len(os.sched_getaffinity(0))
-        return min(1.0, max(0.0, busy - own) / (wall * processors))
+        return min(1.0, max(0.0, busy - own) / (wall * usable_processors()))
 
     @staticmethod
     def _read() -> tuple[float, float, float] | None:

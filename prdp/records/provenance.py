@@ -1,6 +1,5 @@
 """The provenance of results: code, versions and machine."""
 
-import os
 import platform
 import subprocess
 import sys
@@ -11,6 +10,7 @@ from typing import Any
 import jax
 
 import prdp
+from prdp.records.cpu_contention import usable_processors
 
 _PACKAGES = ("jax", "jaxlib", "flax", "optax", "numpy", "hydra-core", "omegaconf", "wandb", "pandas")
 
@@ -27,7 +27,7 @@ def provenance() -> dict[str, Any]:
         "platform": platform.platform(),
         "device": f"{device.platform}: {_kind(device)}",
         "device_count": jax.device_count(),
-        "cpu_count": os.cpu_count(),
+        "cpu_count": usable_processors(),
     }
 
 

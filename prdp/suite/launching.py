@@ -15,6 +15,7 @@ from typing import Any
 
 from hydra.plugins.launcher import Launcher
 
+from prdp.records import usable_processors
 from prdp.suite.grids import GridError, Overrides
 from prdp.suite.outcomes import Result, lost, read_results
 
@@ -63,15 +64,11 @@ def at_once(launcher: Launcher, most: int | None) -> int | None:
         return 1
     if kind == "JoblibLauncher":
         workers = launcher.joblib["n_jobs"]  # type: ignore[attr-defined]
-        return workers if workers > 0 else max(1, _cores() + 1 + workers)
+        return workers if workers > 0 else max(1, usable_processors() + 1 + workers)
     if kind == "LocalLauncher":
         cores = launcher.params["cpus_per_task"] or 1  # type: ignore[attr-defined]
-        return most or max(1, _cores() // cores)
+        return most or max(1, usable_processors() // cores)
     return most
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0))
 
 
 def launch(

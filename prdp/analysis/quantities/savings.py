@@ -40,7 +40,8 @@ def matvecs_saved(runs: pd.DataFrame) -> pd.Series:
 def time_saved(runs: pd.DataFrame, ours: str = "seconds", theirs: str = "seconds") -> pd.Series:
     """Return for each run the share of seconds saved against its baseline, which must be among the runs.
 
-    Both are of one commit and ran on one device while other processes took at most 5 % of CPU time. Others have NaN.
+    Both are of one commit and ran on one device, with as many processors, while other processes took at most 5 % of CPU
+    time. Others have NaN.
 
     Args:
         runs: rows of `tidy`.

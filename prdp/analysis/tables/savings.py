@@ -104,7 +104,7 @@ def wall_clock(records: Records, reference: Reference) -> Table:
     }
     notes = [
         "Seconds: converged / schedule, means over seeds on one device. Compilation is not included. Shares saved "
-        "compare runs of one seed, device and commit.",
+        "compare runs of one seed, device, number of processors and commit.",
         "Saved: share of the seconds of training and validation, as in the paper. Also: of training only, with "
         "compilation, and against a baseline without validation.",
         "Solver's share: the percentage of an update with converged physics that the solver takes, as the savings "
