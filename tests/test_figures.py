@@ -41,7 +41,7 @@ from prdp.analysis.quantities import common_error, paper_account, parameters
 from prdp.analysis.reference import Reference
 from prdp.analysis.statistics import Statistic, describe
 from prdp.models import MLP
-from tests.made_up_records import CONVERGED, EPOCHS, UPDATES, everything, made_up
+from tests.made_up_records import CONVERGED, EPOCHS, UPDATES, everything, made_up, run
 from tests.made_up_records import records as records_of
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -343,6 +343,33 @@ def test_the_search_stands_beside_the_runs_of_its_seed(records):
     ]
     with pytest.raises(NothingToDraw):
         FIGURES["oracle"].draw(records)
+
+
+def test_the_search_stands_beside_every_schedule_over_k_and_an_inverse_problem_has_no_seed():
+    names = {
+        "linear": "<",
+        "matched": "X",
+        "geometric": ">",
+        "flatness": "P",
+        "a_strangers": "h",
+        "fixed": "s",
+    }
+    runs = [
+        run(f"{p}-{name}", ["rivals"], levels=[10, 10], schedule=name, physics=p, seed=seed, jax="0")
+        for p, seed in (("heat1d", 1), ("poisson", 0))
+        for name in ("prdp", *names, "hoag", "tolerance_prdp")
+    ]
+    front = pd.DataFrame(
+        {"iterations_total": [6], "val_error": [0.01], "levels": [[1]], "block": 1, "seed": 1}
+    )
+    figure = FIGURES["oracle"].draw(records_of(*runs), Reference(oracles={"poisson": front, "heat1d": front}))
+    titles = [ax.get_title() for ax in figure.axes]
+    assert titles == ["Heat 1D, seed 1", "Poisson, error of the parameter"]
+    for ax in figure.axes:
+        markers = [line.get_marker() for line in ax.lines[2:]]
+        assert sorted(markers) == sorted(["D", *names.values()])
+    (legend,) = figure.legends
+    assert "a strangers" in [text.get_text() for text in legend.get_texts()]
 
 
 def test_gradients_have_a_panel_for_each_problem_and_time(records):

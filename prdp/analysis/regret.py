@@ -12,7 +12,7 @@ from prdp.analysis.rivals import Comparison, Rival
 from prdp.analysis.statistics import Statistic, describe
 
 # Schedules over tolerances have no K to compare.
-_OVER_TOLERANCES = ("tolerance_prdp", "hoag")
+OVER_TOLERANCES = ("tolerance_prdp", "hoag")
 _PREFIX = "oracle_"
 
 
@@ -63,7 +63,7 @@ def regrets(problem: Comparison, oracle: pd.DataFrame) -> list[Regret]:
     schedules = (
         r
         for r in problem.rivals
-        if r.kind in (CONVERGED, PRDP, SCHEDULE) and r.schedule not in _OVER_TOLERANCES and not r.diverged
+        if r.kind in (CONVERGED, PRDP, SCHEDULE) and r.schedule not in OVER_TOLERANCES and not r.diverged
     )
     fronts = _by_seed(problem, oracle)
     found = [_regret(rival, fronts) for rival in schedules]
