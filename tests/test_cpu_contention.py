@@ -78,7 +78,13 @@ def test_seconds_count_only_if_taken_alone():
 
 
 def test_a_run_bound_to_one_processor_does_not_pass_for_one_with_two(monkeypatch):
+    monkeypatch.delenv("NPROC", raising=False)
     monkeypatch.setattr(cpu_contention.os, "sched_getaffinity", lambda _: {1})
     assert provenance()["cpu_count"] == 1
+    monkeypatch.setattr(cpu_contention.os, "sched_getaffinity", lambda _: {*range(8)})
+    for threads, processors in (("3", 3), ("9", 8), ("0", 8), ("many", 8)):
+        monkeypatch.setenv("NPROC", threads)
+        assert provenance()["cpu_count"] == processors
+    monkeypatch.delenv("NPROC")
     monkeypatch.delattr(cpu_contention.os, "sched_getaffinity")
     assert provenance()["cpu_count"] == os.cpu_count()

@@ -1,5 +1,6 @@
 """The provenance of results: code, versions and machine."""
 
+import os
 import platform
 import subprocess
 import sys
@@ -27,8 +28,14 @@ def provenance() -> dict[str, Any]:
         "platform": platform.platform(),
         "device": f"{device.platform}: {_kind(device)}",
         "device_count": jax.device_count(),
-        "cpu_count": usable_processors(),
+        "cpu_count": _processors(),
     }
+
+
+def _processors() -> int:
+    """Return how many processors XLA uses: those that this process may, and at most `NPROC` of them if that is set."""
+    given, usable = os.environ.get("NPROC", ""), usable_processors()
+    return min(usable, int(given)) if given.isdigit() and int(given) else usable
 
 
 def _kind(device: Any) -> str:
