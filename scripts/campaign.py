@@ -1,4 +1,4 @@
-"""Compute the runs that the records still lack, one at a time, most important first (conf/campaign.yaml).
+"""Compute the runs that the records still lack, most important first (conf/campaign.yaml).
 
 Stop it at any moment (Ctrl-C, or SIGTERM): the run under way keeps its checkpoint, and the next call goes on from it.
 Every finished run goes into results/records at once; commit them.
@@ -6,6 +6,7 @@ Every finished run goes into results/records at once; commit them.
     make campaign-status                what is recorded, running and missing
     make campaign                       until nothing is missing
     make campaign ARGS="--limit 3"      three runs
+    make campaign ARGS="--together 2"   two at a time, each on half of the cores; runs whose seconds count stay alone
 """
 
 import argparse
@@ -13,6 +14,8 @@ import os
 import signal
 import subprocess
 import sys
+import time
+from collections.abc import Collection
 from pathlib import Path
 
 import pandas as pd
@@ -21,6 +24,7 @@ from hydra import initialize_config_dir
 from prdp.analysis import load
 from prdp.analysis.comparison import timed_alone
 from prdp.locks import lock
+from prdp.records import usable_processors
 from prdp.suite import GridError, preset_groups
 from prdp.suite.campaign import Entry, Stage, choose, is_idle, stages, status_table, survey
 from prdp.suite.collect import collect
@@ -39,7 +43,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--status", action="store_true", help="show what is recorded and what is missing")
     parser.add_argument("--limit", type=int, help="stop after so many runs")
+    parser.add_argument(
+        "--together", type=int, default=1, help="runs at a time, if their seconds do not count"
+    )
     arguments = parser.parse_args()
+    if not 1 <= arguments.together <= usable_processors():
+        parser.error(
+            f"--together {arguments.together}: from 1 to {usable_processors()}, the cores of this machine"
+        )
     with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
         try:
             every = stages(ROOT / "conf" / "campaign.yaml", preset_groups())
@@ -56,56 +67,86 @@ def main() -> None:
         with held:
             signal.signal(signal.SIGTERM, signal.default_int_handler)
             try:
-                run_all(every, arguments.limit)
+                run_all(every, arguments.limit, arguments.together)
             except KeyboardInterrupt:
                 sys.exit("interrupted: the same command goes on")
 
 
-def run_all(every: list[Stage], limit: int | None) -> None:
+def run_all(every: list[Stage], limit: int | None, together: int) -> None:
     """Compute missing runs until none is left, or a limit is reached."""
-    failed: set[tuple[str, ...]] = set()
-    done, idle = 0, is_idle()
-    while limit is None or done < limit:
-        entries = survey(every, load(RECORDS).summaries, COMMON)
-        entry = choose(entries, idle, failed)
-        if entry is None:
-            say("nothing is left to run while other processes are busy" if any_left(entries) else "complete")
-            return
-        about = "" if entry.seconds is None else f", about {duration(entry.seconds)}"
-        say(f"{' '.join(entry.job.overrides)}{about} ({entry.stage.title})")
-        if compute(entry) in (0, DIVERGED):
-            name = entry.job.folder.name
-            recorded = collect(RESULTS / "runs", RECORDS, COMMON).summaries
-            # The run itself measured whether the machine was idle.
-            idle = bool(timed_alone(recorded[recorded["run"] == name]).all()) or is_idle()
-            say(f"recorded {name}" + (", not alone on the machine" if entry.stage.alone and not idle else ""))
-        else:
-            failed.add(entry.job.overrides)
-            say("failed; going on with the next")
-        done += 1
+    tried: set[tuple[str, ...]] = set()  # under way, or failed
+    running: dict[subprocess.Popen[bytes], Entry] = {}
+    started, idle = 0, is_idle()
+    try:
+        while True:
+            entries = survey(every, load(RECORDS).summaries, COMMON)
+            full = len(running) == together or any(e.stage.alone for e in running.values())
+            entry = None if full or started == limit else choose(entries, idle, tried)
+            # A run whose seconds count waits until the others have ended.
+            if entry is not None and not (entry.stage.alone and running):
+                about = "" if entry.seconds is None else f", about {duration(entry.seconds)}"
+                say(f"{' '.join(entry.job.overrides)}{about} ({entry.stage.title})")
+                running[start(entry, 1 if entry.stage.alone else together)] = entry
+                tried.add(entry.job.overrides)
+                started += 1
+            elif running:
+                process = first_ended(running)
+                entry = running.pop(process)
+                if process.returncode in (0, DIVERGED):
+                    tried.remove(entry.job.overrides)
+                    idle = record(entry, idle, others=bool(running))
+                else:
+                    say(f"failed: {' '.join(entry.job.overrides)}; going on with the next")
+            else:
+                if started != limit:
+                    left = any(e.state in ("started", "missing") for e in entries)
+                    say("nothing is left to run while other processes are busy" if left else "complete")
+                return
+    except KeyboardInterrupt:
+        for process in running:
+            process.send_signal(signal.SIGINT)
+        for process in running:
+            process.wait()
+        raise
 
 
-def compute(entry: Entry) -> int:
-    """Compute one run in a process of its own, politely unless its seconds count; return the exit code."""
+def start(entry: Entry, together: int) -> subprocess.Popen[bytes]:
+    """Start one run in a process of its own, politely unless its seconds count, with its share of the cores."""
     options = [*entry.job.overrides, *COMMON]
     if entry.job.finished:
         # It was not alone on the machine: it runs again, and its record is replaced.
         options.append("overwrite=true")
+    threads = str(usable_processors() // together)
+    share = (
+        {"NPROC": threads, "OMP_NUM_THREADS": threads, "OPENBLAS_NUM_THREADS": threads}
+        if together > 1
+        else {}
+    )
     command = [sys.executable, str(ROOT / "train.py"), *options]
-    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL)
+    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, env=os.environ | share)
     # Not by `preexec_fn`: forking is not safe here, because JAX has threads.
     os.setpriority(os.PRIO_PROCESS, process.pid, 0 if entry.stage.alone else 19)
-    try:
-        return process.wait()
-    except KeyboardInterrupt:
-        process.send_signal(signal.SIGINT)
-        process.wait()
-        raise
+    return process
 
 
-def any_left(entries: list[Entry]) -> bool:
-    """Return whether a run is missing."""
-    return any(entry.state in ("started", "missing") for entry in entries)
+def first_ended(running: Collection[subprocess.Popen[bytes]]) -> subprocess.Popen[bytes]:
+    """Wait until a process ends, and return it."""
+    while True:
+        for process in running:
+            if process.poll() is not None:
+                return process
+        time.sleep(0.2)
+
+
+def record(entry: Entry, idle: bool, *, others: bool) -> bool:
+    """Record a finished run; return whether the machine is idle but for the campaign."""
+    name = entry.job.folder.name
+    recorded = collect(RESULTS / "runs", RECORDS, COMMON).summaries
+    if not others:
+        # The run itself measured whether the machine was idle.
+        idle = bool(timed_alone(recorded[recorded["run"] == name]).all()) or is_idle()
+    say(f"recorded {name}" + (", not alone on the machine" if entry.stage.alone and not idle else ""))
+    return idle
 
 
 def show(entries: list[Entry]) -> None:
