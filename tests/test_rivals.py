@@ -270,9 +270,9 @@ def test_one_sentence_has_the_cheapest_rival_that_is_shown_to_be_no_worse():
     )
     other = arm(solver="conjugate_gradient", cost=1)
     said = sentence(compare(records(*base(), *cheap, *worse, *dear, *other)))
-    assert "on Heat 1D JFB + PRDP (50 % of the products, error +1.0 (1.0 to 1.0) %)" in said
+    assert "on Heat 1D JFB + PRDP (50 %, error +1.0 (1.0 to 1.0) %)" in said
     said = sentence(compare(records(*base(), *worse, *dear, *other)))
-    assert said.endswith("on Heat 1D none is shown to be both.")
+    assert said.endswith("on Heat 1D none is shown to be.")
 
 
 def test_one_sentence_has_the_regret_of_each_problem_that_was_searched():

@@ -35,10 +35,10 @@ def sentence(problems: Iterable[Comparison]) -> str:
             none.append(problem.title)
             continue
         error = "" if problem.to_common_error else f", error {change(best.excess(prdp))} %"
-        parts.append(f"on {problem.title} {best.name} ({100 * share:.0f} % of the products{error})")
+        parts.append(f"on {problem.title} {best.name} ({100 * share:.0f} %{error})")
     if none:
-        parts.append(f"on {', '.join(none)} none is shown to be both")
-    said = "**Rivals** with PRDP's solver and fewer matrix-vector products, at most 10 % above its error: "
+        parts.append(f"on {', '.join(none)} none is shown to be")
+    said = "**Rivals** with PRDP's solver and fewer matrix-vector products (share), at most 10 % above its error: "
     return f"{said}{'; '.join(parts)}." if parts else ""
 
 

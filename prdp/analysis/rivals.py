@@ -99,8 +99,12 @@ class Comparison:
 
     @property
     def seeds(self) -> str:
-        """The number of seeds in words, as a range if rivals differ; empty for an inverse problem."""
-        return "" if self.to_common_error else in_seeds(*(r.runs for r in self.rivals))
+        """The number of seeds in words, as a range if rivals differ; empty for an inverse problem.
+
+        Rivals with a diverged run, which have no cost, are left out unless there are no others.
+        """
+        counts = [r.runs for r in self.rivals if not r.diverged] or [r.runs for r in self.rivals]
+        return "" if self.to_common_error else in_seeds(*counts)
 
     @property
     def to_common_error(self) -> bool:
