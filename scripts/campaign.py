@@ -74,7 +74,7 @@ def main() -> None:
 
 def run_all(every: list[Stage], limit: int | None, together: int) -> None:
     """Compute missing runs until none is left, or a limit is reached."""
-    tried: set[tuple[str, ...]] = set()  # under way, or failed
+    tried: set[tuple[str, ...]] = set()  # under way, failed, or not alone
     running: dict[subprocess.Popen[bytes], Entry] = {}
     started, idle = 0, is_idle()
     try:
@@ -93,14 +93,16 @@ def run_all(every: list[Stage], limit: int | None, together: int) -> None:
                 process = first_ended(running)
                 entry = running.pop(process)
                 if process.returncode in (0, DIVERGED):
-                    tried.remove(entry.job.overrides)
-                    idle = record(entry, idle, others=bool(running))
+                    counts, idle = record(entry, idle, others=bool(running))
+                    # One whose seconds do not count is left to the next call; else it would run again and again.
+                    if counts:
+                        tried.remove(entry.job.overrides)
                 else:
                     say(f"failed: {' '.join(entry.job.overrides)}; going on with the next")
             else:
                 if started != limit:
                     left = any(e.state in ("started", "missing") for e in entries)
-                    say("nothing is left to run while other processes are busy" if left else "complete")
+                    say("what is left failed, or has to be alone on the machine" if left else "complete")
                 return
     except KeyboardInterrupt:
         for process in running:
@@ -138,15 +140,22 @@ def first_ended(running: Collection[subprocess.Popen[bytes]]) -> subprocess.Pope
         time.sleep(0.2)
 
 
-def record(entry: Entry, idle: bool, *, others: bool) -> bool:
-    """Record a finished run; return whether the machine is idle but for the campaign."""
+def record(entry: Entry, idle: bool, *, others: bool) -> tuple[bool, bool]:
+    """Record a finished run; return whether it is all that its stage needs, and whether the machine is idle."""
     name = entry.job.folder.name
     recorded = collect(RESULTS / "runs", RECORDS, COMMON).summaries
+    alone = bool(timed_alone(recorded[recorded["run"] == name]).all())
+    counts = alone or not entry.stage.alone
     if not others:
         # The run itself measured whether the machine was idle.
-        idle = bool(timed_alone(recorded[recorded["run"] == name]).all()) or is_idle()
-    say(f"recorded {name}" + (", not alone on the machine" if entry.stage.alone and not idle else ""))
-    return idle
+        idle = alone or is_idle()
+    why = (
+        ""
+        if counts
+        else ", but its seconds do not count: others used the machine, or the code is not committed"
+    )
+    say(f"recorded {name}{why}")
+    return counts, idle
 
 
 def show(entries: list[Entry]) -> None:

@@ -39,7 +39,7 @@ class Process:
 def run(monkeypatch, capsys):
     """Run stages given as {title: names}, whose runs are alone if the title says so; return what happened."""
 
-    def command(stages, together=1, limit=None, steps=None, codes=None):
+    def command(stages, together=1, limit=None, steps=None, codes=None, busy=()):
         entries, log, states = [], [], {}
         for title, names in stages.items():
             stage = Stage(title, "", title == "alone", ())
@@ -54,9 +54,11 @@ def run(monkeypatch, capsys):
             return Process(entry, (steps or {}).get(name, 1), (codes or {}).get(name, 0))
 
         def record(entry, idle, *, others):
-            states[entry.job.overrides[0]] = "recorded"
-            log.append(f"{entry.job.overrides[0]} done" + (", others run" if others else ""))
-            return idle
+            name = entry.job.overrides[0]
+            counts = not (entry.stage.alone and name in busy)
+            states[name] = "recorded" if counts else "missing"
+            log.append(f"{name} done" + (", others run" if others else ""))
+            return counts, idle
 
         for name, fake in {"survey": survey, "start": start, "record": record}.items():
             monkeypatch.setattr(campaign, name, fake)
@@ -96,11 +98,17 @@ def test_runs_whose_seconds_count_are_alone_on_all_cores(run):
     ]
 
 
+def test_a_timed_run_that_was_not_alone_is_left_to_the_next_call(run):
+    log, said = run({"alone": ["a", "b"]}, busy=("a",))
+    assert log == ["a/1", "a done", "b/1", "b done"]
+    assert said[-1] == "what is left failed, or has to be alone on the machine"
+
+
 def test_a_failed_run_is_not_tried_again_and_the_others_go_on(run):
     log, said = run({"rest": ["a", "b", "c"]}, together=2, codes={"a": 1, "b": campaign.DIVERGED})
     assert log == ["a/2", "b/2", "c/2", "b done, others run", "c done"]
     assert "failed: a; going on with the next" in said
-    assert said[-1] == "nothing is left to run while other processes are busy"
+    assert said[-1] == "what is left failed, or has to be alone on the machine"
 
 
 def test_a_limit_counts_what_is_started_and_waits_for_it(run):
