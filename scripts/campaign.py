@@ -79,9 +79,10 @@ def run_all(every: list[Stage], limit: int | None, together: int) -> None:
     started, idle = 0, is_idle()
     try:
         while True:
-            entries = survey(every, load(RECORDS).summaries, COMMON)
             full = len(running) == together or any(e.stage.alone for e in running.values())
-            entry = None if full or started == limit else choose(entries, idle, tried)
+            # Not beside a run whose seconds count: the survey takes seconds of CPU time itself.
+            entries = [] if full or started == limit else survey(every, load(RECORDS).summaries, COMMON)
+            entry = choose(entries, idle, tried)
             # A run whose seconds count waits until the others have ended.
             if entry is not None and not (entry.stage.alone and running):
                 about = "" if entry.seconds is None else f", about {duration(entry.seconds)}"

@@ -14,6 +14,7 @@ import jax
 
 from benchmarking import argument_parser, publish
 from features import FEATURES, LIBRARIES
+from prdp.analysis.marks import between
 from prdp.atomic import write_text
 from prdp.checks import shown
 
@@ -38,14 +39,12 @@ def brief(lines: Sequence[str]) -> list[str]:
     """Return the table for the README: the rows of the whole table in which the libraries differ."""
     table = [line for line in lines if line.startswith("|")]
     rows = [re.sub(r" \(\w+( \w+)?\)", "", row) for row in table if " no " in row]
-    return [BEGIN, "", *table[:2], *rows, "", END]
+    return [*table[:2], *rows]
 
 
 def placed(text: str, lines: Sequence[str]) -> str:
     """Return the README's text with this table between its marks."""
-    before, _, rest = text.partition(BEGIN)
-    _, _, after = rest.partition(END)
-    return before + "\n".join(brief(lines)) + after
+    return between(text, "the features", BEGIN, END, "\n\n" + "\n".join(brief(lines)) + "\n\n")
 
 
 def main() -> None:

@@ -40,21 +40,24 @@ def run(monkeypatch, capsys):
     """Run stages given as {title: names}, whose runs are alone if the title says so; return what happened."""
 
     def command(stages, together=1, limit=None, steps=None, codes=None, busy=()):
-        entries, log, states = [], [], {}
+        entries, log, states, alone = [], [], {}, set()
         for title, names in stages.items():
             stage = Stage(title, "", title == "alone", ())
             entries += [(stage, job(name)) for name in names]
 
         def survey(*_):
+            assert not alone, "the survey would take CPU time from a run whose seconds count"
             return [Entry(s, j, states.get(j.overrides[0], "missing"), None) for s, j in entries]
 
         def start(entry, parts):
             name = entry.job.overrides[0]
+            alone.update({name} if entry.stage.alone else ())
             log.append(f"{name}/{parts}")
             return Process(entry, (steps or {}).get(name, 1), (codes or {}).get(name, 0))
 
         def record(entry, idle, *, others):
             name = entry.job.overrides[0]
+            alone.discard(name)
             counts = not (entry.stage.alone and name in busy)
             states[name] = "recorded" if counts else "missing"
             log.append(f"{name} done" + (", others run" if others else ""))

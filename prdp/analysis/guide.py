@@ -9,6 +9,7 @@ from pathlib import Path
 import pandas as pd
 import yaml
 
+from prdp.analysis.marks import between
 from prdp.analysis.regret import of_searched
 from prdp.analysis.rival_sentence import in_words
 from prdp.analysis.rivals import Comparison
@@ -120,14 +121,6 @@ def placed(text: str, guide: Guide, numbers: Numbers) -> str:
     head = ["| your problem | pick | evidence |", "|---|---|---|"]
     table = "\n".join([*head, *(f"| {' | '.join(row)} |" for row in guide.choices)])
     for name, words in (("choices", table), ("hindsight", guide.hindsight)):
-        text = _between(text, name, _PLACE.sub(lambda found: numbers.of(found[1]), words))
+        numbered = _PLACE.sub(lambda found: numbers.of(found[1]), words)
+        text = between(text, name, BEGIN.format(name), END.format(name), f"\n\n{numbered}\n\n")
     return text
-
-
-def _between(text: str, name: str, words: str) -> str:
-    marks = BEGIN.format(name), END.format(name)
-    before, begin, rest = text.partition(marks[0])
-    _, end, after = rest.partition(marks[1])
-    if not (begin and end):
-        raise ValueError(f"there is no place for {name}: {marks[0]} ... {marks[1]}")
-    return f"{before}{begin}\n\n{words}\n\n{end}{after}"

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 
 from prdp.analysis.claims_report import summary
+from prdp.analysis.marks import between
 from prdp.analysis.paper import Setting
 from prdp.analysis.problem_verdicts import ROWS, Row, brief, front, joined, seeds, sentences
 from prdp.analysis.verdicts import Judgement
@@ -124,8 +125,4 @@ def placed(text: str, judgements: list[Judgement], *more: str) -> str:
     Raises:
         ValueError: a mark is missing.
     """
-    before, begin, rest = text.partition(BEGIN)
-    _, end, after = rest.partition(END)
-    if not (begin and end):
-        raise ValueError(f"there is no place for the verdicts: {BEGIN} ... {END}")
-    return f"{before}{BEGIN}\n{block(judgements, *more)}\n{END}{after}"
+    return between(text, "the verdicts", BEGIN, END, f"\n{block(judgements, *more)}\n")

@@ -9,7 +9,6 @@ import pandas as pd
 from prdp.analysis import problems
 from prdp.analysis.comparison import (
     CONDITIONS,
-    counted_otherwise,
     diverged,
     finished,
     number,
@@ -212,7 +211,7 @@ def _rival(arm: pd.DataFrame, records: Records) -> Rival:
     to_common_error = problems.problem(first["physics"]).kind == "inverse"
     spent = (_until_common_error(done, records) if to_common_error else done[list(COSTS)]).astype(float)
     spent.loc[~done["timed"], "seconds"] = math.nan
-    if counted_otherwise(arm).any():
+    if arm["matvecs"].isna().any():
         spent["matvecs"] = math.nan
     costs = {c: describe(spent[c], interval_of="median", diverged=lost) for c in COSTS}
     attained = error.median if not to_common_error else COMMON_ERROR
