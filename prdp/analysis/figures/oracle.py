@@ -108,10 +108,10 @@ def _panel(
     ax: Axes, front: pd.DataFrame, runs: pd.DataFrame
 ) -> tuple[list[Label], list[tuple[float, float]]]:
     """Draw a front and the runs of its seed; return the labels, and the corners of the front."""
-    fixed = runs["schedule"].eq("fixed") & runs["rival"].ne(CONVERGED)
+    runs = runs.assign(level=runs["schedule"].eq("fixed") & runs["rival"].ne(CONVERGED))
     low = min(front["val_error"].min(), runs["val_error_final"].min())
     base = runs.loc[runs["rival"] == CONVERGED, "val_error_final"]
-    telling = runs.loc[~fixed, "val_error_final"].max()
+    telling = runs.loc[~runs["level"], "val_error_final"].max()
     limit = max(_CUT * (base.mean() if len(base) else low), 1.15 * telling)
     front = front.sort_values("iterations_total")
     x, y = (front[c] / s for c, s in (("iterations_total", 1e3), ("val_error", 1.0)))
@@ -121,7 +121,7 @@ def _panel(
         style.hover(dot, f"best in hindsight: K = {', '.join(map(str, levels))}; error {error:.3g}")
     labels = []
     for run in runs.sort_values("iterations_total").to_dict("records"):
-        level = run["schedule"] == "fixed" and run["rival"] != CONVERGED
+        level = run["level"]
         # A name may have parameters in brackets.
         name = "fixed K" if level else run["rival"].partition(" (")[0]
         marker, colour = ("o", style.level_colour(*_levels(run))) if level else _LOOKS.get(name, _UNKNOWN)
